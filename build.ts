@@ -1,0 +1,41 @@
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { build, type BuildOptions } from "esbuild";
+import { bundleWorkflowCode } from "@temporalio/worker";
+import { fileURLToPath } from "node:url";
+
+/**
+ * Builds dist/: one bundle a process, with source maps, and the workflow bundle. Node refuses to strip types below
+ * node_modules, and a bundle starts five times as fast as the files it is made of.
+ */
+const shared: BuildOptions = {
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node22",
+  sourcemap: true,
+  logLevel: "warning",
+  outdir: "dist",
+  packages: "external",
+};
+
+await rm("dist", { recursive: true, force: true });
+await mkdir("dist");
+await Promise.all([
+  // The CLI carries what it imports: finding packages on disk would cost more than running them.
+  build({
+    ...shared,
+    packages: "bundle",
+    splitting: true,
+    entryPoints: { cli: "cli/main.ts", pump: "pump/main.ts" },
+    chunkNames: "chunks/[name]-[hash]",
+    external: ["pg-native", "cpu-features"],
+    banner: { js: `import { createRequire as __cr } from "node:module"; const require = __cr(import.meta.url);` },
+  }),
+  build({
+    ...shared,
+    entryPoints: { api: "api/main.ts", worker: "worker/main.ts", supervisor: "stack/supervisor-main.ts" },
+  }),
+  bundleWorkflowCode({ workflowsPath: fileURLToPath(new URL("workflows/index.ts", import.meta.url)) }).then(
+    ({ code }) => writeFile("dist/workflows.js", code),
+  ),
+]);

@@ -1,0 +1,29 @@
+/** The buffer format 0.3.0: how a byte stream lies in numbered blobs. @see docs/buffer-format.md */
+
+export const START_BLOB = ".bufferstart";
+export const END_BLOB = ".bufferend";
+export const FORMAT_VERSION = "0.3.0";
+export const START_CONTENT = `{"version":"${FORMAT_VERSION}"}`;
+export const END_COMPLETE = `{"status":"complete"}`;
+export const END_FAILED = `{"status":"failed"}`;
+
+/** The name under which a data blob's metadata carries the hash chain. */
+export const CHAIN_METADATA = "cumulative_hash_chain";
+/** H(-1): base64 of sixteen ASCII zeros. */
+export const CHAIN_START = "MDAwMDAwMDAwMDAwMDAwMA==";
+
+/** The path of data blob `number`; alphabetical order of paths is numeric order. */
+export function blobPathOf(number: number): string {
+  const fraction = number % 0x1000;
+  const rest = Math.floor(number / 0x1000);
+  const bits = rest === 0 ? 0 : Math.floor(Math.log2(rest)) + 1;
+  let path = hex(bits, 2);
+  if (bits > 1) {
+    const withoutTop = rest - 2 ** (bits - 1);
+    const bytes = Math.floor((bits - 2) / 8) + 1;
+    for (let i = bytes - 1; i >= 0; i--) path += `/${hex(Math.floor(withoutTop / 256 ** i) % 256, 2)}`;
+  }
+  return `${path}/${hex(fraction, 3)}`;
+}
+
+const hex = (value: number, digits: number): string => value.toString(16).toUpperCase().padStart(digits, "0");

@@ -1,0 +1,115 @@
+import type { TerminalStatus } from "./run.ts";
+
+/** What the engine says of the one job container. Instants are RFC 3339 text as the engine dates them. */
+export interface ContainerState {
+  phase: "Unknown" | "Created" | "Running" | "Exited" | "Gone";
+  startedAt?: string;
+  finishedAt?: string;
+  exitCode?: number;
+  /** The engine's own words where it has any: an out-of-memory kill, a command that is not there. */
+  message?: string;
+}
+
+/** What the pump says of itself. `Dead`: no result and nobody listening. */
+export interface PumpState {
+  phase: "Running" | "Succeeded" | "Failed" | "Dead";
+  message?: string;
+}
+
+/** One observation of a replica; `pump` is absent when the run has no buffers. */
+export interface ReplicaState {
+  container: ContainerState;
+  pump?: PumpState;
+}
+
+/** The terminal state of a run, as it is recorded. */
+export interface Outcome {
+  status: TerminalStatus;
+  statusReason?: string;
+  startedAt?: string;
+  finishedAt?: string;
+}
+
+const CONTAINER_RANK = { Unknown: 0, Created: 1, Running: 2, Gone: 3, Exited: 4 } as const;
+const PUMP_RANK = { Running: 0, Dead: 1, Failed: 2, Succeeded: 2 } as const;
+
+/** The further of two observations of one replica, each half by itself; repeats and stale ones are harmless. */
+export function later(seen: ReplicaState, next: ReplicaState): ReplicaState {
+  const container =
+    CONTAINER_RANK[next.container.phase] > CONTAINER_RANK[seen.container.phase]
+      ? { ...startOf(seen.container), ...next.container }
+      : seen.container;
+  const pump =
+    next.pump && (!seen.pump || PUMP_RANK[next.pump.phase] > PUMP_RANK[seen.pump.phase]) ? next.pump : seen.pump;
+  return pump ? { container, pump } : { container };
+}
+
+const startOf = (state: ContainerState): { startedAt?: string } =>
+  state.startedAt === undefined ? {} : { startedAt: state.startedAt };
+
+/** The container will not do anything any more. */
+export const hasEnded = (state: ContainerState): boolean => state.phase === "Exited" || state.phase === "Gone";
+
+/** All that the replica has to say has been said: its container ended and its pump, if any, has its result. */
+export const isSettled = (replica: ReplicaState): boolean =>
+  hasEnded(replica.container) && (replica.pump === undefined || replica.pump.phase !== "Running");
+
+/** The pump failed or died while its job goes on: the job must be stopped, for what it reads is not the whole input. */
+export const needsStop = (replica: ReplicaState): boolean =>
+  !hasEnded(replica.container) && (replica.pump?.phase === "Failed" || replica.pump?.phase === "Dead");
+
+/** Milliseconds from `nowMs` until `instant`, never negative. */
+export const msUntil = (instant: string, nowMs: number): number => Math.max(0, Date.parse(instant) - nowMs);
+
+export interface Ending {
+  replica: ReplicaState;
+  /** Set when somebody asked to cancel, through the API or Temporal. */
+  cancelRequestedAt?: string | undefined;
+  deadlineAt: string;
+  /** The launch failed for good, in the engine's words. */
+  launchError?: string | undefined;
+  /** The instant at which this is decided. */
+  nowAt: string;
+}
+
+export const CANCELED_BY_USER = "Canceled by user";
+
+/**
+ * The one right end of a run, from all that is known of it. What the container itself did first counts: an exit that
+ * the container dates before the cancel or the deadline wins.
+ */
+export function outcomeOf({ replica, cancelRequestedAt, deadlineAt, launchError, nowAt }: Ending): Outcome {
+  const { container, pump } = replica;
+  const dates = startOf(container);
+  const stoppedAt = container.finishedAt ?? nowAt;
+  if (container.phase === "Exited") {
+    const exitedMs = Date.parse(stoppedAt);
+    const beforeCancel = cancelRequestedAt === undefined || exitedMs < Date.parse(cancelRequestedAt);
+    const beforeDeadline = exitedMs < Date.parse(deadlineAt);
+    if (beforeCancel && beforeDeadline) return { ...ownOutcome(container, pump), ...dates, finishedAt: stoppedAt };
+  }
+  if (cancelRequestedAt !== undefined && Date.parse(cancelRequestedAt) <= Date.parse(deadlineAt)) {
+    return { status: "Canceled", statusReason: CANCELED_BY_USER, ...dates, finishedAt: nowAt };
+  }
+  if (Date.parse(nowAt) >= Date.parse(deadlineAt)) {
+    return container.startedAt === undefined
+      ? { status: "Canceled", statusReason: "The timeout passed while the run was pending", finishedAt: nowAt }
+      : { status: "Failed", statusReason: "The run did not end within its timeout", ...dates, finishedAt: nowAt };
+  }
+  if (launchError !== undefined) return { status: "Failed", statusReason: launchError, ...dates, finishedAt: nowAt };
+  return { ...ownOutcome(container, pump), ...dates, finishedAt: stoppedAt };
+}
+
+function ownOutcome(container: ContainerState, pump: PumpState | undefined): Outcome {
+  if (pump && (pump.phase === "Failed" || pump.phase === "Dead")) {
+    return { status: "Failed", statusReason: pump.message ?? "The pump of the buffers died before it was done" };
+  }
+  if (container.phase !== "Exited") {
+    return { status: "Failed", statusReason: container.message ?? "The container is gone; how it ended is not known" };
+  }
+  if (container.exitCode !== 0) {
+    const reason = `Main exited with code ${container.exitCode ?? "unknown"}`;
+    return { status: "Failed", statusReason: container.message ? `${reason}: ${container.message}` : reason };
+  }
+  return { status: "Succeeded" };
+}

@@ -1,0 +1,28 @@
+/** One line of a log. */
+export interface LogLine {
+  /** RFC 3339 with nine digits and `Z`; lines without a parsable instant have the zero instant. */
+  at: string;
+  /** The text with its prefix, as bytes, with the line feed unless it is a last line without one. */
+  bytes: Uint8Array;
+}
+
+/** Lines in time order, in batches, so that a million lines are not a million awaits. */
+export type LogLines = AsyncIterable<readonly LogLine[]>;
+
+export interface LogQuery {
+  follow?: boolean;
+  /** The last N lines of the merged log; 0 gives none. */
+  tailLines?: number;
+  /** Only lines strictly later; compared with all its digits. RFC 3339. */
+  since?: string;
+}
+
+export const ZERO_INSTANT = "0001-01-01T00:00:00.000000000Z";
+
+/** Where logs are kept once a run has ended. */
+export interface LogArchive {
+  /** Writes the whole log in bounded memory; visible only when complete. Repeating replaces it. */
+  write(runId: number, lines: LogLines): Promise<void>;
+  /** Undefined when nothing was archived for the run. */
+  read(runId: number, query: Pick<LogQuery, "tailLines" | "since">): Promise<LogLines | undefined>;
+}

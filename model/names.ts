@@ -1,0 +1,28 @@
+/** Names are derived, so that repeating is harmless; those that Temporal and Docker see are wire. */
+
+/** The workflow of a run; `installation` is the random id born with the database. */
+export const workflowIdOf = (installation: string, runId: number): string => `${installation}-run-${runId}`;
+
+/** The run of a workflow id, or undefined when it is none of ours. */
+export function runIdOf(installation: string, workflowId: string): number | undefined {
+  const prefix = `${installation}-run-`;
+  if (!workflowId.startsWith(prefix)) return undefined;
+  const digits = workflowId.slice(prefix.length);
+  return /^[0-9]+$/.test(digits) ? Number(digits) : undefined;
+}
+
+/** The task queue on which the workers of a cluster take runs; `docker` is the cluster of Docker mode. */
+export const taskQueueOf = (installation: string, cluster: string): string => `${installation}-${cluster}`;
+
+/** The singleton workflow that watches a cluster. */
+export const watcherIdOf = (installation: string, cluster: string): string => `${installation}-watch-${cluster}`;
+
+/** The one container of a Docker run; two installations may share an engine, so the name says whose it is. */
+export const containerNameOf = (installation: string, runId: number): string =>
+  `tyger-${installation}-run-${runId}-main`;
+
+export const LABEL_INSTALLATION = "tyger-installation";
+export const LABEL_RUN = "tyger-run";
+
+/** The environment variable that names the pipe of `parameter`: upper case, `-` stays. */
+export const pipeVariableOf = (parameter: string): string => `${parameter.toUpperCase()}_PIPE`;

@@ -1,0 +1,43 @@
+/** One pipe of a replica and the buffer behind it. */
+export interface PumpPipe {
+  parameter: string;
+  direction: "input" | "output";
+  bufferId: string;
+}
+
+/** What the pump of a replica is told, as JSON in its folder; holds no secret. */
+export interface PumpSpec {
+  runId: number;
+  /** Where the API answers, as a login URL (`http+unix:///path/api.sock:`). */
+  apiUrl: string;
+  /** TimeSpan; how long each signed URL lives. */
+  bufferAccessTtl: string;
+  pipes: PumpPipe[];
+}
+
+/** Files in the folder of a launch attempt. The pump binds its socket by relative path: 107 bytes would not do. */
+export const PUMP_FILES = {
+  spec: "pump.json",
+  socket: "pump.sock",
+  result: "result.json",
+  log: "pump.log",
+  /** The only folder that the job sees. */
+  pipes: "pipes",
+} as const;
+
+export const pipeFileOf = (parameter: string): string => `${parameter}.pipe`;
+
+/** Left behind by a pump that is done, written whole and fsynced. */
+export interface PumpResult {
+  status: "Succeeded" | "Failed";
+  message?: string;
+}
+
+/**
+ * What is said to a pump through its socket, one JSON object a line. The pump sends a {@link PumpState} line on
+ * connection and on each change.
+ * - `jobEnded`: the container has ended; pipes that were never opened are given up.
+ * - `stop`: the run is over for another reason; outputs without an end mark are marked failed.
+ * - `abandon`: this attempt never launched; leave without touching a buffer.
+ */
+export type PumpCommand = { command: "jobEnded" } | { command: "stop" } | { command: "abandon" };
