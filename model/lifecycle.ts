@@ -66,8 +66,10 @@ export interface Ending {
   /** Set when somebody asked to cancel, through the API or Temporal. */
   cancelRequestedAt?: string | undefined;
   deadlineAt: string;
-  /** The launch failed for good, in the engine's words. */
-  launchError?: string | undefined;
+  /** Why the run was ended from our side: a launch that failed for good, a terminated workflow. */
+  failure?: string | undefined;
+  /** The workflow's timer to the deadline fired; clocks may differ by a little. */
+  timedOut?: boolean | undefined;
   /** The instant at which this is decided. */
   nowAt: string;
 }
@@ -78,26 +80,30 @@ export const CANCELED_BY_USER = "Canceled by user";
  * The one right end of a run, from all that is known of it. What the container itself did first counts: an exit that
  * the container dates before the cancel or the deadline wins.
  */
-export function outcomeOf({ replica, cancelRequestedAt, deadlineAt, launchError, nowAt }: Ending): Outcome {
+export function outcomeOf(ending: Ending): Outcome {
+  const { replica, cancelRequestedAt, deadlineAt, failure, nowAt } = ending;
   const { container, pump } = replica;
   const dates = startOf(container);
-  const stoppedAt = container.finishedAt ?? nowAt;
-  if (container.phase === "Exited") {
-    const exitedMs = Date.parse(stoppedAt);
-    const beforeCancel = cancelRequestedAt === undefined || exitedMs < Date.parse(cancelRequestedAt);
-    const beforeDeadline = exitedMs < Date.parse(deadlineAt);
-    if (beforeCancel && beforeDeadline) return { ...ownOutcome(container, pump), ...dates, finishedAt: stoppedAt };
+  if (failure === undefined && exitedBefore(container, cancelRequestedAt) && exitedBefore(container, deadlineAt)) {
+    return { ...ownOutcome(container, pump), ...dates, finishedAt: container.finishedAt ?? nowAt };
   }
   if (cancelRequestedAt !== undefined && Date.parse(cancelRequestedAt) <= Date.parse(deadlineAt)) {
     return { status: "Canceled", statusReason: CANCELED_BY_USER, ...dates, finishedAt: nowAt };
   }
-  if (Date.parse(nowAt) >= Date.parse(deadlineAt)) {
+  if (ending.timedOut || Date.parse(nowAt) >= Date.parse(deadlineAt)) {
     return container.startedAt === undefined
       ? { status: "Canceled", statusReason: "The timeout passed while the run was pending", finishedAt: nowAt }
       : { status: "Failed", statusReason: "The run did not end within its timeout", ...dates, finishedAt: nowAt };
   }
-  if (launchError !== undefined) return { status: "Failed", statusReason: launchError, ...dates, finishedAt: nowAt };
-  return { ...ownOutcome(container, pump), ...dates, finishedAt: stoppedAt };
+  if (failure !== undefined) return { status: "Failed", statusReason: failure, ...dates, finishedAt: nowAt };
+  return { ...ownOutcome(container, pump), ...dates, finishedAt: container.finishedAt ?? nowAt };
+}
+
+/** True when the container ended by itself before `instant`; an instant that is not set is never reached. */
+function exitedBefore(container: ContainerState, instant: string | undefined): boolean {
+  if (container.phase !== "Exited") return false;
+  if (instant === undefined || container.finishedAt === undefined) return true;
+  return Date.parse(container.finishedAt) < Date.parse(instant);
 }
 
 function ownOutcome(container: ContainerState, pump: PumpState | undefined): Outcome {

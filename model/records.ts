@@ -40,6 +40,8 @@ export interface BufferRecords {
 
 export interface NewRun {
   job: JobTarget;
+  /** As in {@link RunRecord}. */
+  codespecRef?: string;
   timeoutSeconds: number;
   tags?: Record<string, string>;
   bufferAccessTtl: string;

@@ -54,6 +54,8 @@ export interface Run {
 
 /** A run with what the server keeps beside it. */
 export interface RunRecord extends Run {
+  /** `name/versions/N` of the codespec that the run was made from; absent for an inline one. */
+  codespecRef?: string;
   revision: number;
   cancelRequestedAt?: string;
   workflowStartedAt?: string;

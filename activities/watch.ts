@@ -1,0 +1,45 @@
+import { Context, log } from "@temporalio/activity";
+import type { ComputeWatcher } from "../model/compute.ts";
+import { messageOf } from "../model/errors.ts";
+import type { ReplicaState } from "../model/lifecycle.ts";
+
+const HEARTBEAT_MS = 1000;
+const RESEND_MS = 1000;
+
+export interface WatchPorts {
+  watcher: ComputeWatcher;
+  /** Sends a state to the workflow of its run; a workflow that is closed or unknown counts as told. */
+  tell(runId: number, state: ReplicaState): Promise<void>;
+}
+
+export type WatchActivities = ReturnType<typeof watchActivities>;
+
+/** The one activity that is long: it reports each change of each replica for as long as its worker lives. */
+export function watchActivities(ports: WatchPorts) {
+  return {
+    async watchCluster(): Promise<void> {
+      const { cancellationSignal } = Context.current();
+      const undelivered = new Map<number, ReplicaState>();
+      const deliver = async (runId: number, state: ReplicaState): Promise<void> => {
+        undelivered.set(runId, state);
+        try {
+          await ports.tell(runId, state);
+          // A newer state may have come while this one was on its way.
+          if (undelivered.get(runId) === state) undelivered.delete(runId);
+        } catch (err) {
+          log.warn("state not delivered, trying again", { runId, reason: messageOf(err) });
+        }
+      };
+      const heartbeats = setInterval(() => Context.current().heartbeat(), HEARTBEAT_MS);
+      const resends = setInterval(() => {
+        for (const [runId, state] of undelivered) void deliver(runId, state);
+      }, RESEND_MS);
+      try {
+        await ports.watcher.watch(deliver, cancellationSignal);
+      } finally {
+        clearInterval(heartbeats);
+        clearInterval(resends);
+      }
+    },
+  };
+}
