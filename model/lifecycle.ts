@@ -58,8 +58,8 @@ export const isSettled = (replica: ReplicaState): boolean =>
 export const needsStop = (replica: ReplicaState): boolean =>
   !hasEnded(replica.container) && (replica.pump?.phase === "Failed" || replica.pump?.phase === "Dead");
 
-/** Milliseconds from `nowMs` until `instant`, never negative. */
-export const msUntil = (instant: string, nowMs: number): number => Math.max(0, Date.parse(instant) - nowMs);
+/** Milliseconds from `nowMs` until `instant`, at least 1: Temporal reads 0 as something else. */
+export const msUntil = (instant: string, nowMs: number): number => Math.max(1, Date.parse(instant) - nowMs);
 
 export interface Ending {
   replica: ReplicaState;

@@ -9,9 +9,10 @@ import {
   proxyLocalActivities,
   setCurrentDetails,
   setHandler,
+  sleep,
   upsertSearchAttributes,
 } from "@temporalio/workflow";
-import type { RunActivities, RunPlan, WorkflowEnding } from "../activities/run.ts";
+import type { RunActivities, RunPlan } from "../activities/run.ts";
 import { isSettled, later, msUntil, needsStop, type Outcome, type ReplicaState } from "../model/lifecycle.ts";
 import type { RunStatus } from "../model/run.ts";
 import { cancelRun, currentRun, placeFree, replicaChanged } from "./messages.ts";
@@ -68,48 +69,44 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     const isCanceled = (): boolean => cancelRequestedAt !== undefined;
     let plan = await local.plan(runId);
     if (plan.cancelRequested) requestCancel();
-    if (!plan.admitted && !plan.isOver) tag(plan, "Pending");
-    while (!plan.admitted && !plan.isOver && !isCanceled()) {
-      const offersSeen = placeOffers;
-      const inTime = await condition(
-        () => isCanceled() || placeOffers > offersSeen,
-        msUntil(plan.deadlineAt, Date.now()),
-      );
-      if (!inTime) break;
-      plan = await local.plan(runId);
-    }
     if (plan.isOver) {
       show("the run had ended before this workflow ran");
       await finalise.archive(runId);
       return undefined;
     }
+    const clock = startClock(plan.deadlineAt);
+    const mustStop = (): boolean => isCanceled() || clock.isUp();
 
-    let ending: Omit<WorkflowEnding, "replica"> = {};
-    if (plan.admitted && !isCanceled()) {
-      show("launching the container");
-      const failure = await launch();
-      if (failure === undefined && !isCanceled()) {
-        tag(plan, "Running");
-        show("the container is running");
-      }
-      ending = failure === undefined ? ending : { failure };
+    if (!plan.admitted) tag(plan, "Pending");
+    while (!plan.admitted && !mustStop()) {
+      const offersSeen = placeOffers;
+      await condition(() => mustStop() || placeOffers > offersSeen);
+      if (!mustStop()) plan = await local.plan(runId);
     }
-    const mustWait = plan.admitted && ending.failure === undefined;
-    const isDone = (): boolean => isCanceled() || isSettled(replica) || needsStop(replica);
-    const inTime = mustWait
-      ? await condition(isDone, msUntil(plan.deadlineAt, Date.now()))
-      : plan.admitted || isCanceled();
+
+    let failure: string | undefined;
+    if (!mustStop()) {
+      show("launching the container");
+      failure = await launch(mustStop);
+      if (failure === undefined && !mustStop()) {
+        if (!isSettled(replica)) tag(plan, "Running");
+        show("the container is running");
+        await condition(() => mustStop() || isSettled(replica) || needsStop(replica));
+      }
+    }
 
     // What the container itself did first counts: its exit may predate the cancel or the deadline.
     if (!isSettled(replica)) {
-      show(isCanceled() ? "cancelling" : inTime ? "stopping the container" : "out of time, stopping the container");
+      show(isCanceled() ? "cancelling" : "stopping the container");
       replica = later(replica, await act.stop(runId));
     }
+    const timedOut = clock.isUp();
+    clock.stop();
     const outcome = await act.conclude(runId, {
-      ...ending,
       replica,
+      ...(failure === undefined ? {} : { failure }),
       ...(cancelRequestedAt === undefined ? {} : { cancelRequestedAt }),
-      ...(inTime ? {} : { timedOut: true }),
+      ...(timedOut ? { timedOut } : {}),
     });
     tag(plan, outcome.status);
     show(`${outcome.status}: archiving the logs`);
@@ -121,32 +118,48 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     }
     show(outcome.statusReason === undefined ? outcome.status : `${outcome.status}: ${outcome.statusReason}`);
     return outcome;
-
-    /** Launches, unless cancelled or out of time before it came to that; gives the reason of a final failure. */
-    async function launch(): Promise<string | undefined> {
-      const scope = new CancellationScope({ cancellable: true });
-      const launching = scope.run(async () => {
-        replica = later(replica, await act.launch(runId));
-      });
-      let settled = false;
-      const result = launching.then(
-        () => undefined,
-        (err: unknown) => {
-          if (isCancellation(err)) return undefined;
-          const cause = err instanceof ActivityFailure ? err.cause : undefined;
-          if (cause instanceof ApplicationFailure && cause.nonRetryable) return cause.message;
-          throw err;
-        },
-      );
-      const done = result.finally(() => {
-        settled = true;
-      });
-      done.catch(() => undefined);
-      await condition(() => settled || isCanceled(), msUntil(plan.deadlineAt, Date.now()));
-      if (!settled) scope.cancel();
-      return done;
-    }
   });
+
+  /** Launches, unless it must stop before it comes to that; gives the reason of a final failure. */
+  async function launch(mustStop: () => boolean): Promise<string | undefined> {
+    const scope = new CancellationScope({ cancellable: true });
+    let isDone = false;
+    const launching = scope
+      .run(() => act.launch(runId))
+      .then((seen) => {
+        replica = later(replica, seen);
+        return undefined;
+      }, finalFailureOf)
+      .finally(() => {
+        isDone = true;
+      });
+    await condition(() => isDone || mustStop());
+    if (!isDone) scope.cancel();
+    return launching;
+  }
+}
+
+/** The reason of a launch that failed for good; undefined when it was cancelled. */
+function finalFailureOf(err: unknown): string | undefined {
+  if (isCancellation(err)) return undefined;
+  const cause = err instanceof ActivityFailure ? err.cause : undefined;
+  if (cause instanceof ApplicationFailure && cause.nonRetryable) return cause.message;
+  throw err;
+}
+
+/** One timer for the whole run, whatever it waits for meanwhile. */
+function startClock(deadlineAt: string): { isUp(): boolean; stop(): void } {
+  const scope = new CancellationScope({ cancellable: true });
+  let up = false;
+  scope
+    .run(() => sleep(msUntil(deadlineAt, Date.now())))
+    .then(
+      () => {
+        up = true;
+      },
+      () => undefined,
+    );
+  return { isUp: () => up, stop: () => scope.cancel() };
 }
 
 /** Keeps the search attributes that filter runs in the Web UI. */
