@@ -1,0 +1,36 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+/** Where this very program lies, as source or as bundle. */
+export interface Installation {
+  root: string;
+  /** The bundles that the supervisor starts. */
+  dist: string;
+  temporalConfig: string;
+}
+
+const STARTED = ["supervisor.js", "api.js", "worker.js", "pump.js", "workflows.js"];
+
+/** The installation that this file belongs to: the nearest folder above with our temporal-dev.yaml. */
+export function findInstallation(from: string = import.meta.dirname): Installation {
+  let root = from;
+  while (!existsSync(join(root, "temporal-dev.yaml"))) {
+    if (dirname(root) === root) throw new Error(`No installation of tyger was found above '${from}'`);
+    root = dirname(root);
+  }
+  return { root, dist: join(root, "dist"), temporalConfig: join(root, "temporal-dev.yaml") };
+}
+
+/**
+ * What tells two builds apart: a hash of everything that the stack runs.
+ * @throws Error naming a file that the build has not made.
+ */
+export function versionOf({ dist, temporalConfig }: Installation): string {
+  const hash = createHash("sha256");
+  for (const file of [...STARTED.map((name) => join(dist, name)), temporalConfig]) {
+    if (!existsSync(file)) throw new Error(`'${file}' is missing: run 'npm run build' first`);
+    hash.update(readFileSync(file));
+  }
+  return hash.digest("hex").slice(0, 12);
+}
