@@ -1,0 +1,80 @@
+import type { RunActivityPorts } from "../../activities/run.ts";
+import { CodedError } from "../../model/errors.ts";
+import type { RunRecords } from "../../model/records.ts";
+
+/** A backend that does what the test says and remembers what it was asked. */
+export interface FakeRunPorts extends RunActivityPorts {
+  /** `launch 7`, `stop 7`, `archive 7`, `remove 7`, in order. */
+  calls: string[];
+  /** Ids of buffers that got an end mark. */
+  marks: string[];
+  /** Thrown by the next launches, first first. */
+  launchErrors: CodedError[];
+  archiveErrors: CodedError[];
+}
+
+export function createFakeRunPorts(
+  runs: RunRecords,
+  options: { maxLiveRuns: number; tellPlaceFree(runId: number): Promise<void> },
+): FakeRunPorts {
+  const refuse = (): never => {
+    throw new Error("not expected by this test");
+  };
+  const fake: FakeRunPorts = {
+    calls: [],
+    marks: [],
+    launchErrors: [],
+    archiveErrors: [],
+    runs,
+    maxLiveRuns: options.maxLiveRuns,
+    hasSearchAttributes: true,
+    async announcePlaces(runIds) {
+      for (const runId of runIds) await options.tellPlaceFree(runId).catch(() => undefined);
+    },
+    compute: {
+      provision: async () => undefined,
+      async launch(run) {
+        fake.calls.push(`launch ${run.id}`);
+        const error = fake.launchErrors.shift();
+        if (error) throw error;
+        return { container: { phase: "Running", startedAt: new Date().toISOString() } };
+      },
+      async stop(run) {
+        fake.calls.push(`stop ${run.id}`);
+        return { container: { phase: "Exited", exitCode: 137, finishedAt: new Date().toISOString() } };
+      },
+      observe: refuse,
+      async remove(run) {
+        fake.calls.push(`remove ${run.id}`);
+      },
+      leftovers: async () => [],
+    },
+    logs: {
+      async *logs() {
+        yield [];
+      },
+    },
+    archive: {
+      async write(runId) {
+        fake.calls.push(`archive ${runId}`);
+        const error = fake.archiveErrors.shift();
+        if (error) throw error;
+      },
+      read: refuse,
+    },
+    store: {
+      provision: refuse,
+      exists: refuse,
+      async put(bufferId) {
+        fake.marks.push(bufferId);
+        return { sizeBytes: 0, contentMd5: "", metadata: {} };
+      },
+      get: refuse,
+      head: refuse,
+      waitFor: refuse,
+      list: refuse,
+      delete: refuse,
+    },
+  };
+  return fake;
+}

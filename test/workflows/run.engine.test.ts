@@ -1,0 +1,291 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client, Connection, type WorkflowHandle } from "@temporalio/client";
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkflowBundle,
+} from "@temporalio/worker";
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { runActivities } from "../../activities/run.ts";
+import { openDatabase, type Database } from "../../db/database.ts";
+import { CodedError } from "../../model/errors.ts";
+import type { ReplicaState } from "../../model/lifecycle.ts";
+import { workflowIdOf } from "../../model/names.ts";
+import type { NewRun } from "../../model/records.ts";
+import { cancelRun, currentRun, replicaChanged } from "../../workflows/messages.ts";
+import { freshDatabase } from "../engines.ts";
+import { eventually } from "../eventually.ts";
+import { createFakeRunPorts, type FakeRunPorts } from "../fakes/run-ports.ts";
+
+const HISTORIES = resolve(import.meta.dirname, "../histories");
+const EXITED: ReplicaState = { container: { phase: "Exited", exitCode: 0, finishedAt: "2100-01-01T00:00:00Z" } };
+
+let database: Awaited<ReturnType<typeof freshDatabase>>;
+let db: Database;
+let client: Client;
+let native: NativeConnection;
+let bundle: WorkflowBundle;
+
+beforeAll(async () => {
+  Runtime.install({ logger: new DefaultLogger("ERROR") });
+  database = await freshDatabase();
+  db = await openDatabase(database.url);
+  client = new Client({ connection: await Connection.connect({ address: inject("temporalAddress") }) });
+  native = await NativeConnection.connect({ address: inject("temporalAddress") });
+  bundle = await bundleWorkflowCode({
+    workflowsPath: resolve(import.meta.dirname, "../../workflows/index.ts"),
+    logger: new DefaultLogger("ERROR"),
+  });
+});
+afterAll(async () => {
+  await native?.close();
+  await client?.connection.close();
+  await db?.close();
+  await database?.drop();
+});
+
+const NEW_RUN: NewRun = {
+  job: {
+    codespec: { kind: "job", image: "image", env: { TOKEN: "hunter2" }, buffers: { outputs: ["out"] } },
+    buffers: { out: "b1" },
+  },
+  timeoutSeconds: 3600,
+  bufferAccessTtl: "01:00:00",
+  newBuffers: [],
+};
+
+interface Scene {
+  ports: FakeRunPorts;
+  /** Creates a run and starts its workflow. */
+  begin(
+    run?: Partial<NewRun>,
+    prepare?: (id: number) => Promise<unknown>,
+  ): Promise<{ id: number; handle: WorkflowHandle }>;
+}
+
+/** A worker of its own on its own task queue, with a scripted backend and the real database. */
+async function withWorker(
+  script: (scene: Scene) => Promise<void>,
+  options: { maxLiveRuns?: number; record?: string } = {},
+): Promise<void> {
+  const taskQueue = `test-${randomBytes(5).toString("hex")}`;
+  const ports = createFakeRunPorts(db.runs, {
+    maxLiveRuns: options.maxLiveRuns ?? 1000,
+    tellPlaceFree: (id) => client.workflow.getHandle(workflowIdOf(taskQueue, id)).signal("placeFree"),
+  });
+  const worker = await Worker.create({
+    connection: native,
+    taskQueue,
+    workflowBundle: bundle,
+    activities: runActivities(ports),
+    maxHeartbeatThrottleInterval: "200 ms",
+  });
+  const handles: WorkflowHandle[] = [];
+  const scene: Scene = {
+    ports,
+    async begin(given = {}, prepare) {
+      const { run } = await db.runs.create({ ...NEW_RUN, ...given });
+      await prepare?.(run.id);
+      await db.runs.recordWorkflowStarted(run.id);
+      const handle = await client.workflow.start("runWorkflow", {
+        taskQueue,
+        workflowId: workflowIdOf(taskQueue, run.id),
+        args: [run.id],
+      });
+      handles.push(handle);
+      return { id: run.id, handle };
+    },
+  };
+  await worker.runUntil(async () => {
+    await script(scene);
+    if (options.record !== undefined && process.env["TYGER_RECORD_HISTORIES"]) {
+      await mkdir(HISTORIES, { recursive: true });
+      const { temporal } = await import("@temporalio/proto");
+      const history = temporal.api.history.v1.History.fromObject((await handles[0]?.fetchHistory()) ?? {});
+      await writeFile(join(HISTORIES, `${options.record}.json`), JSON.stringify(history.toJSON(), null, 1));
+    }
+    // What a failed test left open must not go on into the next.
+    await Promise.all(handles.map((handle) => handle.terminate().catch(() => undefined)));
+  });
+}
+
+const launched = (ports: FakeRunPorts, id: number) => eventually(() => ports.calls.includes(`launch ${id}`));
+
+describe("each outcome", () => {
+  test("a job that exits with 0 succeeds, in few activities and events, and keeps its secrets out of history", async () => {
+    await withWorker(
+      async ({ ports, begin }) => {
+        const { id, handle } = await begin();
+        await launched(ports, id);
+        await handle.signal(replicaChanged, { container: { phase: "Running" } });
+        await handle.signal(replicaChanged, EXITED);
+        expect(await handle.result()).toMatchObject({ status: "Succeeded" });
+        expect(ports.calls).toEqual([`launch ${id}`, `archive ${id}`, `remove ${id}`]);
+        const { events = [] } = await handle.fetchHistory();
+        expect(events?.length).toBeLessThanOrEqual(40);
+        expect(events?.filter((event) => event.activityTaskScheduledEventAttributes).length).toBeLessThanOrEqual(4);
+        const text = JSON.stringify(events, (_key, value) =>
+          value instanceof Uint8Array ? Buffer.from(value).toString() : value,
+        );
+        expect(text).not.toContain("hunter2");
+        expect(await db.runs.find(id)).toMatchObject({ status: "Succeeded", archivedAt: expect.any(String) });
+      },
+      { record: "succeeded" },
+    );
+  });
+
+  test("a job that exits with 3 fails", async () => {
+    await withWorker(
+      async ({ ports, begin }) => {
+        const { id, handle } = await begin();
+        await launched(ports, id);
+        await handle.signal(replicaChanged, {
+          container: { phase: "Exited", exitCode: 3, finishedAt: new Date().toISOString() },
+        });
+        expect(await handle.result()).toMatchObject({ status: "Failed", statusReason: "Main exited with code 3" });
+        expect(ports.marks).toEqual(["b1"]);
+      },
+      { record: "failed" },
+    );
+  });
+
+  test.each([
+    ["the cancel signal", (handle: WorkflowHandle) => handle.signal(cancelRun)],
+    ["an ordinary Temporal cancel", (handle: WorkflowHandle) => handle.cancel()],
+  ])("%s stops the container and ends Canceled", async (name, cancel) => {
+    await withWorker(
+      async ({ ports, begin }) => {
+        const { id, handle } = await begin();
+        await launched(ports, id);
+        await cancel(handle);
+        expect(await handle.result()).toMatchObject({ status: "Canceled", statusReason: "Canceled by user" });
+        expect(ports.calls.filter((call) => call.startsWith("stop"))).toEqual([`stop ${id}`]);
+      },
+      { record: name.includes("Temporal") ? "canceled-by-temporal" : "canceled" },
+    );
+  });
+
+  test("a cancel that came before the workflow ran launches nothing", async () => {
+    await withWorker(
+      async ({ ports, begin }) => {
+        const { id, handle } = await begin({}, (runId) => db.runs.requestCancel(runId));
+        expect(await handle.result()).toMatchObject({ status: "Canceled" });
+        expect(ports.calls).not.toContain(`launch ${id}`);
+      },
+      { record: "canceled-before-launch" },
+    );
+  });
+
+  test("a run out of time while it runs fails with the timeout as its reason", async () => {
+    await withWorker(
+      async ({ ports, begin }) => {
+        const { id, handle } = await begin({ timeoutSeconds: 2 });
+        await launched(ports, id);
+        expect(await handle.result()).toMatchObject({
+          status: "Failed",
+          statusReason: expect.stringContaining("timeout"),
+        });
+        expect(ports.calls).toContain(`stop ${id}`);
+      },
+      { record: "timed-out" },
+    );
+  });
+
+  test("a launch that fails for good fails the run with the engine's words", async () => {
+    await withWorker(
+      async ({ ports, begin }) => {
+        ports.launchErrors.push(new CodedError("LaunchFailed", "no such program: 'bsh'"));
+        const { handle } = await begin();
+        expect(await handle.result()).toMatchObject({ status: "Failed", statusReason: "no such program: 'bsh'" });
+      },
+      { record: "launch-failed" },
+    );
+  });
+
+  test("a pump that dies under a running job stops the job and fails the run", async () => {
+    await withWorker(
+      async ({ ports, begin }) => {
+        const { id, handle } = await begin();
+        await launched(ports, id);
+        await handle.signal(replicaChanged, { container: { phase: "Running" }, pump: { phase: "Dead" } });
+        expect(await handle.result()).toMatchObject({
+          status: "Failed",
+          statusReason: expect.stringContaining("pump"),
+        });
+        expect(ports.calls).toContain(`stop ${id}`);
+      },
+      { record: "pump-died" },
+    );
+  });
+});
+
+test("an exit 0 is not a success before the pump has its result", async () => {
+  await withWorker(async ({ ports, begin }) => {
+    const { id, handle } = await begin();
+    await launched(ports, id);
+    await handle.signal(replicaChanged, { ...EXITED, pump: { phase: "Running" } });
+    await eventually(async () => (await handle.query(currentRun)).replica.container.phase === "Exited");
+    expect((await db.runs.find(id))?.status).toBe("Running");
+    await handle.signal(replicaChanged, { ...EXITED, pump: { phase: "Succeeded" } });
+    expect(await handle.result()).toMatchObject({ status: "Succeeded" });
+  });
+});
+
+test("an engine that is away for a while is tried again", async () => {
+  await withWorker(async ({ ports, begin }) => {
+    for (let i = 0; i < 3; i++) ports.launchErrors.push(new CodedError("Unavailable", "the engine is away"));
+    const { id, handle } = await begin();
+    await eventually(() => ports.calls.filter((call) => call === `launch ${id}`).length === 4);
+    await handle.signal(replicaChanged, EXITED);
+    expect(await handle.result()).toMatchObject({ status: "Succeeded" });
+  });
+});
+
+test("a cancel during a launch that keeps failing ends at once", async () => {
+  await withWorker(async ({ ports, begin }) => {
+    for (let i = 0; i < 100; i++) ports.launchErrors.push(new CodedError("Unavailable", "the engine is away"));
+    const { id, handle } = await begin();
+    await launched(ports, id);
+    await handle.signal(cancelRun);
+    expect(await handle.result()).toMatchObject({ status: "Canceled" });
+  });
+});
+
+test("the terminal state is recorded while the log archive is still failing", async () => {
+  await withWorker(async ({ ports, begin }) => {
+    ports.archiveErrors.push(new CodedError("Unavailable", "no space"), new CodedError("Unavailable", "no space"));
+    const { id, handle } = await begin();
+    await launched(ports, id);
+    await handle.signal(replicaChanged, EXITED);
+    await eventually(async () => (await db.runs.find(id))?.status === "Succeeded");
+    expect(ports.calls).not.toContain(`remove ${id}`);
+    await handle.result();
+    expect(ports.calls.slice(-2)).toEqual([`archive ${id}`, `remove ${id}`]);
+  });
+});
+
+test("at most N runs are live, oldest first; the others stay Pending and can be cancelled", async () => {
+  // Only this database's open runs count, so it must be one of its own.
+  await withWorker(
+    async ({ ports, begin }) => {
+      const [first, second, third] = [await begin(), await begin(), await begin()];
+      await launched(ports, first.id);
+      await sleep(300);
+      expect(ports.calls.filter((call) => call.startsWith("launch"))).toEqual([`launch ${first.id}`]);
+      expect((await db.runs.find(second.id))?.status).toBe("Pending");
+      await second.handle.signal(cancelRun);
+      expect(await second.handle.result()).toMatchObject({ status: "Canceled" });
+      await first.handle.signal(replicaChanged, EXITED);
+      await launched(ports, third.id);
+      await third.handle.signal(replicaChanged, EXITED);
+      expect(await third.handle.result()).toMatchObject({ status: "Succeeded" });
+    },
+    { maxLiveRuns: 1, record: "waited-for-a-place" },
+  );
+});
