@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { temporal } from "@temporalio/proto";
 import { bundleWorkflowCode, DefaultLogger, Worker, type WorkflowBundle } from "@temporalio/worker";
 import { beforeAll, expect, test } from "vitest";
 
@@ -19,6 +20,6 @@ test("there is a history of each outcome", () => {
 });
 
 test.each(recorded)("%s replays with the workflow code of today", async (name) => {
-  const history: unknown = JSON.parse(readFileSync(join(HISTORIES, name), "utf8"));
+  const history = temporal.api.history.v1.History.fromObject(JSON.parse(readFileSync(join(HISTORIES, name), "utf8")));
   await expect(Worker.runReplayHistory({ workflowBundle, replayName: name }, history)).resolves.toBeUndefined();
 });

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Connection, type WorkflowHandle } from "@temporalio/client";
+import { temporal } from "@temporalio/proto";
 import {
   bundleWorkflowCode,
   DefaultLogger,
@@ -106,7 +107,6 @@ async function withWorker(
     await script(scene);
     if (options.record !== undefined && process.env["TYGER_RECORD_HISTORIES"]) {
       await mkdir(HISTORIES, { recursive: true });
-      const { temporal } = await import("@temporalio/proto");
       const history = temporal.api.history.v1.History.fromObject((await handles[0]?.fetchHistory()) ?? {});
       await writeFile(join(HISTORIES, `${options.record}.json`), JSON.stringify(history.toJSON(), null, 1));
     }
