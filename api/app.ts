@@ -1,0 +1,93 @@
+import { randomUUID } from "node:crypto";
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import { CodedError } from "../model/errors.ts";
+import type { BufferService } from "./buffer-service.ts";
+import { installBodyParser, validatorOf } from "./body.ts";
+import type { CodespecService } from "./codespec-service.ts";
+import type { DataPlanePlace } from "./data-plane-place.ts";
+import { errorBodyOf, replyWithError } from "./errors.ts";
+import { baggageOf } from "./log.ts";
+import { bufferRoutes } from "./routes/buffers.ts";
+import { codespecRoutes } from "./routes/codespecs.ts";
+import { runRoutes } from "./routes/runs.ts";
+import { serverRoutes } from "./routes/server.ts";
+import type { RunService } from "./run-service.ts";
+import type { ServerService } from "./server-service.ts";
+import { createStreams } from "./streams.ts";
+import { checkVersion, routedUrl } from "./version.ts";
+
+export interface AppParts {
+  codespecs: CodespecService;
+  buffers: BufferService;
+  runs: RunService;
+  server: ServerService;
+  place: DataPlanePlace;
+  log: FastifyBaseLogger;
+}
+
+/** For a request with its body; answers have no limit, for a watch may be silent for hours. */
+const REQUEST_MS = 60_000;
+const KEEP_ALIVE_MS = 60_000;
+
+/** The control plane as an app that listens nowhere yet. Closing it cuts open streams and waits for the rest. */
+export function createApp({ codespecs, buffers, runs, server, place, log }: AppParts): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    exposeHeadRoutes: false,
+    forceCloseConnections: "idle",
+    requestTimeout: REQUEST_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
+    genReqId: () => randomUUID(),
+    rewriteUrl: (req) => routedUrl(req.url ?? "/"),
+    childLoggerFactory: (logger, bindings, options, raw) =>
+      logger.child({ ...bindings, ...baggageOf(raw.headers["baggage"]) }, options),
+    frameworkErrors: (err, req, reply) => {
+      setRequestId(req, reply);
+      void replyWithError(err, req, reply);
+    },
+  }).withTypeProvider<ZodTypeProvider>();
+
+  installBodyParser(app);
+  app.setValidatorCompiler(validatorOf);
+  app.setErrorHandler(replyWithError);
+  app.setNotFoundHandler(replyUnknownRoute);
+  app.addHook("onRequest", async (req, reply) => {
+    setRequestId(req, reply);
+    if (req.is404) return replyUnknownRoute(req, reply);
+    checkVersion(req);
+    checkQuery(req.query);
+  });
+  app.addHook("onResponse", async (req, reply) => {
+    const facts = { method: req.method, path: req.url.split("?", 1)[0], status: reply.statusCode };
+    req.log.debug({ ...facts, ms: Math.round(reply.elapsedTime) }, "request answered");
+  });
+
+  void app.register(serverRoutes(server, place));
+  void app.register(codespecRoutes(codespecs));
+  void app.register(bufferRoutes(buffers, place));
+  void app.register(runRoutes(runs, createStreams(app)));
+  return app;
+}
+
+/** Straight on the raw response, for Fastify would write the name in lower case. */
+const setRequestId = (req: FastifyRequest, reply: FastifyReply): void => {
+  reply.raw.setHeader("Request-Id", req.id);
+};
+
+/** A path that looks like a file gets a bare 404, anything else the error of the contract. */
+function replyUnknownRoute(req: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const path = req.url.split("?", 1)[0] ?? "";
+  if (path.slice(path.lastIndexOf("/") + 1).includes(".")) return reply.code(404).send();
+  return reply.code(400).send(errorBodyOf("InvalidRoute", `There is no route '${req.method} ${path.slice(0, 200)}'`));
+}
+
+/** @throws CodedError BadRequest for text that no database could hold */
+function checkQuery(query: unknown): void {
+  const given = JSON.stringify(query);
+  if (given.includes(String.raw`\u0000`)) {
+    throw new CodedError("BadRequest", "A query parameter holds a character that cannot be used");
+  }
+}

@@ -1,0 +1,75 @@
+import { CodedError, notFound } from "../model/errors.ts";
+import type { LogLines, LogQuery } from "../model/log.ts";
+import type { Page, PageQuery, RunFilter } from "../model/records.ts";
+import { isTerminal, type Run, type RunRecord, type RunStatus } from "../model/run.ts";
+import type { RunInput } from "../model/run-schema.ts";
+import { createRunCreation, type CreationPorts } from "./run-creation.ts";
+import { readLogs, type LogPorts } from "./run-logs.ts";
+import type { RunStarter } from "./run-starter.ts";
+import { shownRun } from "./run-view.ts";
+import { watchRun, type WatchPorts } from "./run-watch.ts";
+
+export interface RunService {
+  /** The run made with this idempotency key, if there is one; waits for one that is being made. */
+  findByKey(key: string): Promise<Run | undefined>;
+  /** @throws CodedError InvalidInput, Unavailable */
+  create(input: RunInput, key: string | undefined): Promise<Run>;
+  /** @throws CodedError NotFound, also for a text that is no id */
+  get(id: string): Promise<Run>;
+  list(query: PageQuery & RunFilter): Promise<Page<Run>>;
+  counts(filter: RunFilter): Promise<Partial<Record<RunStatus, number>>>;
+  /** @throws CodedError NotFound */
+  cancel(id: string): Promise<Run>;
+  /** The run must be there when this resolves: what follows cannot say so any more. @throws CodedError NotFound */
+  watch(id: string): Promise<(signal: AbortSignal) => AsyncIterable<Run>>;
+  /** As `watch`. @throws CodedError NotFound, InvalidInput */
+  logs(id: string, query: LogQuery): Promise<(signal: AbortSignal) => LogLines>;
+}
+
+export type RunPorts = Omit<CreationPorts, "started"> & WatchPorts & LogPorts & { starter: RunStarter };
+
+/** What can be done with runs. */
+export function createRunService(ports: RunPorts): RunService {
+  const { runs, starter } = ports;
+  const creation = createRunCreation({ ...ports, started: (runId) => starter.start(runId) });
+
+  const find = async (id: string): Promise<RunRecord> => {
+    const number = /^[0-9]{1,15}$/.test(id) ? Number(id) : undefined;
+    const run = number === undefined ? undefined : await runs.find(number);
+    if (run === undefined) throw notFound();
+    return run;
+  };
+
+  return {
+    ...creation,
+    get: async (id) => shownRun(await find(id)),
+
+    async list(query) {
+      const { items, ...rest } = await runs.list(query);
+      return { items: items.map(shownRun), ...rest };
+    },
+
+    counts: (filter) => runs.counts(filter),
+
+    async cancel(id) {
+      const { id: number } = await find(id);
+      const run = await runs.requestCancel(number);
+      if (run === undefined) throw notFound();
+      if (!isTerminal(run.status)) starter.cancel(number);
+      return shownRun(run);
+    },
+
+    async watch(id) {
+      const first = await find(id);
+      return (signal) => watchRun(ports, first, signal);
+    },
+
+    async logs(id, query) {
+      if (query.tailLines !== undefined && query.tailLines < 0) {
+        throw new CodedError("InvalidInput", `The number of lines '${query.tailLines}' must not be negative`);
+      }
+      const first = await find(id);
+      return (signal) => readLogs(ports, first, query, signal);
+    },
+  };
+}
