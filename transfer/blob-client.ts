@@ -1,0 +1,165 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { CHAIN_METADATA } from "../model/buffer-format.ts";
+import { CodedError, errnoOf, messageOf, type ErrorCode } from "../model/errors.ts";
+import type { AccessSource } from "./access.ts";
+import { md5Of } from "./hash-chain.ts";
+import { ask, targetOf, TruncatedBody, type Ask, type Reply } from "./http.ts";
+
+const CHAIN_HEADER = `x-ms-meta-${CHAIN_METADATA}`;
+/** The contract's limit of a whole data-plane request. */
+const REQUEST_MS = 100_000;
+const MD5_TRIES = 5;
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2_000;
+
+export interface ReceivedBlob {
+  bytes: Buffer;
+  md5: string;
+  chain?: string;
+}
+
+export interface BlobClientOptions {
+  access: AccessSource;
+  signal: AbortSignal;
+  /** How long a server may be away, or answer with 5xx, before a request is given up. */
+  outageMs: number;
+  /** Told once for each request that is tried again. */
+  onRetry?: ((reason: string) => void) | undefined;
+}
+
+export interface BlobClient {
+  /** False when a blob of that name and other content is there, or was there before this call's first try. */
+  put(path: string, bytes: Uint8Array, md5: string, chain?: string): Promise<boolean>;
+  /**
+   * The blob, verified against its MD5; undefined when it is not there, after `waitSeconds` at most.
+   * @throws CodedError ContainerNotFound, Md5Mismatch
+   */
+  get(path: string, waitSeconds: number, signal?: AbortSignal): Promise<ReceivedBlob | undefined>;
+  exists(path: string): Promise<boolean>;
+}
+
+/** One buffer's blobs over its signed URL: retries, refresh of the URL, and what each refusal means. */
+export function createBlobClient({ access, signal, outageMs, onRetry }: BlobClientOptions): BlobClient {
+  /** Sends until there is an answer that is worth looking at; `tries` says how often the server may have acted. */
+  const send = async (path: string, question: Omit<Ask, "timeoutMs">): Promise<{ reply: Reply; tries: number }> => {
+    const ended = question.signal ?? signal;
+    let failingSince: number | undefined;
+    let pauseMs = FIRST_PAUSE_MS;
+    let refreshed = false;
+    let url = await access.url();
+    for (let tries = 1; ; tries++) {
+      let reason: string;
+      try {
+        const reply = await ask(targetOf(blobUrl(url, path)), { ...question, signal: ended, timeoutMs: REQUEST_MS });
+        if (reply.status === 403 && errorCodeOf(reply) === "AuthenticationFailed" && !refreshed) {
+          url = await access.refresh(url, signal);
+          refreshed = true;
+          continue;
+        }
+        if (reply.status !== 429 && (reply.status < 500 || reply.status === 501)) return { reply, tries };
+        reason = reply.status === 503 ? "server is busy" : `operation timeout (${reply.status})`;
+      } catch (err) {
+        if (ended.aborted || !isPassing(err)) throw err;
+        reason = messageOf(err) || (errnoOf(err) ?? "connection lost");
+      }
+      failingSince ??= Date.now();
+      if (Date.now() - failingSince > outageMs)
+        throw new CodedError("Unavailable", `The data plane does not answer: ${reason}`);
+      onRetry?.(reason);
+      await sleep(pauseMs, undefined, { signal: ended });
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+      // An expired URL is told from a fresh outage by its own answer.
+      refreshed = false;
+    }
+  };
+
+  return {
+    async put(path, bytes, md5, chain) {
+      const headers = {
+        "content-md5": md5,
+        "x-ms-blob-type": "BlockBlob",
+        "x-ms-version": "2021-08-06",
+        ...(chain === undefined ? {} : { [CHAIN_HEADER]: chain }),
+      };
+      for (let mismatches = 0; ; mismatches++) {
+        const { reply, tries } = await send(path, { method: "PUT", headers, body: bytes });
+        if (reply.status === 201) return true;
+        const code = errorCodeOf(reply);
+        if (code === "Md5Mismatch" && mismatches < MD5_TRIES) continue;
+        if (code === "UnauthorizedBlobOverwrite") {
+          // Only a repeated PUT can meet its own blob.
+          if (tries + mismatches === 1) return false;
+          const there = await send(path, { method: "HEAD" });
+          return there.reply.headers["content-md5"] === md5 && there.reply.headers[CHAIN_HEADER] === chain;
+        }
+        throw refusal(reply, path);
+      }
+    },
+
+    async get(path, waitSeconds, own) {
+      const headers = waitSeconds > 0 ? { prefer: `wait=${waitSeconds}` } : {};
+      for (let mismatches = 0; ; mismatches++) {
+        const { reply } = await send(path, { method: "GET", headers, signal: own ?? signal });
+        if (reply.status === 404 && errorCodeOf(reply) !== "ContainerNotFound") return undefined;
+        if (reply.status !== 200) throw refusal(reply, path);
+        const md5 = reply.headers["content-md5"];
+        if (md5 !== undefined && md5Of(reply.body) === md5) {
+          const chain = reply.headers[CHAIN_HEADER];
+          return { bytes: reply.body, md5, ...(typeof chain === "string" ? { chain } : {}) };
+        }
+        if (mismatches >= MD5_TRIES) throw new CodedError("Md5Mismatch", `MD5 mismatch in blob '${path}'`);
+      }
+    },
+
+    async exists(path) {
+      const { reply } = await send(path, { method: "HEAD" });
+      if (reply.status === 200) return true;
+      if (reply.status === 404 && errorCodeOf(reply) !== "ContainerNotFound") return false;
+      throw refusal(reply, path);
+    },
+  };
+}
+
+/** The URL of a blob: the container's path joined with the blob's, the query unchanged. */
+export function blobUrl(accessUrl: string, blobPath: string): string {
+  const at = accessUrl.indexOf("?");
+  return at < 0 ? `${accessUrl}/${blobPath}` : `${accessUrl.slice(0, at)}/${blobPath}${accessUrl.slice(at)}`;
+}
+
+const errorCodeOf = (reply: Reply): string | undefined => {
+  const code = reply.headers["x-ms-error-code"];
+  return typeof code === "string" ? code : undefined;
+};
+
+const MEANINGS: Record<string, [ErrorCode, string]> = {
+  ContainerNotFound: ["ContainerNotFound", "the buffer does not exist"],
+  AuthenticationFailed: ["AuthenticationFailed", "invalid access URL: the server refused it (403)"],
+  AuthorizationPermissionMismatch: ["AuthorizationPermissionMismatch", "the access URL does not allow this"],
+  Md5Mismatch: ["Md5Mismatch", "MD5 mismatch"],
+};
+
+function refusal(reply: Reply, path: string): Error {
+  const [code, message] = MEANINGS[errorCodeOf(reply) ?? ""] ?? [];
+  if (code !== undefined) return new CodedError(code, message ?? code);
+  const body = reply.body.toString("utf8", 0, 300);
+  return new Error(
+    `The data plane answered ${reply.status} for blob '${path}' ${errorCodeOf(reply) ?? body}`.trimEnd(),
+  );
+}
+
+/** Trouble of the connection that may pass: the server restarts, its socket is not there yet. */
+function isPassing(err: unknown): boolean {
+  if (err instanceof TruncatedBody) return true;
+  const code = errnoOf(err);
+  return code !== undefined && PASSING.has(code);
+}
+
+const PASSING = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ENOENT",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EAI_AGAIN",
+  "HPE_INVALID_CONSTANT",
+]);

@@ -1,0 +1,86 @@
+import { Agent, request as httpRequest, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http";
+import { request as httpsRequest } from "node:https";
+
+/** Where a URL leads: over TCP, or through the Unix socket that an `http+unix://<socket>:<path>` URL names. */
+export interface Target {
+  socketPath?: string;
+  protocol: "http:" | "https:";
+  hostname?: string;
+  port?: string;
+  /** Path with query. */
+  path: string;
+}
+
+/** @throws TypeError when `url` is no absolute http, https or http+unix URL. */
+export function targetOf(url: string): Target {
+  const parsed = new URL(url);
+  if (parsed.protocol === "http+unix:") {
+    const [socketPath = "", ...rest] = decodeURIComponent(parsed.pathname).split(":");
+    return { socketPath, protocol: "http:", path: `${rest.join(":") || "/"}${parsed.search}` };
+  }
+  if (parsed.protocol !== "http:" && parsed.protocol !== "https:") throw new TypeError(`Not an HTTP URL: '${url}'`);
+  return {
+    protocol: parsed.protocol,
+    hostname: parsed.hostname,
+    port: parsed.port,
+    path: `${parsed.pathname}${parsed.search}`,
+  };
+}
+
+export interface Reply {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: Buffer;
+}
+
+export interface Ask {
+  method: string;
+  headers?: OutgoingHttpHeaders;
+  body?: Uint8Array;
+  signal?: AbortSignal | undefined;
+  /** Silence on the connection for longer than this is an error. */
+  timeoutMs: number;
+}
+
+// One connection a transfer in flight, kept for the next; never in the way of the process's end.
+const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 });
+
+/** A body that ended before its announced length. Worth another try. */
+export class TruncatedBody extends Error {}
+
+/** One request, its whole answer read into one buffer of the announced length. @throws what the connection throws */
+export function ask(target: Target, { method, headers, body, signal, timeoutMs }: Ask): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const { protocol, path, socketPath, hostname, port } = target;
+    const isTls = protocol === "https:";
+    const sending = (isTls ? httpsRequest : httpRequest)({
+      method,
+      path,
+      timeout: timeoutMs,
+      headers: { ...headers, "content-length": body?.byteLength ?? 0 },
+      ...(isTls ? {} : { agent }),
+      ...(socketPath === undefined ? { hostname, port } : { socketPath }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    sending.once("error", reject);
+    sending.once("timeout", () => sending.destroy(new Error(`No answer within ${timeoutMs / 1000} s`)));
+    sending.once("response", (response) => {
+      const expected = method === "HEAD" ? 0 : Number(response.headers["content-length"] ?? Number.NaN);
+      const chunks: Buffer[] = [];
+      const whole = Number.isNaN(expected) ? undefined : Buffer.allocUnsafeSlow(expected);
+      let received = 0;
+      response.on("data", (chunk: Buffer) => {
+        if (whole === undefined) chunks.push(chunk);
+        else chunk.copy(whole, received);
+        received += chunk.byteLength;
+      });
+      response.once("error", reject);
+      response.once("close", () => {
+        if (!response.complete) return reject(new TruncatedBody("The answer was cut off"));
+        const { statusCode: status = 0, headers: replyHeaders } = response;
+        return resolve({ status, headers: replyHeaders, body: whole ?? Buffer.concat(chunks) });
+      });
+    });
+    sending.end(body);
+  });
+}

@@ -1,0 +1,160 @@
+import { once } from "node:events";
+import type { Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { blobPathOf, CHAIN_START, END_BLOB, FORMAT_VERSION, START_BLOB } from "../model/buffer-format.ts";
+import { CodedError } from "../model/errors.ts";
+import type { AccessSource } from "./access.ts";
+import { createBlobClient, type BlobClient, type ReceivedBlob } from "./blob-client.ts";
+import { nextInChain } from "./hash-chain.ts";
+
+/** How long our data plane may hold a request for a blob that is not there yet. */
+const WAIT_SECONDS = 20;
+/** What is fetched ahead of the reader, in bytes, whatever `dop` says. */
+const AHEAD_BYTES = 64 * 1024 * 1024;
+const END_POLL_MS = 5_000;
+const AT_THE_EDGE_MS = 200;
+
+export interface ReadOptions {
+  /** Parallel downloads. */
+  dop?: number;
+  outageMs?: number;
+  signal?: AbortSignal;
+  /** Bytes passed on since the last call. */
+  onProgress?: (bytes: number) => void;
+  onRetry?: (reason: string) => void;
+  onWarning?: (message: string) => void;
+}
+
+/**
+ * Reads a buffer from its start to its verified end into `sink`, which is not ended. A reader may come before the
+ * writer; it waits for as long as the buffer has no end.
+ * @throws CodedError Unavailable `the buffer is in a permanently failed state`; Md5Mismatch; ContainerNotFound
+ */
+export async function readBuffer(
+  access: AccessSource,
+  sink: Writable,
+  options: ReadOptions = {},
+): Promise<{ sizeBytes: number }> {
+  const { dop = 32, outageMs = 60_000 } = options;
+  const stopping = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stopping.signal]) : stopping.signal;
+  const client = createBlobClient({ access, signal, outageMs, onRetry: options.onRetry });
+  const ended = new AbortController();
+  const waits = AbortSignal.any([signal, ended.signal]);
+
+  const watchEnd = async (): Promise<void> => {
+    const end = await waitForBlob(client, END_BLOB, signal, END_POLL_MS);
+    const status = statusOf(end.bytes);
+    if (status === "failed") throw new CodedError("Conflict", "the buffer is in a permanently failed state");
+    if (status !== "complete") options.onWarning?.(`The end mark has the unknown status '${status}'`);
+    ended.abort();
+  };
+  const checkStart = async (): Promise<void> => {
+    const { version } = parse((await waitForBlob(client, START_BLOB, signal)).bytes);
+    if (version !== FORMAT_VERSION)
+      throw new CodedError("InvalidInput", `The buffer has the unknown format '${String(version)}'`);
+  };
+  // Missing blobs are waited for until the end mark is seen; then they are missing for good.
+  const fetch = async (number: number): Promise<ReceivedBlob> => {
+    const path = blobPathOf(number);
+    if (!ended.signal.aborted) {
+      try {
+        return await waitForBlob(client, path, waits);
+      } catch (err) {
+        if (!ended.signal.aborted || signal.aborted) throw err;
+      }
+    }
+    const blob = await client.get(path, 0);
+    if (!blob) throw new CodedError("BlobNotFound", `The buffer is incomplete: blob '${path}' is missing`);
+    return blob;
+  };
+
+  const endSeen = watchEnd();
+  const startSeen = checkStart();
+  const data = passBlobs(fetch, sink, dop, signal, options.onProgress, startSeen);
+  try {
+    // The end mark decides only when it tells of a failure; a reader that has come to the end does not wait for it.
+    return await Promise.race([data, neverUnless(endSeen), neverUnless(startSeen), failureOf(sink)]);
+  } finally {
+    stopping.abort();
+    for (const part of [data, endSeen, startSeen]) part.catch(() => undefined);
+  }
+}
+
+/** Fetches ahead within bounds and writes what is verified, in order. */
+async function passBlobs(
+  fetch: (number: number) => Promise<ReceivedBlob>,
+  sink: Writable,
+  dop: number,
+  signal: AbortSignal,
+  onProgress: ((bytes: number) => void) | undefined,
+  startSeen: Promise<void>,
+): Promise<{ sizeBytes: number }> {
+  const ahead: Promise<ReceivedBlob>[] = [];
+  let next = 0;
+  let width = 2;
+  let largest = 1;
+  let chain = CHAIN_START;
+  let sizeBytes = 0;
+  for (let number = 0; ; number++) {
+    while (ahead.length < Math.min(width, dop, Math.max(2, Math.floor(AHEAD_BYTES / largest)))) {
+      const fetching = fetch(next++);
+      // A blob beyond the end is asked for in vain; whoever waits for it hears of a failure.
+      fetching.catch(() => undefined);
+      ahead.push(fetching);
+    }
+    const head = ahead.shift();
+    if (!head) throw new Error("Nothing was fetched ahead");
+    const askedAt = Date.now();
+    const { bytes, md5, chain: link } = await head;
+    chain = nextInChain(chain, md5);
+    if (link === undefined || (link !== chain && bytes.byteLength > 0)) {
+      throw new CodedError("Md5Mismatch", `hash chain mismatch in blob '${blobPathOf(number)}'`);
+    }
+    if (number === 0) await startSeen;
+    if (bytes.byteLength === 0) return { sizeBytes };
+    // A blob that was there shows that the writer is ahead of us; one that was waited for, that it is not.
+    width = Date.now() - askedAt > AT_THE_EDGE_MS ? 2 : Math.min(width * 2, dop);
+    largest = Math.max(largest, bytes.byteLength);
+    sizeBytes += bytes.byteLength;
+    if (!sink.write(bytes)) await once(sink, "drain", { signal });
+    onProgress?.(bytes.byteLength);
+  }
+}
+
+/** Asks for a blob until it is there: held requests where the server offers them, else at growing intervals. */
+async function waitForBlob(
+  client: BlobClient,
+  path: string,
+  signal: AbortSignal,
+  pollMs?: number,
+): Promise<ReceivedBlob> {
+  for (let tries = 1; ; tries++) {
+    const askedAt = Date.now();
+    const blob = await client.get(path, WAIT_SECONDS, signal);
+    if (blob) return blob;
+    const wasHeld = Date.now() - askedAt > (WAIT_SECONDS * 1000) / 2;
+    if (!wasHeld) await sleep(pollMs ?? pauseMs(tries), undefined, { signal });
+  }
+}
+
+const pauseMs = (tries: number): number => (tries <= 10 ? 100 : tries <= 100 ? 500 : tries <= 1000 ? 1000 : 5000);
+
+const neverUnless = (part: Promise<void>): Promise<never> => part.then(() => new Promise<never>(() => undefined));
+
+/** Rejects when the sink fails, a reader that left included; never resolves. */
+const failureOf = (sink: Writable): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    sink.once("error", reject);
+  });
+
+function parse(bytes: Uint8Array): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes).toString());
+    return typeof value === "object" && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
+}
+
+const statusOf = (bytes: Uint8Array): string => String(parse(bytes)["status"]);

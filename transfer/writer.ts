@@ -1,0 +1,186 @@
+import {
+  blobPathOf,
+  CHAIN_START,
+  END_BLOB,
+  END_COMPLETE,
+  END_FAILED,
+  START_BLOB,
+  START_CONTENT,
+} from "../model/buffer-format.ts";
+import { CodedError, messageOf } from "../model/errors.ts";
+import type { AccessSource } from "./access.ts";
+import { createBlobClient, type BlobClient } from "./blob-client.ts";
+import { md5Of, nextInChain } from "./hash-chain.ts";
+
+const END_MARK_MS = 3_000;
+
+export interface WriteOptions {
+  /** Parallel uploads. */
+  dop?: number;
+  blockSizeBytes?: number;
+  /** After this long without a block, what is waiting is sent; 0 waits for full blocks. */
+  flushIntervalMs?: number;
+  outageMs?: number;
+  signal?: AbortSignal;
+  /** Bytes stored since the last call. */
+  onProgress?: (bytes: number) => void;
+  onRetry?: (reason: string) => void;
+  onWarning?: (message: string) => void;
+}
+
+/** A second writer of a buffer must leave it as it is, without an end mark. */
+const isTaken = (): CodedError => new CodedError("Conflict", "The buffer has already been written to");
+
+/**
+ * Writes `source` into a buffer, block by block as it comes, and completes it. Holds at most `dop + 1` blocks.
+ * On failure or abort the buffer gets a failed end mark, but for a buffer that somebody else has written.
+ * @throws CodedError Conflict when the buffer is written already; what the source throws
+ */
+export async function writeBuffer(
+  source: AsyncIterable<Uint8Array>,
+  access: AccessSource,
+  options: WriteOptions = {},
+): Promise<{ sizeBytes: number }> {
+  const { dop = 16, blockSizeBytes = 4 * 1024 * 1024, flushIntervalMs = 1000, outageMs = 60_000 } = options;
+  const failing = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, failing.signal]) : failing.signal;
+  const client = createBlobClient({ access, signal, outageMs, onRetry: options.onRetry });
+
+  if (await client.exists(START_BLOB)) throw isTaken();
+  const start = Buffer.from(START_CONTENT);
+  if (!(await client.put(START_BLOB, start, md5Of(start)))) throw isTaken();
+
+  const blocks = cutBlocks({ client, dop, blockSizeBytes, flushIntervalMs, failing, onProgress: options.onProgress });
+  try {
+    const sizeBytes = await blocks.takeAll(source, signal);
+    const end = Buffer.from(END_COMPLETE);
+    try {
+      await client.put(END_BLOB, end, md5Of(end));
+    } catch (err) {
+      if (signal.aborted) throw err;
+      options.onWarning?.(`The end mark could not be written: ${messageOf(err)}`);
+    }
+    return { sizeBytes };
+  } catch (err) {
+    const reason: unknown = failing.signal.aborted ? failing.signal.reason : err;
+    if (!(reason instanceof CodedError && reason.code === "Conflict")) await markFailed(access);
+    throw reason;
+  }
+}
+
+/** Writes the failed end mark, within a limit of its own; what goes wrong here must not hide why. */
+export async function markFailed(access: AccessSource): Promise<void> {
+  const end = Buffer.from(END_FAILED);
+  const client = createBlobClient({ access, signal: AbortSignal.timeout(END_MARK_MS), outageMs: END_MARK_MS });
+  await client.put(END_BLOB, end, md5Of(end)).catch(() => false);
+}
+
+interface Cutting {
+  client: BlobClient;
+  dop: number;
+  blockSizeBytes: number;
+  flushIntervalMs: number;
+  failing: AbortController;
+  onProgress?: ((bytes: number) => void) | undefined;
+}
+
+/** Cuts a stream into blocks, chains them in order and uploads them in parallel. */
+function cutBlocks({ client, dop, blockSizeBytes, flushIntervalMs, failing, onProgress }: Cutting) {
+  const spare: Buffer[] = [];
+  const uploads = new Set<Promise<void>>();
+  let block: Buffer | undefined;
+  let filled = 0;
+  let number = 0;
+  let chain = CHAIN_START;
+  let sizeBytes = 0;
+  let lastBlockAt = Date.now();
+  let flushTimer: NodeJS.Timeout | undefined;
+
+  const upload = (bytes: Uint8Array, owner: Buffer | undefined): void => {
+    const md5 = md5Of(bytes);
+    chain = nextInChain(chain, md5);
+    const link = chain;
+    const path = blobPathOf(number++);
+    lastBlockAt = Date.now();
+    const done = client
+      .put(path, bytes, md5, link)
+      .then((stored) => {
+        if (!stored) throw isTaken();
+        if (owner) spare.push(owner);
+        if (bytes.byteLength > 0) onProgress?.(bytes.byteLength);
+        return undefined;
+      })
+      .catch((err: unknown) => failing.abort(err))
+      .finally(() => uploads.delete(done));
+    uploads.add(done);
+  };
+
+  const flush = (): void => {
+    clearTimeout(flushTimer);
+    flushTimer = undefined;
+    if (!block || filled === 0) return;
+    const full = block;
+    const bytes = full.subarray(0, filled);
+    block = undefined;
+    filled = 0;
+    upload(bytes, full);
+  };
+
+  const flushSoon = (): void => {
+    if (flushIntervalMs === 0 || flushTimer !== undefined) return;
+    const dueMs = Math.max(0, lastBlockAt + flushIntervalMs - Date.now());
+    flushTimer = setTimeout(() => {
+      flushTimer = undefined;
+      // With every slot taken the block goes on growing; the next due time comes soon.
+      if (uploads.size < dop) flush();
+      else flushSoon();
+    }, dueMs);
+  };
+
+  const take = async (chunk: Uint8Array): Promise<void> => {
+    sizeBytes += chunk.byteLength;
+    for (let at = 0; at < chunk.byteLength;) {
+      block ??= spare.pop() ?? Buffer.allocUnsafeSlow(blockSizeBytes);
+      const part = chunk.subarray(at, at + blockSizeBytes - filled);
+      block.set(part, filled);
+      filled += part.byteLength;
+      at += part.byteLength;
+      if (filled === blockSizeBytes) {
+        while (uploads.size >= dop) await Promise.race(uploads);
+        failing.signal.throwIfAborted();
+        flush();
+      }
+    }
+    if (filled > 0) flushSoon();
+  };
+
+  return {
+    async takeAll(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
+      const chunks = source[Symbol.asyncIterator]();
+      const aborted = new Promise<never>((_resolve, reject) => {
+        const fail = (): void => reject(signal.reason);
+        if (signal.aborted) fail();
+        else signal.addEventListener("abort", fail, { once: true });
+      });
+      aborted.catch(() => undefined);
+      try {
+        for (;;) {
+          const { value, done } = await Promise.race([chunks.next(), aborted]);
+          if (done) break;
+          await take(value);
+        }
+        flush();
+        upload(Buffer.alloc(0), undefined);
+        await Promise.race([Promise.all(uploads), aborted]);
+        signal.throwIfAborted();
+        return sizeBytes;
+      } catch (err) {
+        // A source that is waiting for input would hold its return for as long.
+        void chunks.return?.().catch(() => undefined);
+        throw err;
+      } finally {
+        clearTimeout(flushTimer);
+      }
+    },
+  };
+}
