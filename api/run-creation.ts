@@ -16,7 +16,7 @@ import { shownRun } from "./run-view.ts";
 const MAX_KEY_LENGTH = 1000;
 
 export interface CreationPorts {
-  runs: RunRecords;
+  runs: Pick<RunRecords, "create" | "findByKey" | "countOpen">;
   codespecs: CodespecRecords;
   buffers: BufferRecords;
   store: BufferStore;

@@ -1,6 +1,6 @@
 import { CodedError, notFound } from "../model/errors.ts";
 import type { LogLines, LogQuery } from "../model/log.ts";
-import type { Page, PageQuery, RunFilter } from "../model/records.ts";
+import type { Page, PageQuery, RunFilter, RunRecords } from "../model/records.ts";
 import { isTerminal, type Run, type RunRecord, type RunStatus } from "../model/run.ts";
 import type { RunInput } from "../model/run-schema.ts";
 import { createRunCreation, type CreationPorts } from "./run-creation.ts";
@@ -26,19 +26,22 @@ export interface RunService {
   logs(id: string, query: LogQuery): Promise<(signal: AbortSignal) => LogLines>;
 }
 
-export type RunPorts = Omit<CreationPorts, "started"> & WatchPorts & LogPorts & { starter: RunStarter };
+export type RunPorts = Omit<CreationPorts, "started"> &
+  WatchPorts &
+  LogPorts & { runs: Pick<RunRecords, "list" | "counts" | "requestCancel">; starter: RunStarter };
 
 /** What can be done with runs. */
 export function createRunService(ports: RunPorts): RunService {
   const { runs, starter } = ports;
   const creation = createRunCreation({ ...ports, started: (runId) => starter.start(runId) });
 
-  const find = async (id: string): Promise<RunRecord> => {
-    const number = /^[0-9]{1,15}$/.test(id) ? Number(id) : undefined;
-    const run = number === undefined ? undefined : await runs.find(number);
+  /** What `work` gives for the number that `id` says. */
+  const having = async (id: string, work: (id: number) => Promise<RunRecord | undefined>): Promise<RunRecord> => {
+    const run = /^[0-9]{1,15}$/.test(id) ? await work(Number(id)) : undefined;
     if (run === undefined) throw notFound();
     return run;
   };
+  const find = (id: string): Promise<RunRecord> => having(id, runs.find);
 
   return {
     ...creation,
@@ -52,10 +55,8 @@ export function createRunService(ports: RunPorts): RunService {
     counts: (filter) => runs.counts(filter),
 
     async cancel(id) {
-      const { id: number } = await find(id);
-      const run = await runs.requestCancel(number);
-      if (run === undefined) throw notFound();
-      if (!isTerminal(run.status)) starter.cancel(number);
+      const run = await having(id, runs.requestCancel);
+      if (!isTerminal(run.status)) starter.cancel(run.id);
       return shownRun(run);
     },
 

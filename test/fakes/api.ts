@@ -1,0 +1,103 @@
+import type { FastifyInstance } from "fastify";
+import { createApp } from "../../api/app.ts";
+import { createBufferService, type AccessGrant } from "../../api/buffer-service.ts";
+import { createCodespecService } from "../../api/codespec-service.ts";
+import { createDataPlanePlace } from "../../api/data-plane-place.ts";
+import { createLog } from "../../api/log.ts";
+import { createRunChanges } from "../../api/run-changes.ts";
+import { createRunService } from "../../api/run-service.ts";
+import { createServerService } from "../../api/server-service.ts";
+import type { ComputeReader } from "../../model/compute.ts";
+import { CodedError } from "../../model/errors.ts";
+import type { LogArchive, LogLine } from "../../model/log.ts";
+import type { BufferStore } from "../../model/store.ts";
+import { createFakeRecords, type FakeRecords } from "./records.ts";
+
+/** The API over ports in memory. */
+export interface FakeApi extends FakeRecords {
+  app: FastifyInstance;
+  /** `start 7`, `cancel 7`, in order. */
+  told: string[];
+  places: Set<string>;
+  grants: AccessGrant[];
+  images: Set<string>;
+  /** What the engine gives as the log of any run; replaced by tests. */
+  liveLogs: ComputeReader["logs"];
+  archived: Map<number, LogLine[]>;
+  logged: { message: string; [key: string]: unknown }[];
+  isHealthy: boolean;
+}
+
+export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: number; listen?: string } = {}): FakeApi {
+  const records = createFakeRecords();
+  const refuse = (): never => {
+    throw new Error("not expected by this test");
+  };
+  const store: BufferStore = {
+    provision: async (id) => void fake.places.add(id),
+    exists: async (id) => fake.places.has(id),
+    delete: async (id) => void fake.places.delete(id),
+    put: refuse,
+    get: refuse,
+    head: refuse,
+    waitFor: refuse,
+    list: refuse,
+  };
+  const compute: ComputeReader = {
+    hasImage: async (image) => {
+      if (image === "engine-away") throw new CodedError("Unavailable", "The engine does not answer");
+      return fake.images.has(image);
+    },
+    hasGpu: async () => false,
+    logs: (...given) => fake.liveLogs(...given),
+  };
+  const archive: Pick<LogArchive, "read"> = {
+    async read(runId, { tailLines, since = "" }) {
+      const lines = fake.archived.get(runId)?.filter(({ at }) => at > since);
+      if (lines === undefined) return undefined;
+      const shown = tailLines === undefined ? lines : lines.slice(lines.length - tailLines);
+      return (async function* () {
+        yield shown;
+      })();
+    },
+  };
+  const changes = createRunChanges(records.runs);
+  const place = createDataPlanePlace("/run/data.sock", listen);
+  const sign = (grant: AccessGrant): string => {
+    fake.grants.push(grant);
+    return `${grant.host ?? "socket"}/${grant.bufferId}/${fake.grants.length}`;
+  };
+  const starter = {
+    start: (id: number) => void fake.told.push(`start ${id}`),
+    cancel: (id: number) => void fake.told.push(`cancel ${id}`),
+    close: async () => undefined,
+  };
+  const logged: FakeApi["logged"] = [];
+  const fake: FakeApi = Object.assign(records, {
+    told: [],
+    places: new Set<string>(),
+    grants: [],
+    images: new Set(["ubuntu"]),
+    async *liveLogs() {},
+    archived: new Map(),
+    logged,
+    isHealthy: true,
+    app: createApp({
+      codespecs: createCodespecService(records.codespecs),
+      buffers: createBufferService(records.buffers, store, sign),
+      runs: createRunService({ ...records, store, compute, archive, changes, starter, maxOpenRuns }),
+      server: createServerService({
+        compute,
+        probes: [
+          async () => {
+            if (!fake.isHealthy) throw new Error("away");
+          },
+        ],
+        databaseVersion: 3,
+      }),
+      place,
+      log: createLog("debug", "test", { write: (line) => void logged.push(JSON.parse(line)) }),
+    }),
+  });
+  return fake;
+}
