@@ -1,0 +1,151 @@
+import { randomUUID } from "node:crypto";
+import { Readable } from "node:stream";
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { CodedError } from "../model/errors.ts";
+import type { Blob, BlobHead, BufferStore } from "../model/store.ts";
+import { errorBodyOf, statusOf } from "./errors.ts";
+import type { VerifyAccess } from "./signing.ts";
+
+export interface DataPlaneParts {
+  store: BufferStore;
+  verify: VerifyAccess;
+  log: FastifyBaseLogger;
+}
+
+/** A slow upload is ended after this; clients give up a whole request after 100 s. */
+const REQUEST_MS = 120_000;
+/** The longest that a request for a missing blob is held, however long its client would wait. */
+const LONGEST_WAIT_SECONDS = 30;
+const METADATA_PREFIX = "x-ms-meta-";
+
+type Params = { container: string; "*": string };
+
+/** The data plane as an app that listens nowhere yet: blobs by signed URL, streamed through. */
+export function createDataPlane({ store, verify, log }: DataPlaneParts): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    exposeHeadRoutes: false,
+    forceCloseConnections: true,
+    requestTimeout: REQUEST_MS,
+    genReqId: () => randomUUID(),
+    routerOptions: { maxParamLength: 1024 },
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", (_req, payload, done) => done(null, payload));
+  app.addHook("onRequest", async (req, reply) => {
+    // Straight on the raw response, for Fastify would write the name in lower case.
+    reply.raw.setHeader("Request-Id", req.id);
+  });
+  app.setNotFoundHandler((req, reply) =>
+    reply.code(400).send(errorBodyOf("InvalidRoute", `There is no route '${req.method} ${req.url.split("?", 1)[0]}'`)),
+  );
+  app.setErrorHandler((err, req, reply) => {
+    if (!(err instanceof CodedError)) {
+      if (isClientGone(err)) return reply.code(400).send();
+      req.log.error({ err }, "unhandled error");
+      return reply.code(500).send();
+    }
+    return reply.code(statusOf(err.code)).header("x-ms-error-code", err.code).send();
+  });
+
+  const allow = (req: FastifyRequest, letter: string): { id: string; path: string } => {
+    const { container, "*": path } = req.params as Params;
+    verify(container, req.query as Record<string, unknown>, letter);
+    return { id: container, path };
+  };
+  const requireContainer = async (id: string): Promise<void> => {
+    if (!(await store.exists(id))) throw new CodedError("ContainerNotFound", `The buffer '${id}' does not exist`);
+  };
+
+  app.get("/healthcheck", (_req, reply) => reply.type("text/plain").send("Healthy"));
+
+  app.head("/containers/:container", async (req, reply) => {
+    const { id } = allow(req, "R");
+    await requireContainer(id);
+    return reply.send();
+  });
+  app.put("/containers/:container", async (req, reply) => {
+    const { id } = allow(req, "C");
+    await store.provision(id);
+    return reply.code(201).send();
+  });
+  app.delete("/containers/:container", async (req, reply) => {
+    const { id } = allow(req, "D");
+    await requireContainer(id);
+    await store.delete(id);
+    return reply.send();
+  });
+
+  app.put("/containers/:container/*", async (req, reply) => {
+    const { id, path } = allow(req, "c");
+    const body = req.body instanceof Readable ? req.body : Readable.from([]);
+    const contentMd5 = req.headers["content-md5"];
+    await store.put(id, path, body, {
+      metadata: metadataOf(req),
+      ...(typeof contentMd5 === "string" ? { contentMd5 } : {}),
+    });
+    return reply.code(201).send();
+  });
+  app.get("/containers/:container/*", async (req, reply) => {
+    const { id, path } = allow(req, "r");
+    const blob = await getOrWait(store, id, path, req, reply);
+    describe(reply, blob);
+    return reply.send(blob.body);
+  });
+  app.head("/containers/:container/*", async (req, reply) => {
+    const { id, path } = allow(req, "r");
+    describe(reply, await store.head(id, path));
+    return reply.send();
+  });
+  return app;
+}
+
+/** The blob; one that is missing is waited for as long as `Prefer: wait=N` asks, and not at all without it. */
+async function getOrWait(
+  store: BufferStore,
+  id: string,
+  path: string,
+  req: FastifyRequest,
+  reply: FastifyReply,
+): Promise<Blob> {
+  const endMs = Date.now() + waitSecondsOf(req) * 1000;
+  let gone: AbortController | undefined;
+  for (;;) {
+    try {
+      return await store.get(id, path);
+    } catch (err) {
+      const leftMs = endMs - Date.now();
+      const mayCome = err instanceof CodedError && err.code === "BlobNotFound" && leftMs > 0;
+      if (!mayCome || gone?.signal.aborted) throw err;
+      if (gone === undefined) {
+        const leaving = new AbortController();
+        reply.raw.once("close", () => leaving.abort());
+        gone = leaving;
+      }
+      await store.waitFor(id, path, leftMs, gone.signal);
+    }
+  }
+}
+
+function waitSecondsOf(req: FastifyRequest): number {
+  const [, seconds] = /\bwait=(\d{1,4})\b/.exec(String(req.headers["prefer"] ?? "")) ?? [];
+  return Math.min(Number(seconds ?? 0), LONGEST_WAIT_SECONDS);
+}
+
+const metadataOf = (req: FastifyRequest): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(req.headers)
+      .filter(([name]) => name.startsWith(METADATA_PREFIX))
+      .map(([name, value]) => [name.slice(METADATA_PREFIX.length), String(value)]),
+  );
+
+function describe(reply: FastifyReply, head: BlobHead): void {
+  void reply.type("application/octet-stream");
+  void reply.header("Content-Length", head.sizeBytes).header("Content-MD5", head.contentMd5);
+  for (const [name, value] of Object.entries(head.metadata)) void reply.header(`${METADATA_PREFIX}${name}`, value);
+}
+
+/** A torn upload is nobody's bug; its client will not read the answer. */
+const isClientGone = (err: unknown): boolean =>
+  err instanceof Error && "code" in err && (err.code === "ECONNRESET" || err.code === "ERR_STREAM_PREMATURE_CLOSE");

@@ -1,0 +1,54 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { createDataPlane } from "../api/data-plane.ts";
+import { createSigner, createVerifier, loadSigningKeys } from "../api/signing.ts";
+import { createFilesystemStore } from "../buffers/filesystem-store.ts";
+import { newBufferId } from "../api/buffer-service.ts";
+import type { BufferStore } from "../model/store.ts";
+
+export interface TestDataPlane {
+  dir: string;
+  socketPath: string;
+  store: BufferStore;
+  /** A new buffer with its place. */
+  newBuffer(): Promise<string>;
+  urlOf(bufferId: string, writeable: boolean, ttlSeconds?: number): string;
+  /** Stops answering, as a server that was killed; `listen` starts it again on the same socket. */
+  stop(): Promise<void>;
+  listen(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A real data plane over a real store on a Unix socket in a folder of its own. */
+export async function startDataPlane(): Promise<TestDataPlane> {
+  const dir = await mkdtemp(join(tmpdir(), "tyger-data-"));
+  const socketPath = join(dir, "data.sock");
+  const store = createFilesystemStore(join(dir, "buffers"));
+  const keys = await loadSigningKeys(join(dir, "keys"));
+  const sign = createSigner(keys, socketPath);
+  const start = () => createDataPlane({ store, verify: createVerifier(keys), log: pino({ level: "silent" }) });
+  let app = start();
+  await app.listen({ path: socketPath });
+  return {
+    dir,
+    socketPath,
+    store,
+    async newBuffer() {
+      const id = newBufferId();
+      await store.provision(id);
+      return id;
+    },
+    urlOf: (bufferId, writeable, ttlSeconds = 3600) => sign({ bufferId, writeable, ttlSeconds }),
+    stop: () => app.close(),
+    async listen() {
+      app = start();
+      await app.listen({ path: socketPath });
+    },
+    async close() {
+      await app.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
