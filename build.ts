@@ -39,3 +39,7 @@ await Promise.all([
     ({ code }) => writeFile("dist/workflows.js", code),
   ),
 ]);
+
+// The launcher starts this very Node; the stamp is older than no source, for it is written last.
+await writeFile("dist/node-path", `${process.execPath}\n`);
+await writeFile("dist/.built", "");

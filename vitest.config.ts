@@ -1,12 +1,14 @@
 import { defineConfig } from "vitest/config";
 
-/** Suites that own engines (Postgres, Temporal, Docker) run one file at a time; the rest share the cores. */
+/** One suite after the other. Suites that own engines (Postgres, Temporal, Docker) run one file at a time; the rest share the cores. */
 export default defineConfig({
   test: {
+    reporters: ["default", "./test/count-reporter.ts"],
     projects: [
       {
         test: {
           name: "unit",
+          sequence: { groupOrder: 0 },
           include: ["test/**/*.test.ts"],
           exclude: ["test/**/*.engine.test.ts", "test/e2e/**"],
           testTimeout: 20_000,
@@ -15,6 +17,7 @@ export default defineConfig({
       {
         test: {
           name: "engine",
+          sequence: { groupOrder: 1 },
           globalSetup: ["test/setup-engines.ts"],
           include: ["test/**/*.engine.test.ts"],
           exclude: ["test/e2e/**"],
@@ -26,6 +29,8 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
+          globalSetup: ["test/setup-engines.ts"],
+          sequence: { groupOrder: 2 },
           include: ["test/e2e/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 300_000,
