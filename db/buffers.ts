@@ -1,0 +1,52 @@
+import { eq } from "drizzle-orm";
+import type { Buffer, BufferState } from "../model/buffer.ts";
+import { etagOf } from "../model/etag.ts";
+import type { BufferRecords, NewBuffer } from "../model/records.ts";
+import { normalTimestamp } from "../model/timestamp.ts";
+import type { Db } from "./client.ts";
+import { present, shownIfAny, shownInstant, shownTags } from "./row.ts";
+import { buffers } from "./schema.ts";
+import { isStorable, refuseUnstorable } from "./storable.ts";
+
+/** What is known of buffers; their bytes are in the store. */
+export function bufferRecords(db: Db): BufferRecords {
+  return {
+    create: async (buffer) => {
+      const [created] = await insertBuffers(db, [buffer]);
+      if (!created) throw new Error("An inserted buffer came back without its row");
+      return created;
+    },
+
+    find: async (id) => {
+      if (!isStorable(id)) return undefined;
+      const [row] = await db.select().from(buffers).where(eq(buffers.id, id));
+      return row && bufferOf(row);
+    },
+  };
+}
+
+/** Inserts all or none. */
+export async function insertBuffers(db: Db, created: readonly NewBuffer[]): Promise<Buffer[]> {
+  if (created.length === 0) return [];
+  refuseUnstorable(created);
+  const values = created.map(({ id, location, tags, expiresAt }) => ({
+    id,
+    location,
+    ...present({ tags, expiresAt: expiresAt === undefined ? undefined : normalTimestamp(expiresAt) }),
+  }));
+  return (await db.insert(buffers).values(values).returning()).map(bufferOf);
+}
+
+function bufferOf(row: typeof buffers.$inferSelect): Buffer {
+  const { id, location, isSoftDeleted } = row;
+  const [expiresAt, tags] = [shownIfAny(row.expiresAt), shownTags(row.tags)];
+  return {
+    id,
+    location,
+    createdAt: shownInstant(row.createdAt),
+    ...present({ isSoftDeleted: isSoftDeleted || undefined, expiresAt, tags }),
+    eTag: etagOf({ id, isSoftDeleted, expiresAt: expiresAt && toMilliseconds(expiresAt), tags } satisfies BufferState),
+  };
+}
+
+const toMilliseconds = (instant: string): string => new Date(instant).toISOString();

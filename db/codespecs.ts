@@ -1,0 +1,76 @@
+import { and, desc, eq, gt, sql } from "drizzle-orm";
+import { isSameCodespec } from "../model/codespec-equality.ts";
+import type { CodespecVersion } from "../model/codespec.ts";
+import type { CodespecRecords } from "../model/records.ts";
+import type { Db } from "./client.ts";
+import { namePlaceOf, tokenOf } from "./continuation.ts";
+import { shownInstant } from "./row.ts";
+import { codespecs } from "./schema.ts";
+import { isStorable, refuseUnstorable } from "./storable.ts";
+
+const MAX_VERSION = 2 ** 31 - 1;
+
+/** The versions of codespecs: a version, once written, never changes. */
+export function codespecRecords(db: Db): CodespecRecords {
+  return {
+    put: async (name, codespec) => {
+      refuseUnstorable([name, codespec]);
+      return db.transaction(async (tx) => {
+        // Those who put one name at the same time do so one after the other, so that none is refused.
+        await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended('codespec ' || ${name}, 0))`);
+        const latest = await findLatest(tx, name);
+        if (latest && isSameCodespec(latest.codespec, codespec)) return versionOf(latest);
+        const version = (latest?.version ?? 0) + 1;
+        const [row] = await tx.insert(codespecs).values({ name, version, codespec }).returning();
+        if (!row) throw new Error("An inserted codespec came back without its row");
+        return versionOf(row);
+      });
+    },
+
+    find: async (name, version) => {
+      if (!isStorable(name)) return undefined;
+      if (version === undefined) {
+        const latest = await findLatest(db, name);
+        return latest && versionOf(latest);
+      }
+      if (!Number.isInteger(version) || version > MAX_VERSION || version < 1) return undefined;
+      const isAsked = and(eq(codespecs.name, name), eq(codespecs.version, version));
+      const [row] = await db.select().from(codespecs).where(isAsked);
+      return row && versionOf(row);
+    },
+
+    list: async ({ limit, after, prefix = "" }) => {
+      const place = after === undefined ? undefined : namePlaceOf(after);
+      if (limit === 0 || !isStorable(prefix)) return { items: [] };
+      const isListed = and(
+        place === undefined ? undefined : gt(codespecs.name, place),
+        // The range lets the index serve; every character of a name sorts before `~`.
+        prefix === "" ? undefined : sql`${codespecs.name} >= ${prefix} and ${codespecs.name} < ${`${prefix}~`}`,
+        sql`starts_with(${codespecs.name}, ${prefix})`,
+      );
+      const rows = await db
+        .selectDistinctOn([codespecs.name])
+        .from(codespecs)
+        .where(isListed)
+        .orderBy(codespecs.name, desc(codespecs.version))
+        .limit(limit + 1);
+      const items = rows.slice(0, limit).map(versionOf);
+      const last = items.at(-1);
+      return rows.length > limit && last ? { items, next: tokenOf(last.name) } : { items };
+    },
+  };
+}
+
+type CodespecRow = typeof codespecs.$inferSelect;
+
+async function findLatest(db: Db, name: string): Promise<CodespecRow | undefined> {
+  const newest = db.select().from(codespecs).where(eq(codespecs.name, name)).orderBy(desc(codespecs.version)).limit(1);
+  return (await newest)[0];
+}
+
+const versionOf = ({ codespec, name, version, createdAt }: CodespecRow): CodespecVersion => ({
+  ...codespec,
+  name,
+  version,
+  createdAt: shownInstant(createdAt),
+});

@@ -1,0 +1,124 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/postgres-js";
+import { migrate } from "drizzle-orm/postgres-js/migrator";
+import { base32 } from "../model/buffer.ts";
+import type { LaunchClaims } from "../model/compute.ts";
+import { CodedError } from "../model/errors.ts";
+import type { BufferRecords, CodespecRecords, RunRecords } from "../model/records.ts";
+import { bufferRecords } from "./buffers.ts";
+import { launchClaims } from "./claims.ts";
+import { drizzleOf, endClient, openClient } from "./client.ts";
+import { codespecRecords } from "./codespecs.ts";
+import { answered, guarded } from "./failures.ts";
+import { listenToRuns } from "./listen.ts";
+import { reconcilerLock } from "./reconciler-lock.ts";
+import { runRecords } from "./runs.ts";
+import { installation } from "./schema.ts";
+
+/** The one way to the tables. Every failure is a `CodedError` where a caller can tell, and none holds a parameter. */
+export interface Database {
+  /** 10 characters of `[a-z2-7]`, born with the database. */
+  installationId: string;
+  codespecs: CodespecRecords;
+  buffers: BufferRecords;
+  runs: RunRecords;
+  claims: LaunchClaims;
+  /** True when this process is the one that reconciles; to be asked before each pass. */
+  takeReconcilerLock(): Promise<boolean>;
+  /** @throws CodedError Unavailable within 5 s */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface OpenOptions {
+  /** Else `db/migrations` of the package. */
+  migrationsFolder?: string;
+  /** How long a server that does not answer yet is waited for. */
+  waitMs?: number;
+}
+
+const MAX_CONNECTIONS = 10;
+const WAIT_MS = 60_000;
+const RETRY_AFTER_MS = 200;
+const PING_WITHIN_MS = 5_000;
+
+/**
+ * Waits for the server, brings the schema up to date and opens a pool. Any number of processes may do so at once.
+ * @throws CodedError Unavailable when the server does not answer in time
+ */
+export async function openDatabase(url: string, options: OpenOptions = {}): Promise<Database> {
+  const { migrationsFolder = join(packageRoot(), "db/migrations"), waitMs = WAIT_MS } = options;
+  const installationId = await prepared(url, migrationsFolder, Date.now() + waitMs);
+  const client = openClient(url, { max: MAX_CONNECTIONS });
+  const db = drizzleOf(client);
+  const lock = reconcilerLock(url);
+  const listeners = new Set<{ close(): Promise<void> }>();
+  return {
+    installationId,
+    codespecs: guarded(codespecRecords(db)),
+    buffers: guarded(bufferRecords(db)),
+    runs: {
+      ...guarded(runRecords(db)),
+      listen: async (changed) => {
+        const listener = await listenToRuns(url, changed);
+        listeners.add(listener);
+        return listener;
+      },
+    },
+    claims: guarded(launchClaims(db)),
+    takeReconcilerLock: lock.take,
+    ping: async () => {
+      await answered(db.execute(sql`select 1`), PING_WITHIN_MS);
+    },
+    close: async () => {
+      await Promise.all([...listeners].map((listener) => listener.close()));
+      await Promise.all([endClient(client), lock.close()]);
+    },
+  };
+}
+
+async function prepared(url: string, migrationsFolder: string, untilMs: number): Promise<string> {
+  for (;;) {
+    try {
+      return await answered(migrated(url, migrationsFolder), Math.max(1, untilMs - Date.now()));
+    } catch (err) {
+      const isPassing = err instanceof CodedError && err.code === "Unavailable";
+      if (!isPassing || Date.now() + RETRY_AFTER_MS >= untilMs) throw err;
+    }
+    await sleep(RETRY_AFTER_MS);
+  }
+}
+
+async function migrated(url: string, migrationsFolder: string): Promise<string> {
+  // One connection, for the lock belongs to it and is given back when it ends.
+  const client = openClient(url, { max: 1, statementTimeoutMs: 0 });
+  try {
+    const db = drizzle(client);
+    await db.execute(sql`select pg_advisory_lock(hashtextextended('tyger migrations', 0))`);
+    await migrate(db, { migrationsFolder });
+    const id = base32(randomBytes(7)).slice(0, 10);
+    await db.insert(installation).values({ id }).onConflictDoNothing();
+    const [row] = await db.select().from(installation);
+    if (!row) throw new Error("The database has no installation id");
+    return row.id;
+  } finally {
+    await endClient(client);
+  }
+}
+
+/** The folder of our package.json: this file may run from db/ or, bundled, from dist/. */
+function packageRoot(): string {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    const file = join(folder, "package.json");
+    if (existsSync(file) && isOurs(JSON.parse(readFileSync(file, "utf8")))) return folder;
+    if (folder === dirname(folder)) throw new Error("The folder of the package was not found");
+  }
+}
+
+const isOurs = (manifest: unknown): boolean =>
+  typeof manifest === "object" && manifest !== null && "name" in manifest && manifest.name === "tyger";

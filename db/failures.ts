@@ -1,0 +1,68 @@
+import { CodedError, errnoOf } from "../model/errors.ts";
+
+/** SQLSTATE classes and codes after which the same call may succeed: connections, resources, shutdown, conflicts. */
+const PASSING_STATE = /^(08...|53...|57014|57P0.|58030|25006|40001|40P01|55P03|25P03)$/;
+/** Codes of the driver and of sockets; a lost connection has no SQLSTATE. */
+const LOST_CONNECTION =
+  /^(CONNECT_TIMEOUT|CONNECTION_\w+|E(CONN\w+|PIPE|NOENT|TIMEDOUT|HOST\w+|NET\w+|NOTFOUND|AI_AGAIN))$/;
+/** Values that the column cannot hold: too large a number, a date out of range, too long an index entry. */
+const UNSTORABLE_STATE = /^(22003|22008|22021|22P05|54000)$/;
+/** Longer than any statement may take: past it the network has swallowed the question or the answer. */
+const ANSWER_WITHIN_MS = 45_000;
+
+/** The server does not answer, or only for now with an error. */
+export const unavailable = (cause?: unknown): CodedError =>
+  new CodedError("Unavailable", "The database is not available", { cause });
+
+/**
+ * What may leave this room instead of `thrown`: the messages, details and fields of Drizzle and of the driver can hold
+ * query parameters, so only codes and names of the schema are kept.
+ */
+export function translated(thrown: unknown): Error {
+  if (thrown instanceof CodedError) return thrown;
+  const failure = driverFailureOf(thrown);
+  const code = errnoOf(failure);
+  // Neither the driver nor the server has named it: a mistake in our own code, which holds no parameters.
+  if (code === undefined) return failure === thrown && thrown instanceof Error ? thrown : new Error("A query failed");
+  const facts = Object.fromEntries(
+    ["code", "constraint_name", "table_name", "column_name", "routine"]
+      .map((key) => [key, Reflect.get(failure as object, key)])
+      .filter(([, value]) => typeof value === "string"),
+  );
+  if (PASSING_STATE.test(code) || LOST_CONNECTION.test(code)) return unavailable(facts);
+  if (UNSTORABLE_STATE.test(code)) {
+    return new CodedError("InvalidInput", "A value is too large or too long to be stored", { cause: facts });
+  }
+  return new Error(`A query failed with SQLSTATE ${code}`, { cause: facts });
+}
+
+/** Drizzle wraps what the driver throws, and `code` is on the inner error only. */
+function driverFailureOf(thrown: unknown): unknown {
+  const hasCause = thrown instanceof Error && thrown.cause instanceof Error && errnoOf(thrown) === undefined;
+  return hasCause ? driverFailureOf(thrown.cause) : thrown;
+}
+
+/** `work`, or `Unavailable` when no answer comes within `withinMs`; the driver itself would wait for ever. */
+export async function answered<T>(work: Promise<T>, withinMs = ANSWER_WITHIN_MS): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(unavailable()), withinMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } catch (err) {
+    throw translated(err);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The same port; what its methods throw is translated, and they answer in bounded time. */
+export function guarded<T extends object>(port: T): T {
+  const methods = Object.entries(port).map(([name, method]: [string, (...given: unknown[]) => Promise<unknown>]) => [
+    name,
+    async (...given: unknown[]) => answered(method(...given)),
+  ]);
+  // The same keys with methods of the same shape.
+  return Object.fromEntries(methods) as T;
+}

@@ -1,0 +1,77 @@
+import type postgres from "postgres";
+import { messageOf } from "../model/errors.ts";
+import { endClient, openClient } from "./client.ts";
+import { answered, unavailable } from "./failures.ts";
+
+const CHECK_EVERY_MS = 5_000;
+const RETRY_AFTER_MS = 250;
+const ANSWER_WITHIN_MS = 5_000;
+
+/**
+ * Listens to the changes of runs on a connection of its own. The driver's `listen` gives up in silence when the server
+ * is not back at once, and does not notice a dead connection: here the subscription is made again every few seconds,
+ * which costs nothing while it holds. After each loss `changed(undefined)` says that notices may have been missed.
+ */
+export async function listenToRuns(
+  url: string,
+  changed: (runId: number | undefined) => void,
+): Promise<{ close(): Promise<void> }> {
+  let isClosed = false;
+  let mayHaveMissed = false;
+  let timer: NodeJS.Timeout | undefined;
+  let client = open();
+
+  function open(): postgres.Sql {
+    const opened: postgres.Sql = openClient(url, {
+      max: 1,
+      onnotify: (_channel, payload) => changed(Number(payload)),
+      onclose: () => {
+        if (opened !== client || isClosed) return;
+        mayHaveMissed = true;
+        checkAfter(0);
+      },
+    });
+    return opened;
+  }
+
+  const subscribe = async (): Promise<void> => {
+    await answered(client.unsafe("listen tyger_runs"), ANSWER_WITHIN_MS);
+    if (!mayHaveMissed) return;
+    mayHaveMissed = false;
+    changed(undefined);
+  };
+
+  const check = async (): Promise<void> => {
+    try {
+      await subscribe();
+      checkAfter(CHECK_EVERY_MS);
+    } catch {
+      // No answer may also mean a connection that is dead without knowing it: a fresh one knows nothing of it.
+      mayHaveMissed = true;
+      const lost = client;
+      client = open();
+      checkAfter(RETRY_AFTER_MS);
+      await endClient(lost);
+    }
+  };
+
+  const checkAfter = (ms: number): void => {
+    clearTimeout(timer);
+    if (!isClosed) timer = setTimeout(() => void check(), ms);
+  };
+
+  const close = async (): Promise<void> => {
+    isClosed = true;
+    clearTimeout(timer);
+    await endClient(client);
+  };
+
+  try {
+    await subscribe();
+  } catch (err) {
+    await close();
+    throw unavailable(messageOf(err));
+  }
+  checkAfter(CHECK_EVERY_MS);
+  return { close };
+}

@@ -1,0 +1,141 @@
+import { sql } from "drizzle-orm";
+import {
+  bigint,
+  boolean,
+  customType,
+  index,
+  integer,
+  json,
+  pgEnum,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+} from "drizzle-orm/pg-core";
+import type { Codespec } from "../model/codespec.ts";
+import { RUN_STATUSES, type JobTarget } from "../model/run.ts";
+
+/** Compared byte by byte, whatever the database's locale. */
+const byteText = customType<{ data: string }>({ dataType: () => `text collate "C"` });
+/** Microseconds, as text: a Date carries milliseconds only. */
+const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 6, mode: "string" });
+const createdAt = () =>
+  instant("created_at")
+    .notNull()
+    .default(sql`clock_timestamp()`);
+/** `json` and not `jsonb`: the order of keys is the user's, and an `env` value may refer to those before it. */
+const tags = () => json("tags").$type<Record<string, string>>().notNull().default({});
+
+export const runStatus = pgEnum("run_status", RUN_STATUSES);
+export const launchState = pgEnum("launch_state", ["claimed", "launched", "removed"]);
+
+/** One row: the random id born with the database. */
+export const installation = pgTable("installation", {
+  only: boolean("only").primaryKey().default(true),
+  id: text("id").notNull(),
+});
+
+export const codespecs = pgTable(
+  "codespecs",
+  {
+    name: byteText("name").notNull(),
+    version: integer("version").notNull(),
+    createdAt: createdAt(),
+    codespec: json("codespec").$type<Codespec>().notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.name, table.version] }),
+    // The latest version of each name, in the order of names. nullsFirst: what `order by … desc` means in SQL.
+    index("codespecs_latest").on(table.name, table.version.desc().nullsFirst()),
+  ],
+);
+
+export const buffers = pgTable("buffers", {
+  id: byteText("id").primaryKey(),
+  location: text("location").notNull(),
+  createdAt: createdAt(),
+  isSoftDeleted: boolean("is_soft_deleted").notNull().default(false),
+  expiresAt: instant("expires_at"),
+  tags: tags(),
+});
+
+/** The run has not ended. Literal text, without parameters: the planner matches it with the partial indexes. */
+export const isOpen = sql`status in ('Pending', 'Running')`;
+
+/** The run has ended and its logs are not in the archive. */
+export const isUnarchived = sql`status not in ('Pending', 'Running') and archived_at is null`;
+
+export const runs = pgTable(
+  "runs",
+  {
+    id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
+    createdAt: createdAt(),
+    /** Never `Canceling`: that is what a request to cancel makes of it in `shownStatus`. */
+    status: runStatus("status").notNull().default("Pending"),
+    cancelRequestedAt: instant("cancel_requested_at"),
+    shownStatus: runStatus("shown_status")
+      .notNull()
+      .generatedAlwaysAs(
+        sql`case when cancel_requested_at is not null and ${isOpen} then 'Canceling'::run_status else status end`,
+      ),
+    statusReason: text("status_reason"),
+    startedAt: instant("started_at"),
+    finishedAt: instant("finished_at"),
+    job: json("job").$type<JobTarget>().notNull(),
+    timeoutSeconds: integer("timeout_seconds").notNull(),
+    tags: tags(),
+    bufferAccessTtl: text("buffer_access_ttl").notNull(),
+    revision: integer("revision").notNull().default(0),
+    workflowStartedAt: instant("workflow_started_at"),
+    admittedAt: instant("admitted_at"),
+    archivedAt: instant("archived_at"),
+    /** A hash of the client's key, for a header may be longer than an index entry. */
+    idempotencyKeyHash: text("idempotency_key_hash").unique(),
+  },
+  (table) => [
+    index("runs_newest").on(table.createdAt, table.id),
+    index("runs_by_status").on(table.shownStatus, table.createdAt, table.id),
+    index("runs_open").on(table.id).where(isOpen),
+    index("runs_unarchived").on(table.id).where(isUnarchived),
+  ],
+);
+
+/** Kept by triggers: a tag filter walks one index in the order of the page, however common or rare the tag is. */
+export const runTags = pgTable(
+  "run_tags",
+  {
+    runId: bigint("run_id", { mode: "number" }).notNull(),
+    key: byteText("key").notNull(),
+    value: byteText("value").notNull(),
+    status: runStatus("status").notNull(),
+    createdAt: instant("created_at").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.runId, table.key] }),
+    index("run_tags_newest").on(table.key, table.value, table.status, table.createdAt, table.runId),
+  ],
+);
+
+/** Kept by triggers: runs by shown status. Each backend adds to a shard, so that writers seldom wait for one another. */
+export const runCounts = pgTable(
+  "run_counts",
+  {
+    status: runStatus("status").notNull(),
+    shard: integer("shard").notNull(),
+    total: bigint("total", { mode: "number" }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.status, table.shard] })],
+);
+
+/** Who may start the container of a replica. No reference to runs: `removed` is also written for what is not known. */
+export const launches = pgTable(
+  "launches",
+  {
+    runId: bigint("run_id", { mode: "number" }).notNull(),
+    replica: integer("replica").notNull(),
+    attempt: text("attempt").notNull(),
+    containerId: text("container_id"),
+    state: launchState("state").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.runId, table.replica] })],
+);

@@ -1,0 +1,38 @@
+import { onTestFinished } from "vitest";
+import { randomBytes } from "node:crypto";
+import { openDatabase, type Database } from "../../db/database.ts";
+import { base32 } from "../../model/buffer.ts";
+import type { JobCodespec } from "../../model/codespec.ts";
+import type { NewRun } from "../../model/records.ts";
+import { freshDatabase } from "../engines.ts";
+
+/** An open database of its own, gone after the test. */
+export async function openFresh(): Promise<{ url: string; database: Database }> {
+  const { url, drop } = await freshDatabase();
+  onTestFinished(drop);
+  const database = await openDatabase(url);
+  onTestFinished(() => database.close());
+  return { url, database };
+}
+
+export const codespec: JobCodespec = { kind: "job", image: "ubuntu", command: ["true"] };
+
+export const bufferId = (): string => base32(randomBytes(16));
+
+/** What the API asks to be stored, with `given` over it. */
+export const newRun = (given: Partial<NewRun> = {}): NewRun => ({
+  job: { codespec },
+  timeoutSeconds: 43_200,
+  bufferAccessTtl: "01:00:00",
+  newBuffers: [],
+  ...given,
+});
+
+/** The id of a run that was stored just now. */
+export async function createdId(database: Database, given: Partial<NewRun> = {}): Promise<number> {
+  return (await database.runs.create(newRun(given))).run.id;
+}
+
+/** The results of twenty calls made at once. */
+export const twentyAtOnce = <T>(call: (place: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: 20 }, (_, place) => call(place)));
