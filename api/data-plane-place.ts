@@ -8,12 +8,17 @@ export interface DataPlanePlace {
   endpointFor(request: FastifyRequest): string;
 }
 
+const HOST = /^(?:\[[0-9a-fA-F:]+\]|[\w.-]+)(?::[0-9]{1,5})?$/;
+
 /** `listen` is the `host:port` of both planes, if they answer over TCP at all. */
 export function createDataPlanePlace(dataSocket: string, listen: string | undefined): DataPlanePlace {
+  // Listening on all addresses says nothing about where to connect to; a client of the socket is on this machine.
+  const here = listen?.replace(/^(?:0\.0\.0\.0|\[::\])(?=:)/, "localhost");
   const hostFor = (request: FastifyRequest, preferTcp = false): string | undefined => {
     // A connection over a Unix socket has no address.
-    if (request.socket.remoteAddress !== undefined) return request.headers.host ?? listen;
-    return preferTcp ? listen : undefined;
+    if (request.socket.remoteAddress === undefined) return preferTcp ? here : undefined;
+    const { host = "" } = request.headers;
+    return HOST.test(host) ? host : here;
   };
   return {
     hostFor,
