@@ -24,6 +24,8 @@ import { installation } from "./schema.ts";
 export interface Database {
   /** 10 characters of `[a-z2-7]`, born with the database. */
   installationId: string;
+  /** How many migrations the schema has been through. */
+  schemaVersion: number;
   codespecs: CodespecRecords;
   buffers: BufferRecords;
   runs: RunRecords;
@@ -53,13 +55,14 @@ const PING_WITHIN_MS = 5_000;
  */
 export async function openDatabase(url: string, options: OpenOptions = {}): Promise<Database> {
   const { migrationsFolder = join(packageRoot(), "db/migrations"), waitMs = WAIT_MS } = options;
-  const installationId = await prepared(url, migrationsFolder, Date.now() + waitMs);
+  const { installationId, schemaVersion } = await prepared(url, migrationsFolder, Date.now() + waitMs);
   const client = openClient(url, { max: MAX_CONNECTIONS });
   const db = drizzleOf(client);
   const lock = reconcilerLock(url);
   const listeners = new Set<{ close(): Promise<void> }>();
   return {
     installationId,
+    schemaVersion,
     codespecs: guarded(codespecRecords(db)),
     buffers: guarded(bufferRecords(db)),
     runs: {
@@ -82,7 +85,9 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
   };
 }
 
-async function prepared(url: string, migrationsFolder: string, untilMs: number): Promise<string> {
+type Prepared = Pick<Database, "installationId" | "schemaVersion">;
+
+async function prepared(url: string, migrationsFolder: string, untilMs: number): Promise<Prepared> {
   for (;;) {
     try {
       return await answered(migrated(url, migrationsFolder), Math.max(1, untilMs - Date.now()));
@@ -94,7 +99,7 @@ async function prepared(url: string, migrationsFolder: string, untilMs: number):
   }
 }
 
-async function migrated(url: string, migrationsFolder: string): Promise<string> {
+async function migrated(url: string, migrationsFolder: string): Promise<Prepared> {
   // One connection, for the lock belongs to it and is given back when it ends.
   const client = openClient(url, { max: 1, statementTimeoutMs: 0 });
   try {
@@ -105,7 +110,10 @@ async function migrated(url: string, migrationsFolder: string): Promise<string> 
     await db.insert(installation).values({ id }).onConflictDoNothing();
     const [row] = await db.select().from(installation);
     if (!row) throw new Error("The database has no installation id");
-    return row.id;
+    const [done] = await db.execute<{ count: number }>(
+      sql`select count(*)::int as count from drizzle.__drizzle_migrations`,
+    );
+    return { installationId: row.id, schemaVersion: done?.count ?? 0 };
   } finally {
     await endClient(client);
   }
