@@ -1,0 +1,23 @@
+import { requestAccess } from "../../buffer-access.ts";
+import { connect } from "../../client.ts";
+import { command } from "../../command.ts";
+import { writeAll } from "../../host.ts";
+import { formatTtl, parseTtl } from "../../ttl.ts";
+
+export default command({
+  meta: { name: "access", description: "Print a signed URL of a buffer" },
+  args: {
+    id: { type: "positional", required: true, description: "Buffer id" },
+    write: { type: "boolean", alias: "w", description: "For writing, too" },
+    "access-ttl": { type: "string", hidden: true, description: "How long the URL lives", parse: parseTtl },
+  },
+  async run(context) {
+    const { args, host } = context;
+    const ttl = args["access-ttl"];
+    const uri = await requestAccess(await connect(context), args.id, {
+      writeable: args.write,
+      ttl: ttl === undefined ? undefined : formatTtl(ttl),
+    });
+    await writeAll(host.stdout, `${uri}\n`);
+  },
+});

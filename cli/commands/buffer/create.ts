@@ -1,0 +1,27 @@
+import { connect } from "../../client.ts";
+import { command } from "../../command.ts";
+import { writeAll } from "../../host.ts";
+import { asJson, shownBuffer } from "../../resources.ts";
+import { expiryOf, parseTtl } from "../../ttl.ts";
+
+export default command({
+  meta: { name: "create", description: "Create a buffer and print its id" },
+  args: {
+    location: { type: "string", description: "Where its data lies" },
+    tag: { type: "map", description: "Tags" },
+    ttl: { type: "string", valueHint: "D.HH:MM:SS", description: "Time after which it is deleted", parse: parseTtl },
+    "full-resource": { type: "boolean", description: "Print the whole buffer as JSON" },
+  },
+  surplus: "ignore",
+  async run(context) {
+    const { args, host } = context;
+    const body = {
+      ...(args.location !== undefined && { location: args.location }),
+      ...(args.tag && { tags: args.tag }),
+      ...(args.ttl !== undefined && { expiresAt: expiryOf(args.ttl, Date.now()) }),
+    };
+    const client = await connect(context);
+    const { value } = await client.json<{ id: string }>({ method: "POST", path: "/buffers", body });
+    await writeAll(host.stdout, args["full-resource"] ? asJson(shownBuffer(value)) : `${value.id}\n`);
+  },
+});

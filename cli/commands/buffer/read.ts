@@ -1,0 +1,31 @@
+import { readBuffer } from "../../../transfer/reader.ts";
+import { transferBuffer } from "../../buffer-transfer.ts";
+import { command } from "../../command.ts";
+import { openOutputFile } from "../../file-streams.ts";
+import { writeAll } from "../../host.ts";
+import { parseTtl } from "../../ttl.ts";
+
+export default command({
+  meta: { name: "read", description: "Write the bytes of a buffer to stdout" },
+  args: {
+    source: { type: "positional", required: true, description: "Buffer id, access URL or file with an access URL" },
+    output: { type: "string", alias: "o", valueHint: "path", description: "File or named pipe instead of stdout" },
+    dop: { type: "int", alias: "p", default: 32, description: "Parallel downloads" },
+    "access-ttl": { type: "string", hidden: true, description: "How long access URLs live", parse: parseTtl },
+  },
+  async run(context) {
+    const { args, host } = context;
+    await transferBuffer(context, {
+      operation: "buffer read",
+      argument: args.source,
+      dop: args.dop,
+      ttlSeconds: args["access-ttl"],
+      run: async (access, hooks) => {
+        const sink = args.output === undefined ? host.stdout : await openOutputFile(args.output, hooks.signal);
+        await readBuffer(access, sink, hooks);
+        // What still waits in the stream has not been read by anybody yet.
+        await writeAll(sink, "");
+      },
+    });
+  },
+});

@@ -1,0 +1,22 @@
+import { connect } from "../../client.ts";
+import { command } from "../../command.ts";
+import { writeAll } from "../../host.ts";
+import { asJson, shownBuffer } from "../../resources.ts";
+
+export default command({
+  meta: { name: "show", description: "Show a buffer as JSON" },
+  args: {
+    id: { type: "positional", required: true, description: "Buffer id" },
+    "soft-deleted": { type: "boolean", description: "Show one that is soft-deleted" },
+  },
+  async run(context) {
+    const { args, host } = context;
+    const client = await connect(context);
+    const { value } = await client.json({
+      method: "GET",
+      path: `/buffers/${encodeURIComponent(args.id)}`,
+      query: { softDeleted: args["soft-deleted"] || undefined },
+    });
+    await writeAll(host.stdout, asJson(shownBuffer(value)));
+  },
+});

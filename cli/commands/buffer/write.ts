@@ -1,0 +1,51 @@
+import { parseGoDuration } from "../../../model/go-duration.ts";
+import { writeBuffer } from "../../../transfer/writer.ts";
+import { stdinOf, transferBuffer } from "../../buffer-transfer.ts";
+import { command } from "../../command.ts";
+import { parseBlockSize } from "../../data-size.ts";
+import { openInput } from "../../file-streams.ts";
+import { parseTtl } from "../../ttl.ts";
+
+export default command({
+  meta: { name: "write", description: "Write the bytes of stdin to a buffer" },
+  args: {
+    target: { type: "positional", required: true, description: "Buffer id, access URL or file with an access URL" },
+    input: { type: "string", alias: "i", valueHint: "path", description: "File or named pipe instead of stdin" },
+    dop: { type: "int", alias: "p", default: 16, description: "Parallel uploads" },
+    "block-size": {
+      type: "string",
+      alias: "b",
+      default: "4MiB",
+      valueHint: "size",
+      description: "Size of a full block",
+      parse: parseBlockSize,
+    },
+    "flush-interval": {
+      type: "string",
+      alias: "f",
+      default: "1s",
+      valueHint: "duration",
+      description: "Longest time for which bytes wait for a full block; 0 for ever",
+      parse: (text) => Number(parseGoDuration(text)) / 1e6,
+    },
+    "access-ttl": { type: "string", hidden: true, description: "How long access URLs live", parse: parseTtl },
+  },
+  async run(context) {
+    const { args, host } = context;
+    if (args["flush-interval"] < 0) throw new Error("the flush interval cannot be negative");
+    const { stream, isRegular } =
+      args.input === undefined ? { stream: stdinOf(host), isRegular: false } : await openInput(args.input);
+    await transferBuffer(context, {
+      operation: "buffer write",
+      argument: args.target,
+      dop: args.dop,
+      ttlSeconds: args["access-ttl"],
+      run: (access, hooks) =>
+        writeBuffer(stream, access, {
+          ...hooks,
+          blockSizeBytes: args["block-size"],
+          flushIntervalMs: isRegular ? 0 : args["flush-interval"],
+        }),
+    });
+  },
+});

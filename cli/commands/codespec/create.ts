@@ -1,0 +1,119 @@
+import { CODESPEC_NAME } from "../../../model/codespec.ts";
+import { canonicalQuantity } from "../../../model/quantity.ts";
+import { connect } from "../../client.ts";
+import { codespecPath } from "../../codespec-reference.ts";
+import { command, oneOf } from "../../command.ts";
+import { writeAll } from "../../host.ts";
+import { type CodespecFile, readCodespecFile } from "../../spec-file.ts";
+
+/** A Kubernetes quantity, sent as it was written. */
+function quantity(text: string): string {
+  canonicalQuantity(text);
+  return text;
+}
+
+const args = {
+  name: { type: "positional", required: false, description: "Name; may be in the file instead" },
+  file: {
+    type: "string",
+    alias: "f",
+    valueHint: "path",
+    description: "YAML file with the codespec; flags override it",
+  },
+  image: { type: "string", description: "Container image" },
+  kind: {
+    type: "string",
+    alias: "k",
+    default: "job",
+    description: "job or worker, if the file does not say",
+    parse: oneOf("job", "worker"),
+  },
+  "max-replicas": { type: "int", alias: "r", description: "Greatest number of replicas" },
+  input: { type: "list", alias: "i", description: "Input buffer parameters" },
+  output: { type: "list", alias: "o", description: "Output buffer parameters" },
+  env: { type: "map", alias: "e", description: "Environment variables" },
+  endpoint: { type: "map", separator: "always", valueHint: "name=port", description: "Endpoints of a worker" },
+  command: { type: "boolean", description: "What follows -- is the command, not its arguments" },
+  identity: { type: "string", description: "Workload identity" },
+  "cpu-request": { type: "string", valueHint: "quantity", description: "CPU cores to reserve", parse: quantity },
+  "memory-request": { type: "string", valueHint: "quantity", description: "Memory to reserve", parse: quantity },
+  "cpu-limit": { type: "string", valueHint: "quantity", description: "Most CPU cores to use", parse: quantity },
+  "memory-limit": { type: "string", valueHint: "quantity", description: "Most memory to use", parse: quantity },
+  gpu: { type: "string", valueHint: "quantity", description: "Number of GPUs", parse: quantity },
+  shm: { type: "string", valueHint: "quantity", description: "Size of /dev/shm", parse: quantity },
+} as const;
+
+type Flags = Parameters<Parameters<typeof command<typeof args>>[0]["run"]>[0]["args"];
+
+export default command({
+  meta: { name: "create", description: "Create a codespec or a new version of it, and print the version" },
+  args,
+  passThrough: true,
+  async run(context) {
+    const { host, rest } = context;
+    const file = context.args.file === undefined ? {} : await readCodespecFile(context.args.file);
+    const name = context.args.name ?? file.name;
+    if (!name) throw new Error("a codespec name is required, as an argument or in the file");
+    if (!CODESPEC_NAME.test(name)) {
+      throw new Error(`the codespec name '${name}' may hold lower-case letters, digits, '-', '.' and '_' only`);
+    }
+    const codespec = merged({ ...file, name }, context.args, rest);
+    checkKind(codespec);
+    const client = await connect(context);
+    const { headers } = await client.json({ method: "PUT", path: codespecPath(name), body: codespec });
+    await writeAll(host.stdout, `${headers.location?.split("/").at(-1) ?? ""}\n`);
+  },
+});
+
+/** The file's codespec with what was given as flags in place of its fields. */
+function merged(file: CodespecFile, flags: Flags, rest: readonly string[]): CodespecFile {
+  const codespec: CodespecFile = { ...file, kind: file.kind ?? flags.kind, image: flags.image ?? file.image ?? "" };
+  if (flags["max-replicas"] !== undefined) codespec.maxReplicas = flags["max-replicas"];
+  if (flags.input || flags.output) {
+    codespec.buffers = {
+      ...file.buffers,
+      ...(flags.input && { inputs: flags.input }),
+      ...(flags.output && { outputs: flags.output }),
+    };
+  }
+  if (flags.env) codespec.env = flags.env;
+  if (flags.endpoint) codespec.endpoints = portsOf(flags.endpoint);
+  if (flags.identity !== undefined) codespec.identity = flags.identity;
+  if (rest.length > 0) codespec[flags.command ? "command" : "args"] = [...rest];
+  const resources = resourcesOf(file.resources ?? {}, flags);
+  if (Object.keys(resources).length > 0) codespec.resources = resources;
+  return codespec;
+}
+
+function resourcesOf(
+  file: NonNullable<CodespecFile["resources"]>,
+  flags: Flags,
+): NonNullable<CodespecFile["resources"]> {
+  const requests = { ...file.requests, ...given({ cpu: flags["cpu-request"], memory: flags["memory-request"] }) };
+  const limits = { ...file.limits, ...given({ cpu: flags["cpu-limit"], memory: flags["memory-limit"] }) };
+  return {
+    ...file,
+    ...(Object.keys(requests).length > 0 && { requests }),
+    ...(Object.keys(limits).length > 0 && { limits }),
+    ...given({ gpu: flags.gpu, shm: flags.shm }),
+  };
+}
+
+/** The members that are not undefined. */
+const given = (members: Readonly<Record<string, string | undefined>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(members).filter((entry): entry is [string, string] => entry[1] !== undefined));
+
+function portsOf(endpoints: Readonly<Record<string, string>>): Record<string, number> {
+  const entries = Object.entries(endpoints).map(([name, port]): [string, number] => {
+    if (!/^[0-9]{1,5}$/.test(port)) throw new Error(`the port '${port}' of the endpoint '${name}' is not a number`);
+    return [name, Number(port)];
+  });
+  return Object.fromEntries(entries);
+}
+
+function checkKind({ kind, endpoints, buffers, sockets }: CodespecFile): void {
+  if (kind !== "job" && kind !== "worker") throw new Error(`the codespec kind '${kind}' is neither job nor worker`);
+  if (kind === "job" && endpoints) throw new Error("a job codespec cannot have endpoints");
+  const hasBuffers = (buffers?.inputs?.length ?? 0) + (buffers?.outputs?.length ?? 0) > 0 || sockets !== undefined;
+  if (kind === "worker" && hasBuffers) throw new Error("a worker codespec cannot have buffers");
+}

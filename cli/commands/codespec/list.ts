@@ -1,0 +1,22 @@
+import { connect } from "../../client.ts";
+import { command } from "../../command.ts";
+import { printList } from "../../list.ts";
+import { shownCodespec } from "../../resources.ts";
+
+export default command({
+  meta: { name: "list", description: "List the latest version of each codespec" },
+  args: {
+    prefix: { type: "string", alias: "p", description: "Only names that begin so" },
+    limit: { type: "int", alias: "l", description: "How many at most (1000 unless given)" },
+  },
+  async run(context) {
+    const { args, host } = context;
+    const query = { prefix: args.prefix };
+    await printList(await connect(context), host, {
+      path: "/codespecs",
+      query,
+      limit: args.limit,
+      shown: shownCodespec,
+    });
+  },
+});

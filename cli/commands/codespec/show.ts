@@ -1,0 +1,19 @@
+import { connect } from "../../client.ts";
+import { codespecPath } from "../../codespec-reference.ts";
+import { command } from "../../command.ts";
+import { writeAll } from "../../host.ts";
+import { asJson, shownCodespec } from "../../resources.ts";
+
+export default command({
+  meta: { name: "show", description: "Show a codespec as JSON" },
+  args: {
+    name: { type: "positional", required: true, description: "Name of the codespec" },
+    version: { type: "string", description: "Version; the latest unless given" },
+  },
+  async run(context) {
+    const { args, host } = context;
+    const client = await connect(context);
+    const { value } = await client.json({ method: "GET", path: codespecPath(args.name, args.version) });
+    await writeAll(host.stdout, asJson(shownCodespec(value)));
+  },
+});

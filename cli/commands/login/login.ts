@@ -1,0 +1,71 @@
+import { createClient } from "../../client.ts";
+import { command } from "../../command.ts";
+import { writeLogin } from "../../login-file.ts";
+import { parseServerUrl, type ServerAddress, storedUrlOf } from "../../server-url.ts";
+import { readYamlFile } from "../../yaml-file.ts";
+
+export default command({
+  meta: { name: "login", description: "Choose the server that all commands speak to" },
+  args: {
+    "server-url": { type: "positional", required: false, description: "http://host:port or unix:///path/api.sock" },
+    file: { type: "string", alias: "f", valueHint: "path", description: "YAML file with serverUrl and proxy" },
+    local: { type: "boolean", description: "The server of this machine" },
+  },
+  async run({ args, globals, host, log }) {
+    const url = args["server-url"];
+    if (args.local && (url !== undefined || args.file !== undefined)) {
+      throw new Error("--local can be given with no URL and no flag but --proxy");
+    }
+    const place = host.config.loginFile;
+    if (place === undefined) throw new Error("there is no place for the login file: set TYGER_CACHE_FILE or HOME");
+    const login = (address: ServerAddress): Promise<unknown> =>
+      createClient(address, { log, baggage: globals.baggage }).json({
+        method: "GET",
+        path: "/metadata",
+        isVersionless: true,
+        isOnce: true,
+      });
+    const { address, proxy } = args.local
+      ? { address: await firstAnswering(host.config.localSockets, login), proxy: undefined }
+      : await addressOf(url, args.file);
+    if (!args.local) {
+      const { value } = (await login(address)) as { value: { authority?: string } };
+      if (value.authority) throw new Error("the server asks for a token, which this client cannot get");
+    }
+    await writeLogin(place, { serverUrl: storedUrlOf(address), proxy: globals.proxy ?? proxy ?? "auto" });
+  },
+});
+
+/** The first of the sockets of this machine behind which a server answers. */
+async function firstAnswering(
+  sockets: readonly string[],
+  ask: (address: ServerAddress) => Promise<unknown>,
+): Promise<ServerAddress> {
+  const failures: string[] = [];
+  for (const socketPath of sockets) {
+    const address: ServerAddress = { kind: "unix", socketPath };
+    try {
+      await ask(address);
+      return address;
+    } catch (err) {
+      failures.push(err instanceof Error ? err.message : String(err));
+    }
+  }
+  throw new Error(`no local server was found: ${failures.join("; ")}`);
+}
+
+async function addressOf(
+  url: string | undefined,
+  file: string | undefined,
+): Promise<{ address: ServerAddress; proxy: string | undefined }> {
+  if (url !== undefined) return { address: parseServerUrl(url), proxy: undefined };
+  if (file === undefined) throw new Error("a server URL, --file or --local is required");
+  const { serverUrl, proxy } = (await readYamlFile(file, LOGIN_FILE)) as { serverUrl?: string; proxy?: string };
+  if (!serverUrl) throw new Error(`the file '${file}' has no serverUrl`);
+  return { address: parseServerUrl(serverUrl), proxy };
+}
+
+/** The options that this client can honour, and those of companion programs, which it may ignore. */
+const LOGIN_FILE = {
+  object: { serverUrl: "text", proxy: "text", port: "integer", allowedClientCIDRs: "textList", logPath: "text" },
+} as const;

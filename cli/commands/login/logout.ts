@@ -1,0 +1,9 @@
+import { command } from "../../command.ts";
+import { writeLogin } from "../../login-file.ts";
+
+export default command({
+  meta: { name: "logout", description: "Forget the server" },
+  async run({ host }) {
+    if (host.config.loginFile !== undefined) await writeLogin(host.config.loginFile, {});
+  },
+});

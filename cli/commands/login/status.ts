@@ -1,0 +1,26 @@
+import { connect } from "../../client.ts";
+import { command, oneOf } from "../../command.ts";
+import { writeAll } from "../../host.ts";
+import { readLogin } from "../../login-file.ts";
+import { asJson } from "../../resources.ts";
+import { shownUrlOf } from "../../server-url.ts";
+
+export default command({
+  meta: { name: "status", description: "Show which server the commands speak to" },
+  args: {
+    format: { type: "string", default: "text", description: "text or json", parse: oneOf("text", "json") },
+  },
+  async run(context) {
+    const { args, host } = context;
+    const client = await connect(context);
+    const { value: metadata } = await client.json({ method: "GET", path: "/metadata", isVersionless: true });
+    const { proxy } = (await readLogin(host.config.loginFile ?? "")) ?? {};
+    const serverUrl = shownUrlOf(client.address);
+    const named = proxy !== undefined && proxy !== "auto" && proxy !== "none" ? proxy : undefined;
+    if (args.format === "json") {
+      await writeAll(host.stdout, asJson({ serverUrl, ...(named && { proxy: named }), metadata }));
+    } else {
+      await writeAll(host.stdout, `Logged in to ${serverUrl}${named ? ` through the proxy ${named}` : ""}\n`);
+    }
+  },
+});

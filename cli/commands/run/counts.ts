@@ -1,0 +1,23 @@
+import { parseSinceTime } from "../../../model/since-time.ts";
+import { connect } from "../../client.ts";
+import { command } from "../../command.ts";
+import { writeAll } from "../../host.ts";
+import { asJson } from "../../resources.ts";
+import { tagQuery } from "../../tags.ts";
+
+export default command({
+  meta: { name: "counts", description: "Count runs by status" },
+  args: {
+    since: { type: "string", alias: "s", valueHint: "time", description: "Only runs created after this time" },
+    tag: { type: "map", description: "Only runs with all of these tags" },
+  },
+  surplus: "ignore",
+  async run(context) {
+    const { args, host } = context;
+    const since = args.since === undefined ? undefined : parseSinceTime(args.since, new Date());
+    const query = { since, ...tagQuery("tag", args.tag) };
+    const { value } = await (await connect(context)).json<object>({ method: "GET", path: "/runs/counts", query });
+    const sorted = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+    await writeAll(host.stdout, asJson(Object.fromEntries(sorted)));
+  },
+});

@@ -1,0 +1,20 @@
+import { connect } from "../../client.ts";
+import { command } from "../../command.ts";
+import { writeAll } from "../../host.ts";
+import { pullImages } from "../../image-pull.ts";
+import { createRun } from "../../run-creation.ts";
+import { runArgs, runRequestOf } from "../../run-request.ts";
+import { readRunFile } from "../../spec-file.ts";
+
+export default command({
+  meta: { name: "create", description: "Create a run and print its id" },
+  args: runArgs,
+  async run(context) {
+    const { args, host } = context;
+    const request = runRequestOf(args.file === undefined ? {} : await readRunFile(args.file), args);
+    const client = await connect(context);
+    if (args.pull) await pullImages(client, request, context);
+    const run = await createRun(client, request);
+    await writeAll(host.stdout, `${run.id}\n`);
+  },
+});

@@ -1,0 +1,63 @@
+import { stdinOf, warnPowerShell } from "../../buffer-transfer.ts";
+import { type Client, connect } from "../../client.ts";
+import { referencePath } from "../../codespec-reference.ts";
+import { command } from "../../command.ts";
+import { parseBlockSize } from "../../data-size.ts";
+import { pullImages } from "../../image-pull.ts";
+import { executeRun } from "../../run-execution.ts";
+import { runArgs, type RunRequest, runRequestOf } from "../../run-request.ts";
+import { type CodespecFile, readRunFile } from "../../spec-file.ts";
+import { unmappedBuffers } from "../../unmapped-buffers.ts";
+
+export default command({
+  meta: {
+    name: "exec",
+    description: "Create a run, feed it stdin, write its output to stdout, and wait for its end",
+  },
+  args: {
+    ...runArgs,
+    logs: { type: "boolean", description: "Show the run's logs on stderr" },
+    timestamps: { type: "boolean", description: "Begin each line of the logs with its time" },
+    "block-size": {
+      type: "string",
+      default: "4MiB",
+      valueHint: "size",
+      description: "Size of a full block of the input",
+      parse: parseBlockSize,
+    },
+    "write-dop": { type: "int", default: 16, description: "Parallel uploads" },
+    "read-dop": { type: "int", default: 32, description: "Parallel downloads" },
+  },
+  async run(context) {
+    const { args, host, log } = context;
+    for (const dop of ["write-dop", "read-dop"] as const) {
+      if (args[dop] < 1) throw new Error(`--${dop} must be at least 1, not '${args[dop]}'`);
+    }
+    const request = runRequestOf(args.file === undefined ? {} : await readRunFile(args.file), args);
+    const client = await connect(context);
+    const unmapped = unmappedBuffers(await codespecOf(client, request), request.job.buffers ?? {});
+    const stdin = unmapped.input === undefined ? undefined : stdinOf(host);
+    if (unmapped.input !== undefined || unmapped.output !== undefined) warnPowerShell(host, log);
+    if (args.pull) await pullImages(client, request, context);
+    await executeRun({
+      client,
+      host,
+      log,
+      request,
+      unmapped,
+      stdin,
+      options: {
+        showLogs: args.logs,
+        timestamps: args.timestamps,
+        blockSizeBytes: args["block-size"],
+        writeDop: args["write-dop"],
+        readDop: args["read-dop"],
+      },
+    });
+  },
+});
+
+async function codespecOf(client: Client, { job }: RunRequest): Promise<CodespecFile> {
+  if (typeof job.codespec === "object") return job.codespec;
+  return (await client.json<CodespecFile>({ method: "GET", path: referencePath(job.codespec) })).value;
+}

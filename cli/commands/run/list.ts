@@ -1,0 +1,23 @@
+import { parseSinceTime } from "../../../model/since-time.ts";
+import { connect } from "../../client.ts";
+import { command } from "../../command.ts";
+import { printList } from "../../list.ts";
+import { shownRun } from "../../resources.ts";
+import { tagQuery } from "../../tags.ts";
+
+export default command({
+  meta: { name: "list", description: "List runs, the newest first" },
+  args: {
+    since: { type: "string", alias: "s", valueHint: "time", description: "Only runs created after this time" },
+    tag: { type: "map", description: "Only runs with all of these tags" },
+    status: { type: "list", description: "Only runs with one of these statuses" },
+    limit: { type: "int", alias: "l", description: "How many at most (1000 unless given)" },
+  },
+  surplus: "ignore",
+  async run(context) {
+    const { args, host } = context;
+    const since = args.since === undefined ? undefined : parseSinceTime(args.since, new Date());
+    const query = { since, status: args.status, ...tagQuery("tag", args.tag) };
+    await printList(await connect(context), host, { path: "/runs", query, limit: args.limit, shown: shownRun });
+  },
+});

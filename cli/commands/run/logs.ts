@@ -1,0 +1,27 @@
+import { parseSinceTime } from "../../../model/since-time.ts";
+import { connect } from "../../client.ts";
+import { command } from "../../command.ts";
+import { copyLogs, followLogs } from "../../run-logs.ts";
+
+export default command({
+  meta: { name: "logs", description: "Print what the containers of a run wrote to stdout and stderr" },
+  args: {
+    id: { type: "positional", required: true, description: "Run id" },
+    follow: { type: "boolean", alias: "f", description: "Go on until the run has ended" },
+    since: { type: "string", alias: "s", valueHint: "time", description: "Only lines after this time" },
+    tail: { type: "int", default: -1, description: "Only this many of the last lines" },
+    timestamps: { type: "boolean", description: "Begin each line with its time" },
+  },
+  async run(context) {
+    const { args, host, log } = context;
+    const request = {
+      id: args.id,
+      since: args.since === undefined ? undefined : parseSinceTime(args.since, new Date()),
+      tailLines: args.tail === -1 ? undefined : args.tail,
+      timestamps: args.timestamps,
+    };
+    const client = await connect(context);
+    if (args.follow) await followLogs(client, log, host.stdout, request);
+    else await copyLogs(client, host.stdout, request);
+  },
+});

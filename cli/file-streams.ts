@@ -1,0 +1,47 @@
+import { constants, createReadStream, createWriteStream } from "node:fs";
+import { open, stat } from "node:fs/promises";
+import { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** How often a named pipe is tried that nobody reads yet. */
+const FIFO_RETRY_MS = 20;
+
+/** Opens a file or a named pipe for reading. A pipe is never opened blocking: that would hold the process's end. */
+export async function openInput(path: string): Promise<{ stream: Readable; isRegular: boolean }> {
+  const stats = await stat(path);
+  if (stats.isDirectory()) throw new Error(`'${path}' is a folder`);
+  if (!stats.isFIFO()) {
+    const file = await open(path, constants.O_RDONLY);
+    return { stream: createReadStream("", { fd: file.fd, autoClose: false }), isRegular: stats.isFile() };
+  }
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  return { stream: new Socket({ fd: file.fd, readable: true, writable: false }), isRegular: false };
+}
+
+/** Opens a file, truncating it, or a named pipe, waiting for its reader. */
+export async function openOutputFile(path: string, signal?: AbortSignal): Promise<Writable> {
+  const isFifo = await stat(path).then(
+    (stats) => stats.isFIFO(),
+    () => false,
+  );
+  if (!isFifo) {
+    const file = await open(path, "w");
+    return withoutCrash(createWriteStream("", { fd: file.fd, autoClose: false }));
+  }
+  for (;;) {
+    try {
+      const file = await open(path, constants.O_WRONLY | constants.O_NONBLOCK);
+      return withoutCrash(new Socket({ fd: file.fd, readable: false, writable: true }));
+    } catch (err) {
+      if ((err as NodeJS.ErrnoException).code !== "ENXIO") throw err;
+      await sleep(FIFO_RETRY_MS, undefined, signal ? { signal } : {});
+    }
+  }
+}
+
+/** Whoever writes learns of an error from the write; the event alone must not end the process. */
+function withoutCrash(stream: Writable): Writable {
+  stream.on("error", () => {});
+  return stream;
+}

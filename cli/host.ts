@@ -1,0 +1,104 @@
+import { createWriteStream, fstatSync, readFileSync } from "node:fs";
+import { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isatty } from "node:tty";
+import type { Readable, Writable } from "node:stream";
+import type { CliConfig } from "../config/cli.ts";
+
+/** What a command may touch of the process it runs in; tests give their own. */
+export interface Host {
+  config: CliConfig;
+  /** Opened when it is first asked for. */
+  readonly stdin: Readable;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  /** Whether colours may go to these. */
+  isTerminal: { stdout: boolean; stderr: boolean };
+  /**
+   * Calls `handler` with the first SIGINT or SIGTERM instead of dying of it; the second one ends the process at once.
+   * Returns a function that takes the handler away.
+   */
+  onInterrupt(handler: () => void): () => void;
+  /** The name of the parent process, empty where it cannot be told. */
+  parentName(): string;
+}
+
+/** The host of the running process. */
+export function processHost(config: CliConfig, leave: (exitCode: number) => never): Host {
+  let stdout: Writable | undefined;
+  let stderr: Writable | undefined;
+  return {
+    config,
+    isTerminal: { stdout: isatty(1), stderr: isatty(2) },
+    get stdin() {
+      return process.stdin;
+    },
+    get stdout() {
+      return (stdout ??= openOutput(1));
+    },
+    get stderr() {
+      return (stderr ??= openOutput(2));
+    },
+    onInterrupt: (handler) => onSignals(handler, leave),
+    parentName,
+  };
+}
+
+/**
+ * A stream on an inherited descriptor. Node writes to pipes synchronously, so that a slow reader would keep signals and
+ * the network waiting; here only the stream waits. Files and terminals never block for long.
+ */
+function openOutput(fd: 1 | 2): Writable {
+  const stat = fstatSync(fd);
+  const stream: Writable =
+    stat.isFIFO() || stat.isSocket()
+      ? new Socket({ fd, readable: false, writable: true })
+      : stat.isFile()
+        ? createWriteStream("", { fd, autoClose: false })
+        : fd === 1
+          ? process.stdout
+          : process.stderr;
+  // A reader that went away is learned from the write that fails; what cannot be said on stderr is not said.
+  stream.on("error", () => {});
+  return stream;
+}
+
+function onSignals(handler: () => void, leave: (exitCode: number) => never): () => void {
+  let isSecond = false;
+  const listener = (): void => {
+    if (isSecond) leave(1);
+    isSecond = true;
+    handler();
+  };
+  process.on("SIGINT", listener).on("SIGTERM", listener);
+  return () => void process.off("SIGINT", listener).off("SIGTERM", listener);
+}
+
+/** What Linux keeps in /proc: `pid (name) state …`; the name may itself hold parentheses. */
+function parentName(): string {
+  try {
+    const stat = readFileSync(`/proc/${process.ppid}/stat`, "utf8");
+    return stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+  } catch {
+    return "";
+  }
+}
+
+/** Writes all of `text`. @throws the stream's error, EPIPE when its reader has gone */
+export function writeAll(stream: Writable, text: string | Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(text, (err) => (err ? reject(err) : resolve()));
+  });
+}
+
+/** How long a slow reader of stderr is waited for when the command is over. */
+const FAREWELL_MS = 1000;
+
+/** Resolves when what was written has left the process; output of a failed command is not waited for. */
+export async function flushed(host: Host, exitCode: number): Promise<void> {
+  if (exitCode === 0) await drained(host.stdout);
+  await Promise.race([drained(host.stderr), sleep(FAREWELL_MS, undefined, { ref: false })]);
+}
+
+const drained = (stream: Writable): Promise<void> =>
+  stream.writableLength === 0 ? Promise.resolve() : writeAll(stream, "").catch(() => {});

@@ -1,0 +1,47 @@
+import type { Client, Query } from "./client.ts";
+import { type Host, writeAll } from "./host.ts";
+
+/** How many are shown unless `--limit` says otherwise. */
+const DEFAULT_LIMIT = 1000;
+
+interface Listing {
+  path: string;
+  query: Query;
+  /** As the user gave it, sent as it is. */
+  limit: number | undefined;
+  shown: (item: unknown) => unknown;
+}
+
+/** Prints a list as one JSON array, page by page as they come. */
+export async function printList(client: Client, host: Host, { path, query, limit, shown }: Listing): Promise<void> {
+  const wanted = limit ?? DEFAULT_LIMIT;
+  // One more than is shown tells whether there are more.
+  const items = itemsOf(client, path, { ...query, limit: limit ?? DEFAULT_LIMIT + 1 });
+  let count = 0;
+  let isTruncated = false;
+  for await (const page of items) {
+    isTruncated = limit === undefined && count + page.length > wanted;
+    const rest = page.slice(0, Math.max(0, wanted - count));
+    const text = rest.map((item) => `\n${JSON.stringify(shown(item), null, 2).replace(/^/gm, "  ")}`).join(",");
+    if (rest.length > 0) await writeAll(host.stdout, (count === 0 ? "[" : ",") + text);
+    count += rest.length;
+    if (count >= wanted) break;
+  }
+  await writeAll(host.stdout, count === 0 ? "[]\n" : "\n]\n");
+  if (isTruncated) {
+    const warning = `WARNING: only the first ${wanted} are shown; raise --limit to see more.`;
+    await writeAll(host.stderr, host.isTerminal.stderr ? `\u001B[33m${warning}\u001B[0m\n` : `${warning}\n`);
+  }
+}
+
+async function* itemsOf(client: Client, path: string, query: Query): AsyncGenerator<unknown[]> {
+  let next: { path: string; query?: Query } | undefined = { path, query };
+  while (next) {
+    const { value }: { value: { items?: unknown[]; nextLink?: string } } = await client.json({
+      method: "GET",
+      ...next,
+    });
+    yield value.items ?? [];
+    next = value.nextLink ? { path: `/${value.nextLink.replace(/^\//, "")}` } : undefined;
+  }
+}

@@ -1,0 +1,83 @@
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+export type LogFormat = "pretty" | "plain" | "json";
+/** What a line tells beside its message; an undefined field is left out. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Writes log lines to stderr. */
+export type Log = Record<LogLevel, (message: string, fields?: LogFields) => void> & {
+  isEnabled(level: LogLevel): boolean;
+};
+
+interface Line {
+  at: Date;
+  level: LogLevel;
+  message: string;
+  fields: LogFields;
+}
+
+const SHORT = { trace: "TRC", debug: "DBG", info: "INF", warn: "WRN", error: "ERR", fatal: "FTL" } as const;
+const COLOUR = { trace: 35, debug: 33, info: 32, warn: 33, error: 31, fatal: 31 } as const;
+
+/** A log that writes lines from `level` on in `format`. */
+export function createLog(options: { level: LogLevel; format: LogFormat; write: (text: string) => void }): Log {
+  const least = LOG_LEVELS.indexOf(options.level);
+  const isEnabled = (level: LogLevel): boolean => LOG_LEVELS.indexOf(level) >= least;
+  const format = FORMATS[options.format];
+  const at =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}): void => {
+      if (isEnabled(level)) options.write(`${format({ at: new Date(), level, message, fields })}\n`);
+    };
+  return {
+    trace: at("trace"),
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    fatal: at("fatal"),
+    isEnabled,
+  };
+}
+
+/** How a line looks in each format, without the line feed. */
+export const FORMATS: Record<LogFormat, (line: Line) => string> = {
+  plain: ({ at, level, message, fields }) =>
+    [localTime(at), SHORT[level], message, ...sorted(fields).map(([key, value]) => `${key}=${inWords(value)}`)].join(
+      " ",
+    ),
+  pretty: ({ at, level, message, fields }) =>
+    [
+      paint(90, localTime(at)),
+      paint(COLOUR[level], SHORT[level]),
+      paint(1, message),
+      ...sorted(fields).map(([key, value]) => paint(36, `${key}=`) + paint(key === "error" ? 31 : 39, inWords(value))),
+    ].join(" "),
+  json: ({ at, level, message, fields }) =>
+    JSON.stringify({ level, ...Object.fromEntries(sorted(fields)), time: at.toISOString(), message }),
+};
+
+const paint = (colour: number, text: string): string => `\u001B[${colour}m${text}\u001B[0m`;
+
+/** `error` first, the others by name. */
+function sorted(fields: LogFields): [string, unknown][] {
+  return Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]): [string, unknown] => [key, value instanceof Error ? value.message : value])
+    .sort(([a], [b]) => (a === "error" ? -1 : b === "error" ? 1 : a < b ? -1 : 1));
+}
+
+/** The value of a field; in quotes unless it is one plain word. */
+function inWords(value: unknown): string {
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return /^[^\s"=\\\p{C}]+$/u.test(text) ? text : JSON.stringify(text);
+}
+
+/** Local time with milliseconds and zone. */
+function localTime(at: Date): string {
+  const east = -at.getTimezoneOffset();
+  const local = new Date(at.getTime() + east * 60_000).toISOString().slice(0, -1);
+  if (east === 0) return `${local}Z`;
+  const pad = (value: number): string => String(value).padStart(2, "0");
+  return `${local}${east < 0 ? "-" : "+"}${pad(Math.trunc(Math.abs(east) / 60))}:${pad(Math.abs(east) % 60)}`;
+}

@@ -1,0 +1,52 @@
+import { readArgv, UsageError } from "./argv.ts";
+import { FatalError, QuietFailure } from "./command.ts";
+import { type Host, writeAll } from "./host.ts";
+import { createLog, type Log } from "./log.ts";
+import { TREE } from "./tree.ts";
+
+/** Obeys one command line and returns the exit code: 0, or 1 for any failure, about which stderr has one line. */
+export async function runProgram(argv: readonly string[], host: Host, version: string): Promise<0 | 1> {
+  let log = logOf(host, {});
+  try {
+    const invocation = await readArgv(argv, TREE);
+    const { path, branch, command, wants, args, globals, rest } = invocation;
+    log = logOf(host, globals);
+    if (wants === "version") {
+      await writeAll(host.stdout, `tyger version ${version}\n`);
+    } else if (wants === "help" || !command) {
+      const { usageOf } = await import("./usage.ts");
+      await writeAll(host.stdout, await usageOf(path, branch, host.isTerminal.stdout));
+    } else {
+      await command.run({ args, rest, globals, host, log });
+    }
+    return 0;
+  } catch (err) {
+    await reportFailure(err, host, log);
+    return 1;
+  }
+}
+
+function logOf(host: Host, globals: { "log-level"?: "trace" | "debug" | "info" | "warn" | "error" } & Format): Log {
+  return createLog({
+    level: globals["log-level"] ?? "info",
+    format: globals["log-format"] ?? (host.isTerminal.stderr ? "pretty" : "plain"),
+    write: (text) => void host.stderr.write(text),
+  });
+}
+
+interface Format {
+  "log-format"?: "pretty" | "plain" | "json" | undefined;
+}
+
+async function reportFailure(failure: unknown, host: Host, log: Log): Promise<void> {
+  if (failure instanceof QuietFailure || isBrokenPipe(failure)) return;
+  if (failure instanceof FatalError) return log.fatal(failure.message, failure.fields);
+  const message = failure instanceof Error ? failure.message : String(failure);
+  const hint = failure instanceof UsageError && failure.hint !== undefined ? `${failure.hint}\n` : "";
+  if (failure instanceof Error && failure.stack !== undefined)
+    log.debug("Where the error comes from", { stack: failure.stack });
+  await writeAll(host.stderr, `Error: ${message.trimEnd().replaceAll("\n", " ")}\n${hint}`).catch(() => {});
+}
+
+/** The reader of stdout has gone: there is nobody to tell. */
+const isBrokenPipe = (err: unknown): boolean => err instanceof Error && "code" in err && err.code === "EPIPE";

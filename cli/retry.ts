@@ -1,0 +1,54 @@
+/** What went wrong with one attempt of a request. */
+export type Failure =
+  | { kind: "connection"; code: string; /** Nothing of the request can have arrived. */ neverSent: boolean }
+  | { kind: "status"; status: number; retryAfterMs?: number | undefined };
+
+export interface Attempts {
+  over: "tcp" | "unix";
+  /** Whether doing it twice is harmless. */
+  isRepeatable: boolean;
+  /** Whether this process has reached the server before. */
+  wasReached: boolean;
+  /** Attempts made, at least 1. */
+  count: number;
+  /** Since the first failure of this request. */
+  elapsedMs: number;
+}
+
+const TCP_RETRIES = 6;
+/** A server that is killed comes back within this; one that stays away longer is an error. */
+const RESTART_MS = 30_000;
+/** A missing socket means a server that is stopped, but for the moment in which one replaces another. */
+const MISSING_MS = 500;
+
+/** How long to wait before the next attempt; undefined when there should be none. */
+export function retryDelayMs(failure: Failure, attempts: Attempts): number | undefined {
+  const isSafe = attempts.isRepeatable || (failure.kind === "connection" && failure.neverSent);
+  if (!isSafe) return undefined;
+  return attempts.over === "tcp" ? overTcp(failure, attempts) : overSocket(failure, attempts);
+}
+
+function overTcp(failure: Failure, { count }: Attempts): number | undefined {
+  if (count > TCP_RETRIES) return undefined;
+  if (failure.kind === "status") {
+    const isTransient = failure.status === 429 || (failure.status >= 500 && failure.status !== 501);
+    if (!isTransient) return undefined;
+    const mayAsk = failure.status === 429 || failure.status === 503;
+    if (mayAsk && failure.retryAfterMs !== undefined) return failure.retryAfterMs;
+  }
+  return Math.min(1000 * 2 ** (count - 1), 30_000);
+}
+
+function overSocket(failure: Failure, { count, elapsedMs, wasReached }: Attempts): number | undefined {
+  const isStopped = failure.kind === "connection" && failure.code === "ENOENT" && !wasReached;
+  if (elapsedMs > (isStopped ? MISSING_MS : RESTART_MS)) return undefined;
+  if (failure.kind === "status" && ![429, 502, 503, 504].includes(failure.status)) return undefined;
+  return Math.min(100 * 2 ** (count - 1), 2000);
+}
+
+/** The wait that a `Retry-After` header asks for, in seconds or as a date; at most five minutes. */
+export function retryAfterMsOf(header: string | undefined, nowMs: number): number | undefined {
+  if (header === undefined) return undefined;
+  const ms = /^[0-9]+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - nowMs;
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), 300_000);
+}

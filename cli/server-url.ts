@@ -1,0 +1,34 @@
+import { resolve } from "node:path";
+
+/** Where a server answers. */
+export type ServerAddress =
+  | { kind: "unix"; socketPath: string }
+  | {
+      kind: "tcp";
+      /** `http://host:port`, with a path where there is one, without a trailing slash. */ baseUrl: string;
+    };
+
+/** The address in a URL as users give it to `login` and as the login file keeps it. @throws Error */
+export function parseServerUrl(text: string): ServerAddress {
+  const socket = /^(?:http\+)?unix:(?:\/\/)?(?<path>[^:]+?):?\/?$/.exec(text)?.groups?.["path"];
+  if (socket !== undefined) return { kind: "unix", socketPath: resolve(socket) };
+  if (/^(?:ssh|docker|https):\/\//.test(text)) {
+    throw new Error(
+      `servers behind '${text.slice(0, text.indexOf(":"))}://' are not supported; use http:// or unix://`,
+    );
+  }
+  if (!/^http:\/\//i.test(text) || !URL.canParse(text)) throw new Error(`'${text}' is not an absolute URL of a server`);
+  const url = new URL(text);
+  if (url.search !== "" || url.hash !== "" || url.username !== "") {
+    throw new Error(`the server URL '${text}' may hold a host, a port and a path only`);
+  }
+  return { kind: "tcp", baseUrl: url.href.replace(/\/+$/, "") };
+}
+
+/** How the login file spells an address; other clients read it too. */
+export const storedUrlOf = (address: ServerAddress): string =>
+  address.kind === "unix" ? `http+unix://${address.socketPath}:` : address.baseUrl;
+
+/** How people are shown an address. */
+export const shownUrlOf = (address: ServerAddress): string =>
+  address.kind === "unix" ? `unix://${address.socketPath}` : address.baseUrl;

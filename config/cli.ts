@@ -1,0 +1,31 @@
+import { join } from "node:path";
+import { cacheDir, type Environment, stackPaths } from "./paths.ts";
+
+/** What the command-line client takes from its environment. Nothing of it is needed to start. */
+export interface CliConfig {
+  /** Undefined when the environment names no place for it: then nobody is logged in. */
+  loginFile: string | undefined;
+  /** Sockets that `login --local` tries, in this order. */
+  localSockets: string[];
+  /** The Docker engine that `--pull` uses; undefined means the socket of this machine. */
+  dockerHost: string | undefined;
+  /** Standard streams that the caller had closed, which the runtime then opened on /dev/null; the launcher looks. */
+  closedStreams: string[];
+}
+
+/** The place of a server that an operator installed for all users of the machine. */
+const INSTALLED_SOCKET = "/opt/tyger/api.sock";
+
+/** Reads the environment of the CLI by hand: a schema library would cost more than the commands do. */
+export function readCliConfig(env: Environment, uid: number): CliConfig {
+  const cache = cacheDir(env);
+  const stack = stackPaths(env, uid);
+  return {
+    loginFile: env["TYGER_CACHE_FILE"] || (cache && join(cache, ".tyger")),
+    localSockets: env["TYGER_SOCKET_PATH"]
+      ? [env["TYGER_SOCKET_PATH"]]
+      : [INSTALLED_SOCKET, ...(stack ? [stack.apiSocket] : [])],
+    dockerHost: env["DOCKER_HOST"] || undefined,
+    closedStreams: (env["TYGER_CLOSED_STREAMS"] ?? "").split(" ").filter((name) => name !== ""),
+  };
+}
