@@ -74,7 +74,10 @@ const worker = await Worker.create({
   workflowBundle: { codePath: config.TYGER_WORKFLOW_BUNDLE },
   activities: {
     ...runActivities(ports),
-    ...watchActivities({ watcher: createDockerWatcher({ ...docker, installationId, runsDir }), tell: workflows.tell }),
+    ...watchActivities({
+      watcher: createDockerWatcher({ ...docker, installationId, claims: db.claims, runsDir }),
+      tell: workflows.tell,
+    }),
   },
   // A waiting run holds no activity; what is cached beyond this is replayed when it is signalled.
   maxCachedWorkflows: 500,
