@@ -1,6 +1,6 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { build, type BuildOptions } from "esbuild";
-import { bundleWorkflowCode } from "@temporalio/worker";
+import { bundleWorkflowCode, DefaultLogger } from "@temporalio/worker";
 import { fileURLToPath } from "node:url";
 
 /**
@@ -35,9 +35,10 @@ await Promise.all([
     ...shared,
     entryPoints: { api: "api/main.ts", worker: "worker/main.ts", supervisor: "stack/supervisor-main.ts" },
   }),
-  bundleWorkflowCode({ workflowsPath: fileURLToPath(new URL("workflows/index.ts", import.meta.url)) }).then(
-    ({ code }) => writeFile("dist/workflows.js", code),
-  ),
+  bundleWorkflowCode({
+    workflowsPath: fileURLToPath(new URL("workflows/index.ts", import.meta.url)),
+    logger: new DefaultLogger("WARN"),
+  }).then(({ code }) => writeFile("dist/workflows.js", code)),
 ]);
 
 // The launcher starts this very Node; the stamp is older than no source, for it is written last.
