@@ -2,10 +2,9 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, renameSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../model/errors.ts";
+import type { ProcessState, ProcessView } from "./control.ts";
 import { endProcess, identify, type ProcessIdentity } from "./processes.ts";
 import type { ProcessSpec } from "./process-spec.ts";
-
-export type ProcessState = "starting" | "ready" | "waiting" | "stopped";
 
 /** Backoff after an exit: soon at first, since a kill is no reason to wait; reset once it ran for a while. */
 const FIRST_WAIT_MS = 100;
@@ -14,16 +13,6 @@ const STABLE_MS = 20_000;
 const READY_POLL_MS = 50;
 /** A log file longer than this is put aside at the next start; one older generation is kept. */
 const LOG_LIMIT_BYTES = 20 * 1024 * 1024;
-
-/** What `tyger status` shows of a process. */
-export interface ProcessView {
-  name: string;
-  state: ProcessState;
-  pid?: number | undefined;
-  restarts: number;
-  lastExit?: string | undefined;
-  logFile: string;
-}
 
 /** One process that is started again whenever it ends, until `stop()`. */
 export class KeptProcess {

@@ -17,7 +17,7 @@ export interface PostgresServer {
   user?: { uid: number; gid: number } | undefined;
 }
 
-const HOST = "127.0.0.1";
+export const POSTGRES_HOST = "127.0.0.1";
 /** API, worker and tests each hold a pool; the default of 100 is soon used up. */
 const MAX_CONNECTIONS = 200;
 
@@ -25,10 +25,12 @@ const MAX_CONNECTIONS = 200;
 export async function createPostgres(
   place: PostgresPlace,
   binaries: string,
+  creating: () => void = () => {},
 ): Promise<{ dataDir: string; url(port: number): string }> {
   const dataDir = join(place.root, "data");
   const passwordFile = join(place.root, "password");
   if (!existsSync(dataDir)) {
+    creating();
     await removeLeftovers(place.root);
     await writeFile(passwordFile, randomBytes(24).toString("hex"), { mode: 0o600 });
     if (place.user) await chown(passwordFile, place.user.uid, place.user.gid);
@@ -40,14 +42,14 @@ export async function createPostgres(
     await rename(half, dataDir);
   }
   const password = (await readFile(passwordFile, "utf8")).trim();
-  return { dataDir, url: (port) => `postgres://postgres:${password}@${HOST}:${port}/postgres` };
+  return { dataDir, url: (port) => `postgres://postgres:${password}@${POSTGRES_HOST}:${port}/postgres` };
 }
 
 /** How the server is run: on loopback only, with a password that only this user can read. */
 export function postgresSpec(server: PostgresServer, logFile: string): ProcessSpec {
   const { binaries, dataDir, port, user } = server;
   const settings = {
-    listen_addresses: HOST,
+    listen_addresses: POSTGRES_HOST,
     port: String(port),
     unix_socket_directories: "",
     max_connections: String(MAX_CONNECTIONS),
@@ -64,7 +66,7 @@ export function postgresSpec(server: PostgresServer, logFile: string): ProcessSp
     stopSignal: "SIGINT",
     graceMs: 15_000,
     prepare: () => endLeftoverServer(dataDir),
-    isReady: () => isPostgresReady(HOST, port),
+    isReady: () => isPostgresReady(POSTGRES_HOST, port),
   };
 }
 

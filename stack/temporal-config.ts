@@ -6,7 +6,7 @@ const setting = z.union([z.string(), z.number(), z.boolean()]);
 const port = z.number().int().min(0).max(65535);
 
 /** What temporal-dev.yaml may hold. */
-const temporalConfigSchema = z.strictObject({
+export const temporalConfigSchema = z.strictObject({
   ip: z.string().min(1),
   /** Of the gRPC frontend; 0 is any free one. */
   port,

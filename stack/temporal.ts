@@ -16,6 +16,8 @@ export interface TemporalServer {
 
 export const temporalAddressOf = ({ config, port }: TemporalServer): string => `${config.ip}:${port}`;
 
+export const webUiOf = ({ config, uiPort }: TemporalServer): string => `http://${config.ip}:${uiPort}`;
+
 /** How the dev server is run, on its own database file. */
 export function temporalSpec(server: TemporalServer, logFile: string, env: Record<string, string>): ProcessSpec {
   const { binary, config, folder } = server;

@@ -1,0 +1,12 @@
+import { readStackConfig } from "../../../config/stack.ts";
+import { down } from "../../../stack/down.ts";
+import { command } from "../../command.ts";
+
+export default command({
+  meta: { name: "down", description: "Stop the local stack; its data and the jobs that run stay" },
+  args: { cancel: { type: "boolean", description: "Cancel all open runs first" } },
+  async run({ args, log }) {
+    const wasRunning = await down(readStackConfig(), { cancelRuns: args.cancel }, (line) => log.info(line));
+    log.info(wasRunning ? "the stack is down" : "the stack was not running");
+  },
+});

@@ -1,0 +1,14 @@
+import { readStackConfig } from "../../../config/stack.ts";
+import { describeStack, status } from "../../../stack/status.ts";
+import { command, QuietFailure } from "../../command.ts";
+import { writeAll } from "../../host.ts";
+
+export default command({
+  meta: { name: "status", description: "Say what runs of the local stack; exit code 1 unless all of it does" },
+  async run({ host }) {
+    const config = readStackConfig();
+    const view = await status(config);
+    await writeAll(host.stdout, describeStack(view, config));
+    if (!view?.isReady) throw new QuietFailure();
+  },
+});

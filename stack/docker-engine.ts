@@ -1,0 +1,96 @@
+import { request, type RequestOptions } from "node:http";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Readable } from "node:stream";
+import { messageOf } from "../model/errors.ts";
+
+/** How a Docker engine is reached, as node:http takes it, and its DOCKER_HOST. */
+export interface DockerEngine {
+  host: string;
+  connection: Pick<RequestOptions, "socketPath" | "host" | "port">;
+}
+
+const DEFAULT_SOCKET = "/var/run/docker.sock";
+
+/**
+ * The engine that `host` names, in the form of DOCKER_HOST.
+ * @throws Error for an engine that the local stack cannot use.
+ */
+export function engineAt(host: string): DockerEngine {
+  if (host.startsWith("unix://")) return { host, connection: { socketPath: host.slice("unix://".length) } };
+  const tcp = /^(?:tcp|http):\/\/([^:/]+):([0-9]+)\/?$/.exec(host);
+  if (tcp?.[1] && tcp[2]) return { host, connection: { host: tcp[1], port: Number(tcp[2]) } };
+  throw new Error(
+    `The Docker engine at DOCKER_HOST '${host}' cannot serve the local stack, which shares named pipes with it: use an engine on this machine, unix:///path or tcp://host:port`,
+  );
+}
+
+/** The engines to try, the first that answers serves: DOCKER_HOST alone where it is set, else the usual sockets. */
+export function engineCandidates(dockerHost: string | undefined, userRuntimeDir: string | undefined): DockerEngine[] {
+  if (dockerHost) return [engineAt(dockerHost)];
+  const sockets = [DEFAULT_SOCKET, ...(userRuntimeDir ? [join(userRuntimeDir, "docker.sock")] : [])];
+  return sockets.filter((socket) => existsSync(socket)).map((socket) => engineAt(`unix://${socket}`));
+}
+
+/** Whether an engine answers. */
+export async function isAnswering(engine: DockerEngine, timeoutMs = 3000): Promise<boolean> {
+  try {
+    return (await ask(engine, "GET", "/_ping", { timeoutMs })).status === 200;
+  } catch {
+    return false;
+  }
+}
+
+export interface Answer {
+  status: number;
+  text: string;
+}
+
+/** One request of the Engine API. */
+export function ask(
+  engine: DockerEngine,
+  method: "GET" | "POST" | "DELETE",
+  path: string,
+  { body, timeoutMs = 30_000 }: { body?: unknown; timeoutMs?: number } = {},
+): Promise<Answer> {
+  const json = body === undefined || isStream(body) ? undefined : JSON.stringify(body);
+  const type = isStream(body) ? "application/x-tar" : "application/json";
+  return new Promise((resolve, reject) => {
+    const headers = body === undefined ? {} : { "content-type": type };
+    const options = { ...engine.connection, method, path, headers, signal: AbortSignal.timeout(timeoutMs) };
+    const sent = request(options, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8");
+      answer.on("data", (chunk: string) => (text += chunk));
+      answer.once("error", reject);
+      answer.once("end", () => resolve({ status: answer.statusCode ?? 0, text }));
+    });
+    sent.once("error", reject);
+    if (isStream(body)) body.once("error", reject).pipe(sent);
+    else sent.end(json);
+  });
+}
+
+/**
+ * As `ask`, for a request that has to succeed.
+ * @throws Error with the engine's own words.
+ */
+export async function mustAsk(...request: Parameters<typeof ask>): Promise<string> {
+  const { status, text } = await ask(...request);
+  if (status < 400) return text;
+  throw new Error(`The Docker engine answered ${status}: ${messageIn(text)}`);
+}
+
+const failure = z.object({ message: z.string() });
+
+function messageIn(text: string): string {
+  try {
+    return failure.parse(JSON.parse(text)).message;
+  } catch (err) {
+    return text.trim() || messageOf(err);
+  }
+}
+
+const isStream = (body: unknown): body is Readable =>
+  typeof body === "object" && body !== null && "pipe" in body && typeof body.pipe === "function";

@@ -1,0 +1,75 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { StackConfig } from "../config/stack.ts";
+import { copyPostgres } from "./postgres-binaries.ts";
+import { settlePostgres } from "./postgres-place.ts";
+import { createPostgres, POSTGRES_HOST } from "./postgres.ts";
+import { choosePort } from "./ports.ts";
+import type { Report } from "./progress.ts";
+import type { StackSettings } from "./settings.ts";
+import { findTemporal } from "./temporal-binary.ts";
+import { readTemporalConfig } from "./temporal-config.ts";
+
+const portsSchema = z.partialRecord(z.enum(["postgres", "temporal", "temporalUi"]), z.number());
+type Ports = z.infer<typeof portsSchema>;
+
+/** The Postgres of a stack: the one of DATABASE_URL, else an embedded one, created here if it is not there yet. */
+export async function settleDatabase(config: StackConfig, report: Report): Promise<StackSettings["postgres"]> {
+  if (config.databaseUrl) return { kind: "given", url: config.databaseUrl };
+  const { dataDir, stateDir } = config.paths;
+  const place = settlePostgres(dataDir, config.cacheDir, config.uid);
+  const binaries = await copyPostgres(place.engines);
+  const created = await createPostgres(place, binaries, () => report("creating the database"));
+  const previous = readPorts(stateDir).postgres;
+  const port = await choosePort("Postgres", { wanted: 0, previous, host: POSTGRES_HOST });
+  writePorts(stateDir, { postgres: port });
+  const { user } = place;
+  return { kind: "embedded", url: created.url(port), binaries, dataDir: created.dataDir, port, ...(user && { user }) };
+}
+
+/**
+ * The Temporal of a stack: the one of TEMPORAL_ADDRESS, else the dev server of `configFile`.
+ * @throws Error naming a port of the file that is taken, or why the dev server cannot be had.
+ */
+export async function settleTemporal(
+  config: StackConfig,
+  configFile: string,
+  report: Report,
+): Promise<StackSettings["temporal"]> {
+  const namespace = config.temporalNamespace;
+  if (config.temporalAddress) {
+    return { kind: "given", address: config.temporalAddress, namespace: namespace ?? "default" };
+  }
+  const file = readTemporalConfig(configFile);
+  const dev = namespace ? { ...file, namespace } : file;
+  const { dataDir, stateDir } = config.paths;
+  const binary = await findTemporal({ path: config.path, cacheDir: config.cacheDir, uid: config.uid, report });
+  const previous = readPorts(stateDir);
+  const host = dev.ip;
+  const port = await choosePort("Temporal", { wanted: dev.port, previous: previous.temporal, host });
+  const ui = { wanted: dev.uiPort, previous: previous.temporalUi, host };
+  const uiPort = await choosePort("Temporal's Web UI", ui);
+  writePorts(stateDir, { temporal: port, temporalUi: uiPort });
+  const folder = join(dataDir, "temporal");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return { kind: "dev", binary, config: dev, port, uiPort, folder };
+}
+
+const portsFile = (stateDir: string): string => join(stateDir, "ports.json");
+
+/** The ports of the last start: an address that stays can be bookmarked. */
+function readPorts(stateDir: string): Ports {
+  try {
+    return portsSchema.parse(JSON.parse(readFileSync(portsFile(stateDir), "utf8")));
+  } catch {
+    // None yet, or not readable: any free port will do.
+    return {};
+  }
+}
+
+function writePorts(stateDir: string, ports: Ports): void {
+  const whole = `${portsFile(stateDir)}.${process.pid}`;
+  writeFileSync(whole, JSON.stringify({ ...readPorts(stateDir), ...ports }));
+  renameSync(whole, portsFile(stateDir));
+}

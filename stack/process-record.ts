@@ -1,0 +1,49 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { errnoOf } from "../model/errors.ts";
+import { endProcess, isAlive, type ProcessIdentity } from "./processes.ts";
+
+const identity = z.object({ pid: z.number(), startTime: z.string() });
+const recordSchema = z.object({
+  supervisor: identity,
+  processes: z.record(z.string(), identity.extend({ stopSignal: z.string() })),
+});
+
+/** Which processes a stack has, on disk, so that they are found when the supervisor was killed. */
+export type ProcessRecord = z.infer<typeof recordSchema>;
+
+const fileOf = (stateDir: string): string => join(stateDir, "processes.json");
+
+export function writeProcessRecord(stateDir: string, record: ProcessRecord): void {
+  const whole = `${fileOf(stateDir)}.${process.pid}`;
+  writeFileSync(whole, JSON.stringify(record), { mode: 0o600 });
+  renameSync(whole, fileOf(stateDir));
+}
+
+export function readProcessRecord(stateDir: string): ProcessRecord | undefined {
+  try {
+    return recordSchema.parse(JSON.parse(readFileSync(fileOf(stateDir), "utf8")));
+  } catch (err) {
+    if (errnoOf(err) === "ENOENT") return undefined;
+    throw err;
+  }
+}
+
+/**
+ * Ends what a stack without a supervisor has left running: first what serves, then the engines it needs.
+ * @returns the names of the processes that were still alive.
+ */
+export async function endRecorded(stateDir: string): Promise<string[]> {
+  const record = readProcessRecord(stateDir);
+  if (!record) return [];
+  if (isAlive(record.supervisor)) await endProcess(record.supervisor, "SIGTERM", 45_000);
+  const left = Object.entries(record.processes).filter(([, one]) => isAlive(one));
+  const end = ([, one]: [string, ProcessIdentity & { stopSignal: string }]) =>
+    endProcess(one, one.stopSignal === "SIGINT" ? "SIGINT" : "SIGTERM", 12_000);
+  const isServer = ([name]: [string, unknown]) => name === "api" || name === "worker";
+  await Promise.all(left.filter(isServer).map(end));
+  await Promise.all(left.filter((entry) => !isServer(entry)).map(end));
+  rmSync(fileOf(stateDir), { force: true });
+  return left.map(([name]) => name);
+}

@@ -1,0 +1,80 @@
+import { request } from "node:http";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { postgresSpec } from "./postgres.ts";
+import type { ProcessSpec } from "./process-spec.ts";
+import type { StackSettings } from "./settings.ts";
+import { temporalAddressOf, temporalSpec } from "./temporal.ts";
+
+export const logFileOf = (stateDir: string, name: string): string => join(stateDir, `${name}.log`);
+
+/** The processes of a stack in the order of their start: those of one list start together. */
+export function processesOf(settings: StackSettings): [engines: ProcessSpec[], servers: ProcessSpec[]] {
+  const { postgres, temporal, paths } = settings;
+  const engines: ProcessSpec[] = [];
+  if (postgres.kind === "embedded") engines.push(postgresSpec(postgres, logFileOf(paths.stateDir, "postgres")));
+  if (temporal.kind === "dev") {
+    const env = { PATH: settings.path, ...settings.inherited };
+    engines.push(temporalSpec(temporal, logFileOf(paths.stateDir, "temporal"), env));
+  }
+  return [engines, [apiSpec(settings), workerSpec(settings)]];
+}
+
+function apiSpec(settings: StackSettings): ProcessSpec {
+  const { apiSocket } = settings.paths;
+  return { ...nodeSpec(settings, "api"), isReady: () => isHealthy(apiSocket) };
+}
+
+function workerSpec(settings: StackSettings): ProcessSpec {
+  const readyFile = join(settings.paths.stateDir, "worker.ready");
+  return {
+    ...nodeSpec(settings, "worker"),
+    prepare: () => rm(readyFile, { force: true }),
+    isReady: async (pid) => (await readFile(readyFile, "utf8")).trim() === String(pid),
+  };
+}
+
+function nodeSpec(settings: StackSettings, name: string): Omit<ProcessSpec, "isReady"> {
+  const { paths, dist, node } = settings;
+  return {
+    name,
+    command: node,
+    args: ["--enable-source-maps", join(dist, `${name}.js`)],
+    env: serverEnvironment(settings),
+    cwd: paths.dataDir,
+    logFile: logFileOf(paths.stateDir, name),
+    stopSignal: "SIGTERM",
+    graceMs: 12_000,
+  };
+}
+
+/** @see config/server.ts, which reads it. */
+function serverEnvironment(settings: StackSettings): Record<string, string> {
+  const { postgres, temporal, paths, dist } = settings;
+  const given = temporal.kind === "given";
+  return {
+    ...settings.inherited,
+    PATH: settings.path,
+    DATABASE_URL: postgres.url,
+    TEMPORAL_ADDRESS: given ? temporal.address : temporalAddressOf(temporal),
+    TEMPORAL_NAMESPACE: given ? temporal.namespace : temporal.config.namespace,
+    TYGER_DATA_DIR: paths.dataDir,
+    TYGER_API_SOCKET: paths.apiSocket,
+    TYGER_DATA_SOCKET: paths.dataSocket,
+    DOCKER_HOST: settings.dockerHost,
+    TYGER_WORKFLOW_BUNDLE: join(dist, "workflows.js"),
+    TYGER_PUMP_MAIN: join(dist, "pump.js"),
+  };
+}
+
+function isHealthy(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const sent = request({ socketPath, path: "/healthcheck", timeout: 2000 }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode === 200);
+    });
+    sent.once("timeout", () => sent.destroy());
+    sent.once("error", () => resolve(false));
+    sent.end();
+  });
+}

@@ -1,0 +1,24 @@
+import { json } from "node:stream/consumers";
+import { processesOf } from "./server-processes.ts";
+import { stackSettingsSchema } from "./settings.ts";
+import { supervise } from "./supervisor.ts";
+import { webUiOf } from "./temporal.ts";
+
+/** The background process of a stack: settings come on stdin, what it has to say goes to its log on stdout. */
+const log = (line: string) => process.stdout.write(`${new Date().toISOString()} ${line}\n`);
+
+const settings = stackSettingsSchema.parse(await json(process.stdin));
+const { temporal } = settings;
+const supervisor = await supervise({
+  settings,
+  webUi: temporal.kind === "dev" ? webUiOf(temporal) : undefined,
+  stages: processesOf(settings),
+  log,
+});
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void supervisor.stop());
+// The terminal that `tyger up` ran in may go away.
+process.on("SIGHUP", () => {});
+await supervisor.ended;
+log("stopped");
+// A client that does not read its answer must not hold us.
+setTimeout(() => process.exit(0), 500).unref();

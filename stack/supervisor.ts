@@ -1,0 +1,89 @@
+import { basename } from "node:path";
+import { rmSync } from "node:fs";
+import { controlSocketOf, serveControl, type StackView } from "./control.ts";
+import { reviveDockerd } from "./dockerd.ts";
+import { KeptProcess } from "./kept-process.ts";
+import { tryLock } from "./lock.ts";
+import { endRecorded, writeProcessRecord } from "./process-record.ts";
+import { identify } from "./processes.ts";
+import type { ProcessSpec } from "./process-spec.ts";
+import type { StackSettings } from "./settings.ts";
+
+const REVIVE_MS = 2000;
+
+/** What is kept and how it is shown, apart from where it comes from; tests give processes of their own. */
+export interface Supervised {
+  settings: Pick<StackSettings, "version" | "paths" | "dockerHost" | "path">;
+  webUi?: string | undefined;
+  /** Each list starts when all of the one before are ready, and ends before it. */
+  stages: readonly (readonly ProcessSpec[])[];
+  log(line: string): void;
+}
+
+/**
+ * Keeps the processes of one stack running until it is told to stop, by its socket or by `stop()`.
+ * @throws Error when another supervisor keeps the same stack.
+ */
+export async function supervise({
+  settings,
+  webUi,
+  stages,
+  log,
+}: Supervised): Promise<{ ended: Promise<void>; stop(): Promise<void> }> {
+  const { stateDir, runtimeDir } = settings.paths;
+  const held = await tryLock(`supervisor-${basename(runtimeDir)}-${process.getuid?.() ?? 0}`);
+  if (!held) throw new Error(`Another supervisor keeps the stack of '${settings.paths.dataDir}'`);
+  const left = await endRecorded(stateDir);
+  if (left.length > 0) log(`ended what an earlier supervisor left running: ${left.join(", ")}`);
+
+  const record = () => {
+    const alive = kept.flat().flatMap(({ one, spec }) => {
+      const { identity } = one;
+      return identity ? [[spec.name, { ...identity, stopSignal: spec.stopSignal }] as const] : [];
+    });
+    writeProcessRecord(stateDir, { supervisor: self, processes: Object.fromEntries(alive) });
+  };
+  const self = identify(process.pid) ?? { pid: process.pid, startTime: "" };
+  const kept = stages.map((specs) =>
+    specs.map((spec) => ({ spec, one: new KeptProcess(spec, { onChange: record, log }) })),
+  );
+  record();
+
+  const view = (): StackView => {
+    const processes = kept.flat().map(({ one }) => one.view());
+    return {
+      version: settings.version,
+      pid: process.pid,
+      isReady: processes.every(({ state }) => state === "ready"),
+      ...(webUi && { webUi }),
+      dockerHost: settings.dockerHost,
+      processes,
+    };
+  };
+
+  const ended = Promise.withResolvers<void>();
+  let stopping: Promise<void> | undefined;
+  const stop = () => (stopping ??= end().then(ended.resolve, ended.reject));
+  const end = async () => {
+    clearInterval(reviving);
+    for (const stage of kept.toReversed()) await Promise.all(stage.map(({ one }) => one.stop()));
+    rmSync(controlSocketOf(runtimeDir), { force: true });
+  };
+  const reviving = setInterval(() => void reviveDockerd(settings.path, log), REVIVE_MS);
+
+  rmSync(controlSocketOf(runtimeDir), { force: true });
+  const server = await serveControl(controlSocketOf(runtimeDir), async (op) => {
+    if (op === "stop") await stop();
+    return view();
+  });
+  void ended.promise.finally(() => server.close()).catch(() => {});
+  void startInOrder(kept.map((stage) => stage.map(({ one }) => one))).then(
+    () => log("all processes are ready"),
+    () => {},
+  );
+  return { ended: ended.promise, stop };
+}
+
+async function startInOrder(stages: KeptProcess[][]): Promise<void> {
+  for (const stage of stages) await Promise.all(stage.map((one) => one.start()));
+}

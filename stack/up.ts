@@ -1,0 +1,166 @@
+import { spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { StackConfig } from "../config/stack.ts";
+import { messageOf } from "../model/errors.ts";
+import { askSupervisor, controlSocketOf, type ProcessView, type StackView } from "./control.ts";
+import { proveNamedPipes } from "./docker-proof.ts";
+import { findDocker } from "./docker.ts";
+import { settleDatabase, settleTemporal } from "./engines.ts";
+import { EXAMPLE_IMAGE, hasImage, provideExampleImage } from "./image.ts";
+import { findInstallation, versionOf, type Installation } from "./installation.ts";
+import { lock } from "./lock.ts";
+import { endRecorded } from "./process-record.ts";
+import type { Report } from "./progress.ts";
+import { logFileOf } from "./server-processes.ts";
+import type { StackSettings } from "./settings.ts";
+
+/** Another `up` may be downloading engines meanwhile. */
+const LOCK_MS = 900_000;
+/** From the start of the supervisor until all processes answer. */
+const READY_MS = 120_000;
+/** A process that ended this often before it was ever ready will not get ready. */
+const HOPELESS_STARTS = 4;
+const STOP_MS = 60_000;
+const ASK_MS = 5000;
+
+export interface UpResult {
+  /** False when the very same stack was already running. */
+  hasStarted: boolean;
+  view: StackView;
+  /** As the login file has it. */
+  serverUrl: string;
+}
+
+export const lockNameOf = (config: StackConfig): string => `stack-${basename(config.paths.runtimeDir)}-${config.uid}`;
+
+/**
+ * Starts the local stack, unless it runs; replaces one of another version.
+ * @throws Error in one sentence: an engine that cannot be had, a port that is taken, a process that does not start.
+ */
+export async function up(config: StackConfig, report: Report): Promise<UpResult> {
+  const installation = findInstallation();
+  const version = versionOf(installation);
+  const { paths } = config;
+  makeFolders(config);
+  await using _held = await lock(lockNameOf(config), LOCK_MS, report);
+  const serverUrl = `http+unix://${paths.apiSocket}:`;
+
+  const running = await askSupervisor(controlSocketOf(paths.runtimeDir), "status", ASK_MS);
+  if (running?.version === version) {
+    return { hasStarted: false, view: running.isReady ? running : await awaitReady(config, report), serverUrl };
+  }
+  if (running) {
+    report("stopping the processes of another version");
+    await askSupervisor(controlSocketOf(paths.runtimeDir), "stop", STOP_MS);
+  }
+  await endRecorded(paths.stateDir);
+
+  const { settings, provingPipes } = await settle(config, installation, version, report);
+  report("starting Postgres, Temporal, the API and the worker");
+  startSupervisor(settings);
+  try {
+    const [view] = await Promise.all([awaitReady(config, report), provingPipes]);
+    return { hasStarted: true, view, serverUrl };
+  } catch (err) {
+    await askSupervisor(controlSocketOf(paths.runtimeDir), "stop", STOP_MS);
+    throw err;
+  }
+}
+
+function makeFolders({ paths }: StackConfig): void {
+  mkdirSync(paths.dataDir, { recursive: true, mode: 0o700 });
+  mkdirSync(paths.stateDir, { recursive: true, mode: 0o700 });
+  mkdirSync(paths.runtimeDir, { recursive: true, mode: 0o700 });
+}
+
+/** Sees to every engine. The proof of the named pipes goes on while the processes start. */
+async function settle(
+  config: StackConfig,
+  installation: Installation,
+  version: string,
+  report: Report,
+): Promise<{ settings: StackSettings; provingPipes: Promise<void> }> {
+  const docker = async () => {
+    const engine = await findDocker({ ...config, runtimeDir: config.paths.runtimeDir, report });
+    const source = { engine, path: config.path, uid: config.uid, report };
+    await provideExampleImage(source).catch((err: unknown) => report(messageOf(err)));
+    return engine;
+  };
+  const [engine, postgres, temporal] = await Promise.all([
+    docker(),
+    settleDatabase(config, report),
+    settleTemporal(config, installation.temporalConfig, report),
+  ]);
+  const provingPipes = (async () => {
+    if (!(await hasImage(engine, EXAMPLE_IMAGE))) return;
+    await proveNamedPipes(engine, EXAMPLE_IMAGE, config.paths.stateDir, config.path);
+  })();
+  // Awaited together with the processes; it must not count as unhandled until then.
+  provingPipes.catch(() => {});
+  const settings: StackSettings = {
+    version,
+    paths: config.paths,
+    node: process.execPath,
+    dist: installation.dist,
+    dockerHost: engine.host,
+    path: config.path,
+    inherited: config.inherited,
+    postgres,
+    temporal,
+  };
+  return { settings, provingPipes };
+}
+
+function startSupervisor(settings: StackSettings): void {
+  const { stateDir } = settings.paths;
+  const log = openSync(logFileOf(stateDir, "supervisor"), "a", 0o600);
+  const main = join(settings.dist, "supervisor.js");
+  // A session of its own: neither the terminal nor the caller's process group takes it along.
+  const child = spawn(settings.node, ["--enable-source-maps", main], {
+    detached: true,
+    cwd: settings.paths.dataDir,
+    env: { PATH: settings.path, ...settings.inherited },
+    stdio: ["pipe", log, log],
+  });
+  closeSync(log);
+  child.once("error", () => {});
+  child.stdin?.on("error", () => {});
+  child.stdin?.end(JSON.stringify(settings));
+  child.unref();
+}
+
+async function awaitReady({ paths }: StackConfig, report: Report): Promise<StackView> {
+  const endMs = Date.now() + READY_MS;
+  const ready = new Set<string>();
+  let view: StackView | undefined;
+  while (Date.now() < endMs) {
+    view = await askSupervisor(controlSocketOf(paths.runtimeDir), "status", ASK_MS);
+    for (const { name, state } of view?.processes ?? []) {
+      if (state !== "ready" || ready.has(name)) continue;
+      ready.add(name);
+      report(`${name} is ready`);
+    }
+    if (view?.isReady) return view;
+    const hopeless = view?.processes.find(({ state, restarts }) => state !== "ready" && restarts >= HOPELESS_STARTS);
+    if (hopeless) throw new Error(`${failureOf(hopeless)}`);
+    await sleep(50);
+  }
+  const late = view?.processes.find(({ state }) => state !== "ready");
+  if (late) throw new Error(`${failureOf(late)} within ${READY_MS / 1000} s`);
+  throw new Error(`The supervisor does not answer; see '${logFileOf(paths.stateDir, "supervisor")}'`);
+}
+
+function failureOf({ name, lastExit, logFile }: ProcessView): string {
+  const how = lastExit ? ` (${lastExit})` : "";
+  return `'${name}' did not start${how}; the end of '${logFile}' says: ${lastLines(logFile)}`;
+}
+
+function lastLines(file: string): string {
+  try {
+    return readFileSync(file, "utf8").trimEnd().split("\n").slice(-3).join(" | ");
+  } catch (err) {
+    return messageOf(err);
+  }
+}
