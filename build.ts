@@ -1,4 +1,5 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { build, type BuildOptions } from "esbuild";
 import { bundleWorkflowCode, DefaultLogger } from "@temporalio/worker";
 import { fileURLToPath } from "node:url";
@@ -7,6 +8,7 @@ import { fileURLToPath } from "node:url";
  * Builds dist/: one bundle a process, with source maps, and the workflow bundle. Node refuses to strip types below
  * node_modules, and a bundle starts five times as fast as the files it is made of.
  */
+const unfinished = `dist.${process.pid}`;
 const shared: BuildOptions = {
   bundle: true,
   platform: "node",
@@ -14,12 +16,13 @@ const shared: BuildOptions = {
   target: "node22",
   sourcemap: true,
   logLevel: "warning",
-  outdir: "dist",
+  outdir: unfinished,
   packages: "external",
 };
 
-await rm("dist", { recursive: true, force: true });
-await mkdir("dist");
+await mkdir(unfinished);
+// A build that fails leaves nothing; one that succeeds has moved it.
+process.once("exit", () => rmSync(unfinished, { recursive: true, force: true }));
 await Promise.all([
   // The CLI carries what it imports: finding packages on disk would cost more than running them.
   build({
@@ -38,9 +41,14 @@ await Promise.all([
   bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL("workflows/index.ts", import.meta.url)),
     logger: new DefaultLogger("WARN"),
-  }).then(({ code }) => writeFile("dist/workflows.js", code)),
+  }).then(({ code }) => writeFile(`${unfinished}/workflows.js`, code)),
 ]);
 
 // The launcher starts this very Node; the stamp is older than no source, for it is written last.
-await writeFile("dist/node-path", `${process.execPath}\n`);
-await writeFile("dist/.built", "");
+await writeFile(`${unfinished}/node-path`, `${process.execPath}\n`);
+await writeFile(`${unfinished}/.built`, "");
+// A stack that runs from here must find a whole build at any moment: the old one leaves as the new one comes.
+const replaced = `${unfinished}.old`;
+await rename("dist", replaced).catch(() => undefined);
+await rename(unfinished, "dist");
+await rm(replaced, { recursive: true, force: true });
