@@ -1,117 +1,205 @@
-import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { CodedError, errnoOf } from "../model/errors.ts";
-import type { LogArchive, LogLine, LogLines, LogQuery } from "../model/log.ts";
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { CodedError, errnoOf, messageOf } from "../model/errors.ts";
+import { logInstant } from "../model/instant.ts";
+import type { LogArchive, LogLine, LogLines } from "../model/log.ts";
+import {
+  blockOfInstant,
+  blockOfLine,
+  decodeIndex,
+  encodeIndex,
+  IndexBuilder,
+  indexOffsetOf,
+  TRAILER_BYTES,
+  type ArchiveIndex,
+} from "./archive-index.ts";
+import { decodeLine, encodeLine, withLineFeed } from "./line.ts";
 
-/**
- * A run's log is two files: `<id>.log` holds `<instant> <text>` a line, in time order, and `<id>.idx` says how many
- * lines there are and where each thousandth begins. The index is published last: a log without one is not there.
- */
-interface LogIndex {
-  lines: number;
-  sizeBytes: number;
-  marks: { line: number; offset: number; at: string }[];
-}
-
-const LINES_PER_MARK = 1000;
+/** Runs in one folder; a file system is slow to list many more. */
+const RUNS_PER_FOLDER = 1000;
+const WRITE_BYTES = 256 * 1024;
+const READ_BYTES = 256 * 1024;
+/** What a writer that died left behind; one that lives would long be done. */
+const STALE_MS = 24 * 3_600_000;
 const LINE_FEED = 0x0a;
-/** RFC 3339 with nine digits and `Z`. */
-const INSTANT_LENGTH = 30;
 
+/** Keeps the log of each ended run in a file of its own below `dir`. */
 export function createLogArchive(dir: string): LogArchive {
-  const logFile = (runId: number): string => join(dir, `${runId}.log`);
-  const indexFile = (runId: number): string => join(dir, `${runId}.idx`);
-
+  const pathOf = (runId: number): string => join(dir, String(Math.floor(runId / RUNS_PER_FOLDER)), `${runId}.log`);
   return {
     async write(runId, lines) {
-      await mkdir(dir, { recursive: true, mode: 0o700 });
-      const unfinished = `${logFile(runId)}.${process.pid}.tmp`;
-      const index: LogIndex = { lines: 0, sizeBytes: 0, marks: [] };
+      const path = pathOf(runId);
       try {
-        await pipeline(Readable.from(encode(lines, index)), createWriteStream(unfinished, { mode: 0o600 }));
-        await writeFile(`${unfinished}.idx`, JSON.stringify(index), { mode: 0o600 });
-        for (const file of [unfinished, `${unfinished}.idx`]) await sync(file);
-        await rename(unfinished, logFile(runId));
-        await rename(`${unfinished}.idx`, indexFile(runId));
-        await sync(dir);
+        await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+        await removeStale(path);
+        await writeWhole(path, lines);
       } catch (err) {
-        await Promise.all([unfinished, `${unfinished}.idx`].map((file) => rm(file, { force: true })));
-        if (errnoOf(err) !== "ENOSPC") throw err;
-        throw new CodedError("Unavailable", `No space is left for the log of run '${runId}'`, { cause: err });
+        if (errnoOf(err) === undefined) throw err;
+        const message = `The log of run '${runId}' could not be archived: ${messageOf(err)}`;
+        throw new CodedError("Unavailable", message, { cause: err });
       }
     },
 
-    async read(runId, query) {
-      let index: LogIndex;
+    async read(runId, { tailLines, since }) {
+      const path = pathOf(runId);
       try {
-        // Written by this class only, and published whole.
-        index = JSON.parse(await readFile(indexFile(runId), "utf8")) as LogIndex;
+        await stat(path);
       } catch (err) {
         if (errnoOf(err) === "ENOENT") return undefined;
         throw err;
       }
-      return decode(logFile(runId), index, query);
+      return readLines(path, tailLines, since === undefined ? undefined : logInstant(since));
     },
   };
 }
 
-async function* encode(lines: LogLines, index: LogIndex): AsyncGenerator<Buffer> {
-  for await (const batch of lines) {
-    const parts: Uint8Array[] = [];
-    for (const { at, bytes } of batch) {
-      if (index.lines % LINES_PER_MARK === 0) index.marks.push({ line: index.lines, offset: index.sizeBytes, at });
-      parts.push(Buffer.from(`${at} `), bytes);
-      index.lines += 1;
-      index.sizeBytes += at.length + 1 + bytes.byteLength;
-    }
-    if (parts.length > 0) yield Buffer.concat(parts);
-  }
-}
-
-/** The lines that `query` asks for, starting from the last mark before the first of them. */
-async function* decode(
-  file: string,
-  index: LogIndex,
-  { tailLines, since }: Pick<LogQuery, "tailLines" | "since">,
-): LogLines {
-  const firstLine = tailLines === undefined ? 0 : Math.max(0, index.lines - tailLines);
-  if (firstLine >= index.lines) return;
-  // With both, the tail is taken of the whole log first, as with a live one.
-  const start = index.marks.findLast(({ line, at }) => line <= firstLine || (since !== undefined && at <= since));
-  let line = start?.line ?? 0;
-  let rest: Buffer = Buffer.alloc(0);
-  const select = (found: LogLine[]): LogLine[] =>
-    found.filter(({ at }) => line++ >= firstLine && (since === undefined || at > since));
-  for await (const chunk of createReadStream(file, { start: start?.offset ?? 0, highWaterMark: 256 * 1024 })) {
-    const bytes: Buffer = rest.byteLength > 0 ? Buffer.concat([rest, chunk]) : chunk;
-    const found: LogLine[] = [];
-    let from = 0;
-    for (let end = bytes.indexOf(LINE_FEED); end >= 0; end = bytes.indexOf(LINE_FEED, from)) {
-      found.push(lineOf(bytes.subarray(from, end + 1)));
-      from = end + 1;
-    }
-    rest = bytes.subarray(from);
-    const selected = select(found);
-    if (selected.length > 0) yield selected;
-  }
-  if (rest.byteLength === 0) return;
-  const last = select([lineOf(rest)]);
-  if (last.length > 0) yield last;
-}
-
-const lineOf = (bytes: Buffer): LogLine => ({
-  at: bytes.toString("latin1", 0, INSTANT_LENGTH),
-  bytes: bytes.subarray(INSTANT_LENGTH + 1),
-});
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, "r");
+/** Lines, index, fsync, and only then the name under which it is found. */
+async function writeWhole(path: string, lines: LogLines): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.new`;
+  const file = await open(temporary, "wx", 0o600);
   try {
-    await handle.sync();
+    try {
+      await file.appendFile(encodeIndex(await writeLines(file, lines)));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (err) {
+    await rm(temporary, { force: true });
+    throw err;
+  }
+  const folder = await open(dirname(path), "r");
+  try {
+    await folder.sync();
   } finally {
-    await handle.close();
+    await folder.close();
+  }
+}
+
+async function writeLines(file: FileHandle, lines: LogLines): Promise<ArchiveIndex> {
+  const index = new IndexBuilder();
+  let pending: Buffer[] = [];
+  let pendingBytes = 0;
+  const flush = async (): Promise<void> => {
+    await file.appendFile(Buffer.concat(pending));
+    pending = [];
+    pendingBytes = 0;
+  };
+  const append = (line: LogLine): void => {
+    const bytes = encodeLine(line);
+    index.add(line.at, bytes.length);
+    pending.push(bytes);
+    pendingBytes += bytes.length;
+  };
+  // A line is held back until it is known whether another one follows.
+  let last: LogLine | undefined;
+  for await (const batch of lines) {
+    for (const line of batch) {
+      if (last) append(withLineFeed(last));
+      last = line;
+      if (pendingBytes >= WRITE_BYTES) await flush();
+    }
+  }
+  if (last) append(last);
+  await flush();
+  return index.build();
+}
+
+async function* readLines(path: string, tailLines: number | undefined, since: string | undefined): LogLines {
+  const file = await open(path, "r");
+  try {
+    yield* linesOf(file, await readIndex(file), tailLines, since);
+  } finally {
+    await file.close();
+  }
+}
+
+async function* linesOf(
+  file: FileHandle,
+  index: ArchiveIndex,
+  tailLines: number | undefined,
+  since: string | undefined,
+): LogLines {
+  if (tailLines === 0) return;
+  if (since === undefined) {
+    const first = tailLines === undefined ? 0 : Math.max(0, index.lineCount - tailLines);
+    const block = blockOfLine(index, first);
+    if (block) yield* without(first - block.linesBefore, linesFrom(file, block.offset, index.sizeBytes));
+    return;
+  }
+  const block = blockOfInstant(index, since);
+  if (!block) return;
+  const later = (): LogLines => laterThan(since, linesFrom(file, block.offset, index.sizeBytes));
+  if (tailLines === undefined) {
+    yield* later();
+    return;
+  }
+  let count = 0;
+  for await (const batch of later()) count += batch.length;
+  yield* without(count - tailLines, later());
+}
+
+async function readIndex(file: FileHandle): Promise<ArchiveIndex> {
+  const { size } = await file.stat();
+  const trailer = await readRange(file, Math.max(0, size - TRAILER_BYTES), size);
+  const offset = indexOffsetOf(trailer);
+  return decodeIndex(await readRange(file, offset, size - TRAILER_BYTES));
+}
+
+async function readRange(file: FileHandle, from: number, to: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(Math.max(0, to - from));
+  let filled = 0;
+  while (filled < bytes.length) {
+    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, from + filled);
+    if (bytesRead === 0) throw new Error("The archived log is shorter than it says");
+    filled += bytesRead;
+  }
+  return bytes;
+}
+
+/** The lines of a range that begins with one, a batch for each part that is read. */
+async function* linesFrom(file: FileHandle, from: number, to: number): LogLines {
+  let begun: Buffer[] = [];
+  for (let offset = from; offset < to; offset += READ_BYTES) {
+    const part = await readRange(file, offset, Math.min(to, offset + READ_BYTES));
+    const lines: LogLine[] = [];
+    let start = 0;
+    for (let end = part.indexOf(LINE_FEED); end >= 0; end = part.indexOf(LINE_FEED, start)) {
+      const piece = part.subarray(start, end + 1);
+      lines.push(decodeLine(begun.length === 0 ? piece : Buffer.concat([...begun, piece])));
+      begun = [];
+      start = end + 1;
+    }
+    if (start < part.length) begun.push(part.subarray(start));
+    if (lines.length > 0) yield lines;
+  }
+  if (begun.length > 0) yield [decodeLine(Buffer.concat(begun))];
+}
+
+async function* laterThan(since: string, lines: LogLines): LogLines {
+  for await (const batch of lines) {
+    const later = batch.filter(({ at }) => at > since);
+    if (later.length > 0) yield later;
+  }
+}
+
+async function* without(count: number, lines: LogLines): LogLines {
+  let toSkip = Math.max(0, count);
+  for await (const batch of lines) {
+    const rest = batch.slice(toSkip);
+    toSkip -= batch.length - rest.length;
+    if (rest.length > 0) yield rest;
+  }
+}
+
+async function removeStale(path: string): Promise<void> {
+  const folder = dirname(path);
+  const prefix = `${path.slice(folder.length + 1)}.`;
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(prefix)) continue;
+    const { mtimeMs } = await stat(join(folder, name));
+    if (Date.now() - mtimeMs > STALE_MS) await rm(join(folder, name), { force: true });
   }
 }

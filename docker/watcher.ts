@@ -1,0 +1,218 @@
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ComputeWatcher, LaunchClaims } from "../model/compute.ts";
+import { hasEnded, type ReplicaState } from "../model/lifecycle.ts";
+import { LABEL_INSTALLATION, LABEL_RUN } from "../model/names.ts";
+import { PUMP_FILES } from "../model/pump.ts";
+import { attemptFolderOf, findFolder, isThere, runsWithFolders } from "./attempt-folder.ts";
+import { LABEL_ATTEMPT, LABEL_CONTAINER_NAME } from "./container-spec.ts";
+import { containerStateOf } from "./container-state.ts";
+import { connectEngine, type ContainerInfo, type Engine } from "./engine.ts";
+import { readEvents } from "./events.ts";
+import { PumpWatch } from "./pump-watch.ts";
+
+export interface DockerWatcherOptions {
+  installationId: string;
+  claims: LaunchClaims;
+  /** Holds a folder for each run. */
+  runsDir: string;
+  dockerHost?: string | undefined;
+}
+
+const REPLICA = 0;
+const RELIST_MS = 60_000;
+/** Inspections at a time: a relist must not hold up what happens meanwhile. */
+const LOOKS_AT_ONCE = 8;
+const AGAIN_MS = 200;
+/** An engine that is away for longer is for somebody else to see. */
+const LOST_MS = 60_000;
+
+type Report = (runId: number, state: ReplicaState) => Promise<void>;
+
+/** Watches all containers of an installation over one stream of events, and their pumps over one connection each. */
+export function createDockerWatcher(options: DockerWatcherOptions): ComputeWatcher {
+  const engine = connectEngine(options.dockerHost);
+  return {
+    async watch(report, signal) {
+      const watch = new Watch(engine, options, report);
+      let lostAtMs: number | undefined;
+      try {
+        while (!signal.aborted) {
+          try {
+            await watch.once(signal, () => {
+              lostAtMs = undefined;
+            });
+          } catch (err) {
+            lostAtMs ??= Date.now();
+            if (!signal.aborted && Date.now() - lostAtMs > LOST_MS) throw err;
+          }
+          await sleep(AGAIN_MS, undefined, { signal }).catch(() => undefined);
+        }
+      } finally {
+        watch.close();
+      }
+    },
+  };
+}
+
+interface Replica {
+  state: ReplicaState;
+  /** The state that was reported last, as text. */
+  reported: string;
+  pump: PumpWatch | undefined;
+}
+
+/** What one watcher knows of the replicas of its installation. */
+class Watch {
+  readonly #engine: Engine;
+  readonly #options: DockerWatcherOptions;
+  readonly #report: Report;
+  readonly #replicas = new Map<number, Replica>();
+  /** What is done about a run is done in order. */
+  readonly #turns = new Map<number, Promise<void>>();
+
+  constructor(engine: Engine, options: DockerWatcherOptions, report: Report) {
+    this.#engine = engine;
+    this.#options = options;
+    this.#report = report;
+  }
+
+  /** Lists everything, then follows the events until they break off or something fails. */
+  async once(signal: AbortSignal, onListed: () => void): Promise<void> {
+    const round = new AbortController();
+    const labels = { [LABEL_INSTALLATION]: this.#options.installationId };
+    const fail = (err: unknown): void => round.abort(err);
+    // First the stream, then the list: nothing can happen between the two.
+    const stream = await this.#engine.events(labels, AbortSignal.any([signal, round.signal]));
+    let relisting = this.#relist();
+    const timer = setInterval(() => {
+      relisting = relisting.then(() => this.#relist());
+      relisting.catch(fail);
+    }, RELIST_MS);
+    try {
+      await relisting;
+      onListed();
+      for await (const { action, containerId, runId } of readEvents(stream)) {
+        const look =
+          action === "destroy" ? () => this.#lookGone(runId, containerId) : () => this.#look(runId, containerId);
+        this.#inTurn(runId, look).catch(fail);
+      }
+    } catch (err) {
+      throw round.signal.aborted ? round.signal.reason : err;
+    } finally {
+      clearInterval(timer);
+      stream.destroy();
+      if (!signal.aborted) await Promise.allSettled(this.#turns.values());
+    }
+  }
+
+  close(): void {
+    for (const { pump } of this.#replicas.values()) pump?.close();
+  }
+
+  async #relist(): Promise<void> {
+    const listed = await this.#engine.list({ [LABEL_INSTALLATION]: this.#options.installationId });
+    const found = new Map(listed.map(({ Id, Labels }) => [Number(Labels[LABEL_RUN]), Id]));
+    const missing = [...this.#replicas.keys(), ...(await runsWithFolders(this.#options.runsDir))].filter(
+      (runId) => !found.has(runId),
+    );
+    const looks = [
+      ...[...found].map(
+        ([runId, id]) =>
+          () =>
+            this.#inTurn(runId, () => this.#look(runId, id, true)),
+      ),
+      ...[...new Set(missing)].map((runId) => () => this.#inTurn(runId, () => this.#lookGone(runId))),
+    ];
+    for (let i = 0; i < looks.length; i += LOOKS_AT_ONCE) {
+      await Promise.all(looks.slice(i, i + LOOKS_AT_ONCE).map((look) => look()));
+    }
+  }
+
+  /** Looks at a container that is, or was a moment ago. */
+  async #look(runId: number, containerId: string, again = false): Promise<void> {
+    const info = await this.#engine.inspect(containerId);
+    if (!info) return this.#lookGone(runId, containerId);
+    const container = containerStateOf(info);
+    // Its launch is under way, and has its own word to say.
+    if (container.phase === "Created") return;
+    const replica = this.#replicaOf(runId, { container });
+    if (info.Config.Labels[LABEL_CONTAINER_NAME] !== undefined) await this.#watchPump(runId, replica, info);
+    if (hasEnded(container)) replica.pump?.send({ command: "jobEnded" });
+    await this.#update(runId, replica, { ...replica.state, container }, again);
+  }
+
+  /** Looks at a run whose container is not there: launched and lost, or not launched, or cleaned up. */
+  async #lookGone(runId: number, containerId?: string): Promise<void> {
+    const claim = await this.#options.claims.find(runId, REPLICA);
+    if (!claim || claim.state === "removed") return this.#forget(runId);
+    if (claim.containerId === undefined || (containerId !== undefined && claim.containerId !== containerId)) return;
+    const info = await this.#engine.inspect(claim.containerId);
+    if (info) return;
+    const container = containerStateOf(undefined);
+    const replica = this.#replicaOf(runId, { container });
+    const folder = await this.#folderOf(runId, claim.attempt);
+    if (await isThere(join(folder, PUMP_FILES.spec))) await this.#watchPumpOf(runId, replica, folder);
+    // How the job ended is not known, so what it wrote does not count.
+    replica.pump?.send({ command: "stop" });
+    await this.#update(runId, replica, { ...replica.state, container }, true);
+  }
+
+  #forget(runId: number): void {
+    this.#replicas.get(runId)?.pump?.close();
+    this.#replicas.delete(runId);
+  }
+
+  #replicaOf(runId: number, state: ReplicaState): Replica {
+    const known = this.#replicas.get(runId);
+    if (known) return known;
+    const replica: Replica = { state, reported: "", pump: undefined };
+    this.#replicas.set(runId, replica);
+    return replica;
+  }
+
+  async #watchPump(runId: number, replica: Replica, info: ContainerInfo): Promise<void> {
+    const folder = await this.#folderOf(runId, info.Config.Labels[LABEL_ATTEMPT] ?? "");
+    await this.#watchPumpOf(runId, replica, folder);
+  }
+
+  async #watchPumpOf(runId: number, replica: Replica, folder: string): Promise<void> {
+    replica.pump ??= new PumpWatch(folder, (pump) => {
+      // A report that fails is repeated with the next relist.
+      this.#update(runId, replica, { ...replica.state, pump }, false).catch(() => undefined);
+    });
+    replica.state = { ...replica.state, pump: await replica.pump.look() };
+  }
+
+  async #folderOf(runId: number, attempt: string): Promise<string> {
+    const folder = attemptFolderOf(this.#options.runsDir, runId, attempt);
+    return (await findFolder(folder)) ?? folder;
+  }
+
+  async #update(runId: number, replica: Replica, state: ReplicaState, again: boolean): Promise<void> {
+    replica.state = state;
+    const text = JSON.stringify(state);
+    if (text === replica.reported && !again) return;
+    replica.reported = text;
+    try {
+      await this.#report(runId, state);
+    } catch (err) {
+      replica.reported = "";
+      throw err;
+    }
+  }
+
+  async #inTurn(runId: number, work: () => Promise<void>): Promise<void> {
+    const before = this.#turns.get(runId);
+    const turn = (async () => {
+      await before?.catch(() => undefined);
+      await work();
+    })();
+    this.#turns.set(runId, turn);
+    try {
+      await turn;
+    } finally {
+      if (this.#turns.get(runId) === turn) this.#turns.delete(runId);
+    }
+  }
+}
