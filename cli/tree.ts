@@ -44,5 +44,11 @@ export const TREE: Branch = {
       commands: { status: { load: () => import("./commands/login/status.ts") } },
     },
     logout: { load: () => import("./commands/login/logout.ts") },
+    up: { load: () => import("./commands/stack/up.ts") },
+    down: { load: () => import("./commands/stack/down.ts") },
+    status: { load: () => import("./commands/stack/status.ts") },
+    up: { load: () => import("./commands/stack/up.ts") },
+    down: { load: () => import("./commands/stack/down.ts") },
+    status: { load: () => import("./commands/stack/status.ts") },
   },
 };

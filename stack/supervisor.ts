@@ -17,7 +17,7 @@ export interface Supervised {
   webUi?: string | undefined;
   /** Each list starts when all of the one before are ready, and ends before it. */
   stages: readonly (readonly ProcessSpec[])[];
-  log(line: string): void;
+  log: (line: string) => void;
 }
 
 /**

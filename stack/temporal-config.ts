@@ -44,9 +44,18 @@ export function temporalArguments(
   const pairs = (flag: string, values: Record<string, unknown>) =>
     Object.entries(values).flatMap(([key, value]) => [flag, `${key}=${String(value)}`]);
   const dynamic = Object.entries(config.dynamicConfig).map(([key, value]) => [key, JSON.stringify(value)]);
+  const flags = {
+    ip: config.ip,
+    port: at.port,
+    "ui-port": at.uiPort,
+    namespace: config.namespace,
+    "db-filename": at.databaseFile,
+    "log-level": config.logLevel,
+  };
   return [
-    ...["server", "start-dev", "--ip", config.ip, "--port", String(at.port), "--ui-port", String(at.uiPort)],
-    ...["--namespace", config.namespace, "--db-filename", at.databaseFile, "--log-level", config.logLevel],
+    "server",
+    "start-dev",
+    ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]),
     ...pairs("--search-attribute", config.searchAttributes),
     ...pairs("--sqlite-pragma", config.sqlitePragmas),
     ...pairs("--dynamic-config-value", Object.fromEntries(dynamic)),

@@ -144,7 +144,7 @@ async function awaitReady({ paths }: StackConfig, report: Report): Promise<Stack
     }
     if (view?.isReady) return view;
     const hopeless = view?.processes.find(({ state, restarts }) => state !== "ready" && restarts >= HOPELESS_STARTS);
-    if (hopeless) throw new Error(`${failureOf(hopeless)}`);
+    if (hopeless) throw new Error(failureOf(hopeless));
     await sleep(50);
   }
   const late = view?.processes.find(({ state }) => state !== "ready");
