@@ -16,8 +16,6 @@ export default command({
     if (args.local && (url !== undefined || args.file !== undefined)) {
       throw new Error("--local can be given with no URL and no flag but --proxy");
     }
-    const place = host.config.loginFile;
-    if (place === undefined) throw new Error("there is no place for the login file: set TYGER_CACHE_FILE or HOME");
     const login = (address: ServerAddress): Promise<unknown> =>
       createClient(address, { log, baggage: globals.baggage }).json({
         method: "GET",
@@ -28,6 +26,8 @@ export default command({
     const { address, proxy } = args.local
       ? { address: await firstAnswering(host.config.localSockets, login), proxy: undefined }
       : await addressOf(url, args.file);
+    const place = host.config.loginFile;
+    if (place === undefined) throw new Error("there is no place for the login file: set TYGER_CACHE_FILE or HOME");
     if (!args.local) {
       const { value } = (await login(address)) as { value: { authority?: string } };
       if (value.authority) throw new Error("the server asks for a token, which this client cannot get");

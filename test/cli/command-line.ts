@@ -1,0 +1,73 @@
+import { PassThrough, Readable } from "node:stream";
+import type { Host } from "../../cli/host.ts";
+import { writeLogin } from "../../cli/login-file.ts";
+import { runProgram } from "../../cli/program.ts";
+import type { FakeServer } from "../fakes/tyger-server.ts";
+
+export interface CommandLineOptions {
+  server?: FakeServer;
+  loginFile?: string;
+  stdin?: Readable | string | Buffer;
+  closedStreams?: string[];
+  localSockets?: string[];
+  dockerHost?: string;
+  parentName?: string;
+  stdout?: PassThrough;
+  terminal?: boolean;
+}
+
+/** A command under way in this process. */
+export interface RunningCommand {
+  exitCode: Promise<number>;
+  stdout: () => Buffer;
+  stderr: () => string;
+  interrupt: () => void;
+}
+
+/** Starts a command line as the process would, with a host of the test's. */
+export async function startTyger(argv: readonly string[], options: CommandLineOptions = {}): Promise<RunningCommand> {
+  const { server, stdin = "" } = options;
+  if (server) await writeLogin(server.loginFile, { serverUrl: `http+unix://${server.socketPath}:`, proxy: "auto" });
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  const stdout = options.stdout ?? new PassThrough();
+  const stderr = new PassThrough();
+  if (!options.stdout) stdout.on("data", (chunk: Buffer) => out.push(chunk));
+  stderr.on("data", (chunk: Buffer) => err.push(chunk));
+  stdout.on("error", () => undefined);
+  const handlers = new Set<() => void>();
+  const host: Host = {
+    config: {
+      loginFile: server?.loginFile ?? options.loginFile,
+      localSockets: options.localSockets ?? [],
+      dockerHost: options.dockerHost,
+      closedStreams: options.closedStreams ?? [],
+    },
+    stdin: stdin instanceof Readable ? stdin : Readable.from([Buffer.from(stdin)].filter(({ length }) => length > 0)),
+    stdout,
+    stderr,
+    isTerminal: { stdout: options.terminal ?? false, stderr: options.terminal ?? false },
+    onInterrupt: (handler) => {
+      handlers.add(handler);
+      return () => handlers.delete(handler);
+    },
+    parentName: () => options.parentName ?? "bash",
+  };
+  return {
+    exitCode: runProgram(argv, host, "1.2.3"),
+    stdout: () => Buffer.concat(out),
+    stderr: () => Buffer.concat(err).toString(),
+    interrupt: () => handlers.forEach((handler) => handler()),
+  };
+}
+
+/** Runs a command line to its end. */
+export async function tyger(
+  argv: string | readonly string[],
+  options?: CommandLineOptions,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const words = typeof argv === "string" ? argv.split(" ").filter((word) => word !== "") : argv;
+  const running = await startTyger(words, options);
+  const code = await running.exitCode;
+  return { code, stdout: running.stdout().toString(), stderr: running.stderr() };
+}
