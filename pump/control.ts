@@ -1,0 +1,80 @@
+import { createServer, type Server, type Socket } from "node:net";
+import type { PumpState } from "../model/lifecycle.ts";
+import { errnoOf } from "../model/errors.ts";
+import type { PumpCommand } from "../model/pump.ts";
+
+/** Longer than any command: what sends more without a line end is no client of ours. */
+const LINE_LIMIT = 4096;
+/** How long a client that does not read may hold up the end. */
+const FAREWELL_MS = 1000;
+
+/**
+ * The socket of a pump, {@link PumpCommand} lines in and {@link PumpState} lines out. Any number of clients; what is no
+ * command is ignored.
+ */
+export class Control {
+  readonly #server: Server;
+  readonly #clients = new Set<Socket>();
+  #state: PumpState = { phase: "Running" };
+
+  constructor(onCommand: (command: PumpCommand) => void) {
+    this.#server = createServer((client) => {
+      this.#clients.add(client);
+      client.on("close", () => this.#clients.delete(client));
+      client.on("error", () => client.destroy());
+      client.write(lineOf(this.#state));
+      onLine(client, (line) => {
+        const command = commandOf(line);
+        if (command) onCommand(command);
+      });
+    });
+  }
+
+  /** False when another process has, or had, this socket: the attempt is its own. */
+  listen(path: string): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", (err) => (errnoOf(err) === "EADDRINUSE" ? resolve(false) : reject(err)));
+      this.#server.listen(path, () => resolve(true));
+    });
+  }
+
+  /** Tells every client, those that come later too. */
+  show(state: PumpState): void {
+    this.#state = state;
+    for (const client of this.#clients) client.write(lineOf(state));
+  }
+
+  /** Shows the last state and resolves when the clients have it. */
+  async leave(state: PumpState): Promise<void> {
+    this.#server.close();
+    this.show(state);
+    const told = [...this.#clients].map((client) => new Promise<void>((resolve) => void client.end(() => resolve())));
+    const limit = new Promise<void>((resolve) => void setTimeout(resolve, FAREWELL_MS).unref());
+    await Promise.race([Promise.all(told), limit]);
+  }
+}
+
+const lineOf = (state: PumpState): string => `${JSON.stringify(state)}\n`;
+
+function onLine(client: Socket, handle: (line: string) => void): void {
+  let pending = "";
+  client.setEncoding("utf8");
+  client.on("data", (text: string) => {
+    const lines = (pending + text).split("\n");
+    pending = lines.pop() ?? "";
+    for (const line of lines) handle(line);
+    if (pending.length > LINE_LIMIT) client.destroy();
+  });
+}
+
+/** The command in `line`, or undefined where there is none. */
+export function commandOf(line: string): PumpCommand | undefined {
+  try {
+    const said: unknown = JSON.parse(line);
+    if (typeof said !== "object" || said === null || !("command" in said)) return undefined;
+    const { command } = said;
+    return command === "jobEnded" || command === "stop" || command === "abandon" ? { command } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,100 @@
+import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
+import { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { errnoOf } from "../model/errors.ts";
+
+/**
+ * Named pipes without ever blocking: an open that waits for the other end would hold a thread of libuv's pool, four of
+ * them every file call of the process. So both ends are opened with O_NONBLOCK and served by epoll through net.Socket.
+ * Linux only: a FIFO open for reading shows no hang-up before it has seen a writer, and `/proc/self/fd` opens it again.
+ */
+
+const FIRST_RETRY_MS = 2;
+const LAST_RETRY_MS = 50;
+
+/** @throws Error when `path` is anything but a named pipe: the job may have put a link or a file in its place. */
+function openPipe(path: string, access: number): number {
+  const fd = openSync(path, access | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  if (fstatSync(fd).isFIFO()) return fd;
+  closeSync(fd);
+  throw new Error(`'${path}' is not a named pipe`);
+}
+
+/**
+ * The write end of the pipe at `path`, once a reader has it open; undefined when `signal` was aborted before.
+ * @throws Error when there is no pipe.
+ */
+export async function openWriteEnd(path: string, signal: AbortSignal): Promise<WriteEnd | undefined> {
+  for (let waitMs = FIRST_RETRY_MS; !signal.aborted; waitMs = Math.min(waitMs * 1.5, LAST_RETRY_MS)) {
+    try {
+      return new WriteEnd(openPipe(path, constants.O_WRONLY), signal);
+    } catch (err) {
+      if (errnoOf(err) !== "ENXIO") throw err;
+    }
+    await sleep(waitMs, undefined, { signal }).catch(() => {});
+  }
+  return undefined;
+}
+
+/** The last reader closed the pipe: whatever else there is, nobody wants it. */
+export class ReaderGone extends Error {}
+
+/** Our end of a pipe that the job reads. It stays open, as the job sees it, until {@link WriteEnd.close}. */
+export class WriteEnd {
+  readonly #socket: Socket;
+  #giveUp: (reason: unknown) => void = () => {};
+
+  /** Once `signal` is aborted a write that waits for the job is given up. */
+  constructor(fd: number, signal: AbortSignal) {
+    this.#socket = new Socket({ fd, readable: false, writable: true });
+    // Each failed write reports its own error.
+    this.#socket.on("error", () => {});
+    signal.addEventListener("abort", () => this.#giveUp(signal.reason), { once: true });
+  }
+
+  /** Resolves when the kernel has taken all of `chunk`. One call at a time. @throws ReaderGone */
+  write(chunk: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = reject;
+      this.#socket.write(chunk, (err) => {
+        if (!err) resolve();
+        else reject(new ReaderGone("The job closed the pipe", { cause: err }));
+      });
+    });
+  }
+
+  /** The end of the data. Nothing is lost: what was written is in the kernel. */
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+/** Our end of a pipe that the job writes; open until the process ends, so that a late writer never blocks or dies. */
+export class ReadEnd {
+  readonly #path: string;
+  readonly #fd: number;
+
+  /** @throws Error when there is no pipe at `path`. */
+  constructor(path: string) {
+    this.#path = path;
+    this.#fd = openPipe(path, constants.O_RDONLY);
+  }
+
+  /** The bytes from here on, until no writer is left after there was one. */
+  stream(): Socket {
+    const fd = openSync(`/proc/self/fd/${this.#fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    return new Socket({ fd, readable: true, writable: false });
+  }
+
+  /** Ends each {@link ReadEnd.stream} that has no writer, after the bytes that wait in the pipe. */
+  nudge(): void {
+    closeSync(openSync(`/proc/self/fd/${this.#fd}`, constants.O_WRONLY | constants.O_NONBLOCK));
+  }
+
+  /** Whether there is something else at the pipe's path: a job may `mv` its result over it. */
+  isReplaced(): boolean {
+    const ours = fstatSync(this.#fd);
+    const there = lstatSync(this.#path, { throwIfNoEntry: false });
+    return there !== undefined && (there.ino !== ours.ino || there.dev !== ours.dev);
+  }
+}

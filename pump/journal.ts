@@ -1,0 +1,21 @@
+import { writeSync } from "node:fs";
+
+/** The pump's log: JSON lines on standard output. A full disk or a closed pipe there never stops a transfer. */
+export type Journal = (level: "info" | "warn" | "error", message: string, facts?: Record<string, unknown>) => void;
+
+/** A journal whose lines all carry `context`. */
+export function openJournal(context: Record<string, unknown>): Journal {
+  return (level, msg, facts) => {
+    const line = JSON.stringify({ time: new Date().toISOString(), level, ...context, ...facts, msg });
+    try {
+      writeSync(1, `${withoutSecrets(line)}\n`);
+    } catch {
+      // There is no other place to say it.
+    }
+  };
+}
+
+/** `text` with the query of every URL, and every signature, left out. */
+export function withoutSecrets(text: string): string {
+  return text.replaceAll(/([a-z+]+:\/\/[^\s"'?]+)\?[^\s"']*/gi, "$1").replaceAll(/\bsig=[^\s"'&]*/gi, "sig=…");
+}

@@ -1,0 +1,66 @@
+import { existsSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { errnoOf, messageOf } from "../model/errors.ts";
+import { PUMP_FILES, type PumpCommand, type PumpResult, type PumpSpec } from "../model/pump.ts";
+import { connectBuffers } from "./connection.ts";
+import { Control } from "./control.ts";
+import { openJournal } from "./journal.ts";
+import { Pump } from "./pump.ts";
+import { leaveResult } from "./result.ts";
+
+/** `node pump.js FOLDER`: moves all bytes of one launch attempt. What it is told is in the folder, nothing in argv. */
+
+process.umask(0o077);
+const spec = takeFolder(process.argv[2]);
+if (!spec) process.exit(0);
+
+const journal = openJournal({ runId: spec.runId });
+const control = new Control(obey);
+const pump = new Pump(spec, {
+  buffers: connectBuffers(spec, journal),
+  journal,
+  onState: (state) => control.show(state),
+});
+if (existsSync(PUMP_FILES.result) || !(await control.listen(PUMP_FILES.socket))) process.exit(0);
+
+// When the machine goes down the job is ended too, and what it makes of cut input must not count: so the pump fails, and
+// holds the pipes until SIGKILL or a command. SIGHUP: the shell that started the stack may go.
+for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => pump.interrupt(`The pump was ended by ${signal}`));
+process.on("SIGHUP", () => {});
+process.on("uncaughtException", (err) => pump.fail(`The pump failed: ${messageOf(err)}`));
+
+journal("info", "the pump has started");
+const result = await pump.run();
+await leave(result);
+await control.leave({ phase: result.status, ...(result.message !== undefined && { message: result.message }) });
+process.exit(0);
+
+/** Undefined when the folder is gone, renamed or not ready: this attempt was given up before it began. */
+function takeFolder(folder: string | undefined): PumpSpec | undefined {
+  try {
+    process.chdir(folder ?? "");
+    return JSON.parse(readFileSync(PUMP_FILES.spec, "utf8")) as PumpSpec;
+  } catch {
+    return undefined;
+  }
+}
+
+function obey({ command }: PumpCommand): void {
+  journal("info", "the pump was told", { command });
+  if (command === "abandon") process.exit(0);
+  if (command === "jobEnded") pump.endJob();
+  else pump.stop();
+}
+
+/** Without a result the pump counts as dead, so a full disk is waited out; a folder that is gone needs none. */
+async function leave(result: PumpResult): Promise<void> {
+  for (;;) {
+    try {
+      return await leaveResult(result);
+    } catch (err) {
+      if (errnoOf(err) === "ENOENT") return;
+      journal("error", "the result cannot be written", { reason: messageOf(err) });
+    }
+    await sleep(1000);
+  }
+}

@@ -1,0 +1,82 @@
+import { messageOf } from "../model/errors.ts";
+import type { PumpState } from "../model/lifecycle.ts";
+import type { PumpPipe, PumpResult, PumpSpec } from "../model/pump.ts";
+import type { Endings, PipeBuffers } from "./buffers.ts";
+import { InputPipe } from "./input-pipe.ts";
+import { type Journal, withoutSecrets } from "./journal.ts";
+import { OutputPipe } from "./output-pipe.ts";
+
+export interface PumpParts {
+  buffers: PipeBuffers;
+  journal: Journal;
+  /** Told of each change until the result. */
+  onState: (state: PumpState) => void;
+}
+
+/**
+ * All pipes of one replica, from the first open to the result. A failure leaves every pipe open, so that the job never
+ * takes a broken stream for its end, and waits until somebody has ended the job.
+ */
+export class Pump {
+  readonly #parts: PumpParts;
+  readonly #pipes: (InputPipe | OutputPipe)[];
+  readonly #jobEnded = new AbortController();
+  readonly #halt = new AbortController();
+  readonly #released = Promise.withResolvers<void>();
+  #failure: string | undefined;
+
+  constructor(spec: PumpSpec, parts: PumpParts) {
+    this.#parts = parts;
+    const ends: Endings = { jobEnded: this.#jobEnded.signal, halt: this.#halt.signal };
+    const pipeOf = (pipe: PumpPipe): InputPipe | OutputPipe =>
+      pipe.direction === "input" ? new InputPipe(pipe, parts.buffers, ends) : new OutputPipe(pipe, parts.buffers, ends);
+    this.#pipes = spec.pipes.map(pipeOf);
+  }
+
+  /** Serves the pipes until the job has ended or the pump was stopped, and says how it went. Never throws. */
+  async run(): Promise<PumpResult> {
+    await Promise.all([this.#released.promise, ...this.#pipes.map((pipe) => this.#serve(pipe))]);
+    if (this.#failure === undefined) return { status: "Succeeded" };
+    const unended = this.#pipes.filter((pipe) => pipe instanceof OutputPipe && pipe.lacksEnd) as OutputPipe[];
+    // Again where that was tried before: the server may have been away.
+    await Promise.all(unended.map(({ bufferId }) => this.#parts.buffers.markFailed(bufferId)));
+    return { status: "Failed", message: this.#failure };
+  }
+
+  /** The job has ended by itself: pipes that it never opened are given up, what it wrote is completed. */
+  endJob(): void {
+    this.#jobEnded.abort();
+    this.#released.resolve();
+  }
+
+  /** The run is over for another reason: outputs that are not complete are marked failed. */
+  stop(): void {
+    this.interrupt("The run was stopped");
+    this.#halt.abort();
+    this.#released.resolve();
+  }
+
+  /** Fails for `reason` unless all that there was to move has been moved. */
+  interrupt(reason: string): void {
+    if (!this.#pipes.every((pipe) => pipe.isOver)) this.fail(reason);
+  }
+
+  /** Ends all transfers and leaves the pipes open. Only the first failure counts: others follow from it. */
+  fail(message: string): void {
+    if (this.#failure !== undefined || this.#halt.signal.aborted) return;
+    this.#failure = withoutSecrets(message);
+    this.#parts.journal("error", "the pump failed", { reason: this.#failure });
+    this.#halt.abort();
+    this.#parts.onState({ phase: "Failed", message: this.#failure });
+  }
+
+  async #serve(pipe: InputPipe | OutputPipe): Promise<void> {
+    const kind = pipe instanceof InputPipe ? "input" : "output";
+    try {
+      await pipe.serve();
+      this.#parts.journal("info", "the pipe is over", { parameter: pipe.parameter });
+    } catch (err) {
+      this.fail(`The ${kind} '${pipe.parameter}' failed: ${messageOf(err)}`);
+    }
+  }
+}

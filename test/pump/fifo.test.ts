@@ -1,0 +1,120 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { writeFileSync, symlinkSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openWriteEnd, ReadEnd, ReaderGone } from "../../pump/fifo.ts";
+import { attemptFolder, startJob, type Job } from "./job.ts";
+
+let folder: ReturnType<typeof attemptFolder>;
+let path: string;
+const jobs: Job[] = [];
+const job = (script: string): Job => {
+  const started = startJob(folder.path, script);
+  jobs.push(started);
+  return started;
+};
+const never = new AbortController().signal;
+
+beforeEach(() => {
+  folder = attemptFolder(["p"]);
+  path = join(folder.path, "pipes/p.pipe");
+});
+afterEach(() => {
+  for (const started of jobs.splice(0)) started.end();
+  folder.remove();
+});
+
+test("a pipe that nobody has opened is not at its end", async () => {
+  const stream = new ReadEnd(path).stream();
+  let ended = false;
+  stream.on("end", () => (ended = true)).resume();
+  await sleep(200);
+  expect(ended).toBe(false);
+  await job("sleep 0.1 > p.pipe").ended;
+  await expect.poll(() => ended).toBe(true);
+});
+
+test("writers that overlap are one stream", async () => {
+  const stream = new ReadEnd(path).stream();
+  job("(echo a; sleep 0.3; echo b) > p.pipe & (sleep 0.1; echo c; sleep 0.5; echo d) > p.pipe & wait");
+  expect(await text(stream)).toBe("a\nc\nb\nd\n");
+});
+
+test("a nudge ends a pipe that nobody opened, and keeps the bytes that wait in one", async () => {
+  const end = new ReadEnd(path);
+  const untouched = text(end.stream());
+  end.nudge();
+  expect(await untouched).toBe("");
+  await job("echo late > p.pipe").ended;
+  const late = end.stream();
+  end.nudge();
+  expect(await text(late)).toBe("late\n");
+});
+
+test("a nudge does not end a stream that has a writer", async () => {
+  const end = new ReadEnd(path);
+  const stream = end.stream();
+  job("(sleep 0.3; echo done) > p.pipe");
+  const all = text(stream);
+  await sleep(100);
+  end.nudge();
+  expect(await all).toBe("done\n");
+});
+
+test("a file moved over the pipe is noticed, a pipe that was removed is not", async () => {
+  const end = new ReadEnd(path);
+  expect(end.isReplaced()).toBe(false);
+  await job("rm p.pipe").ended;
+  expect(end.isReplaced()).toBe(false);
+  await job("echo x > p.pipe").ended;
+  expect(end.isReplaced()).toBe(true);
+  end.nudge();
+});
+
+test("what is no pipe is never opened", async () => {
+  const target = join(folder.path, "target");
+  writeFileSync(target, "precious");
+  const link = join(folder.path, "link");
+  symlinkSync(target, link);
+  await expect(openWriteEnd(target, never)).rejects.toThrow("is not a named pipe");
+  await expect(openWriteEnd(link, never)).rejects.toThrow("ELOOP");
+  expect(() => new ReadEnd(link)).toThrow("ELOOP");
+  expect(readFileSync(target, "utf8")).toBe("precious");
+});
+
+test("a job that reads late gets all, and the end only when it is given", async () => {
+  const reader = job("sleep 0.2; cat p.pipe; echo -n ' end'");
+  const end = await openWriteEnd(path, never);
+  await end?.write(Buffer.from("all"));
+  await sleep(150);
+  expect(reader.process.exitCode).toBe(null);
+  end?.close();
+  expect((await reader.ended).stdout).toBe("all end");
+});
+
+test("a job that closes early is told apart from a failure", async () => {
+  const reader = job("head -c 1 p.pipe");
+  const end = await openWriteEnd(path, never);
+  const writeAll = async (): Promise<void> => {
+    for (;;) await end?.write(Buffer.alloc(1 << 20));
+  };
+  await expect(writeAll()).rejects.toThrow(ReaderGone);
+  expect((await reader.ended).code).toBe(0);
+});
+
+test("waiting for a job that never opens, or never reads, is given up on a signal", async () => {
+  const abort = new AbortController();
+  const waiting = openWriteEnd(path, abort.signal);
+  await sleep(20);
+  abort.abort();
+  expect(await waiting).toBe(undefined);
+
+  job("exec 3< p.pipe; sleep 60");
+  const second = new AbortController();
+  const end = await openWriteEnd(path, second.signal);
+  const write = end?.write(Buffer.alloc(1 << 20));
+  setTimeout(() => second.abort(), 50);
+  await expect(write).rejects.toThrow("aborted");
+});

@@ -1,0 +1,85 @@
+import { rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { join } from "node:path";
+import { PassThrough, Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { fromUrl } from "../../transfer/access.ts";
+import { readBuffer } from "../../transfer/reader.ts";
+import { writeBuffer } from "../../transfer/writer.ts";
+import { startDataPlane, type TestDataPlane } from "../data-plane.ts";
+
+/** What a pump finds around it: a real data plane, and the one route of the API that it asks. */
+export interface World {
+  plane: TestDataPlane;
+  apiUrl: string;
+  /** The life of the URLs that are given out. */
+  ttlSeconds: number;
+  /** `path?query` of each request to the API. */
+  asked: string[];
+  stopApi(): Promise<void>;
+  listenApi(): Promise<void>;
+  /** A new complete buffer with these bytes. */
+  fill(bytes: Uint8Array): Promise<string>;
+  /** All bytes of a buffer up to its verified end. */
+  contentOf(bufferId: string): Promise<Buffer>;
+  /** Blobs of the buffer, and the text of its end mark. */
+  blobsOf(bufferId: string): Promise<string[]>;
+  endOf(bufferId: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+export async function startWorld(): Promise<World> {
+  const plane = await startDataPlane();
+  const socketPath = join(plane.dir, "api.sock");
+  const asked: string[] = [];
+  const answer = (): Server =>
+    createServer((req, res) => {
+      asked.push(req.url ?? "");
+      const { pathname, searchParams } = new URL(req.url ?? "", "http://api");
+      const id = /^\/buffers\/([a-z2-7]+)\/access$/.exec(pathname)?.[1] ?? "";
+      void plane.store.exists(id).then((exists) => {
+        if (req.method !== "POST" || !exists) return res.writeHead(404).end("{}");
+        const uri = plane.urlOf(id, searchParams.get("writeable") === "true", world.ttlSeconds);
+        return res.writeHead(201, { "content-type": "application/json" }).end(JSON.stringify({ uri }));
+      });
+    });
+  let api = answer();
+  const world: World = {
+    plane,
+    apiUrl: `http+unix://${socketPath}:`,
+    ttlSeconds: 3600,
+    asked,
+    async stopApi() {
+      api.closeAllConnections();
+      await new Promise<void>((resolve) => void api.close(() => resolve()));
+    },
+    async listenApi() {
+      rmSync(socketPath, { force: true });
+      api = answer();
+      await new Promise<void>((resolve) => void api.listen(socketPath, resolve));
+    },
+    async fill(bytes) {
+      const id = await plane.newBuffer();
+      await writeBuffer(Readable.from([bytes]), fromUrl(plane.urlOf(id, true)));
+      return id;
+    },
+    async contentOf(bufferId) {
+      const sink = new PassThrough();
+      const content = buffer(sink);
+      await readBuffer(fromUrl(plane.urlOf(bufferId, false)), sink);
+      sink.end();
+      return content;
+    },
+    blobsOf: (bufferId) => Array.fromAsync(plane.store.list(bufferId)),
+    async endOf(bufferId) {
+      const { body } = await plane.store.get(bufferId, ".bufferend");
+      return (await buffer(body)).toString();
+    },
+    async close() {
+      await world.stopApi();
+      await plane.close();
+    },
+  };
+  await world.listenApi();
+  return world;
+}
