@@ -25,15 +25,16 @@ export async function* watchRun(
   const subscription = changes.subscribe(first.id);
   try {
     let run: RunRecord | undefined = first;
-    let shown = "";
+    let shown: string | undefined;
     while (run !== undefined && !signal.aborted) {
       const next = shownRun(run);
       const text = JSON.stringify(next);
+      // Whatever happened after `first` was read and before the subscription is read in the next moment.
+      const isFirst = shown === undefined;
       if (text !== shown) yield next;
       shown = text;
       if (isTerminal(run.status)) return;
-      // Whatever happened since `first` was read and before the subscription is read in the next moment.
-      if (run !== first) await subscription.changed(REREAD_MS, signal);
+      if (!isFirst) await subscription.changed(REREAD_MS, signal);
       run = await findPatiently(runs, run.id, signal);
     }
   } finally {
