@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   Client,
   Connection,
@@ -30,18 +31,30 @@ export interface StarterOptions {
 const CLUSTER = "docker";
 /** Longer than a loaded server takes; a server that is away is left to the reconciler. */
 const CALL_MS = 10_000;
+const RETRY_MS = { first: 100, most: 2000 } as const;
 const CLOSE_MS = 3000;
 
 /** Connects with the first call, so that the API starts and answers while Temporal is away. */
 export function createRunStarter(options: StarterOptions): RunStarter {
   const { address, namespace, apiKey, installationId, runs, log } = options;
-  const connection = Connection.lazy({ address, ...(apiKey !== undefined && { apiKey, tls: true }) });
+  // The retries of the client would go on after `close()` and end the process with an uncaught error; ours do not.
+  const connection = Connection.lazy({ address, interceptors: [], ...(apiKey !== undefined && { apiKey, tls: true }) });
   const client = new Client({ connection, namespace });
   const underWay = new Set<Promise<void>>();
+  const closing = new AbortController();
 
+  const tryUntil = async (endMs: number, work: () => Promise<void>): Promise<void> => {
+    for (let waitMs: number = RETRY_MS.first; ; waitMs = Math.min(waitMs * 2, RETRY_MS.most)) {
+      try {
+        return await connection.withDeadline(endMs, work);
+      } catch (err) {
+        if (closing.signal.aborted || Date.now() + waitMs > endMs) throw err;
+      }
+      await sleep(waitMs, undefined, { signal: closing.signal });
+    }
+  };
   const call = (runId: number, what: string, work: () => Promise<void>): void => {
-    const calling = connection
-      .withDeadline(Date.now() + CALL_MS, work)
+    const calling = tryUntil(Date.now() + CALL_MS, work)
       .catch((err: unknown) => log.warn({ runId, reason: messageOf(err) }, what))
       .finally(() => underWay.delete(calling));
     underWay.add(calling);
@@ -78,6 +91,7 @@ export function createRunStarter(options: StarterOptions): RunStarter {
       }),
 
     async close() {
+      closing.abort();
       const timer = new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref());
       await Promise.race([Promise.allSettled(underWay), timer]);
       await connection.close();

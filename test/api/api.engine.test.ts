@@ -1,0 +1,219 @@
+import { Client, Connection } from "@temporalio/client";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { createApp } from "../../api/app.ts";
+import { createBufferService } from "../../api/buffer-service.ts";
+import { createCodespecService } from "../../api/codespec-service.ts";
+import { createDataPlanePlace } from "../../api/data-plane-place.ts";
+import { createLog } from "../../api/log.ts";
+import { createRunChanges, type RunChanges } from "../../api/run-changes.ts";
+import { createRunService } from "../../api/run-service.ts";
+import { createRunStarter, type RunStarter } from "../../api/run-starter.ts";
+import { createServerService } from "../../api/server-service.ts";
+import { openDatabase, type Database } from "../../db/database.ts";
+import { createDockerReader } from "../../docker/reader.ts";
+import { workflowIdOf } from "../../model/names.ts";
+import type { Run } from "../../model/run.ts";
+import { freshDatabase } from "../engines.ts";
+import { eventually } from "../eventually.ts";
+
+/** An API process without its sockets. */
+interface Api {
+  db: Database;
+  app: ReturnType<typeof createApp>;
+  starter: RunStarter;
+  changes: RunChanges;
+  warnings: string[];
+  close(): Promise<void>;
+}
+
+let database: Awaited<ReturnType<typeof freshDatabase>>;
+let api: Api;
+let temporal: Client;
+const workflows = new Set<string>();
+
+async function openApi(temporalAddress: string): Promise<Api> {
+  const db = await openDatabase(database.url);
+  const places = new Set<string>();
+  const refuse = (): never => {
+    throw new Error("not expected by this test");
+  };
+  const store = {
+    provision: async (id: string) => void places.add(id),
+    exists: async (id: string) => places.has(id),
+    delete: async (id: string) => void places.delete(id),
+    put: refuse,
+    get: refuse,
+    head: refuse,
+    waitFor: refuse,
+    list: refuse,
+  };
+  const compute = createDockerReader({ installationId: db.installationId });
+  const changes = createRunChanges(db.runs);
+  const warnings: string[] = [];
+  const starter = createRunStarter({
+    address: temporalAddress,
+    namespace: "default",
+    installationId: db.installationId,
+    runs: db.runs,
+    log: { warn: (_facts, message) => void warnings.push(message) },
+  });
+  const app = createApp({
+    codespecs: createCodespecService(db.codespecs),
+    buffers: createBufferService(db.buffers, store, ({ bufferId }) => `x/${bufferId}`),
+    runs: createRunService({
+      ...db,
+      store,
+      compute,
+      archive: { read: async () => undefined },
+      changes,
+      starter,
+      maxOpenRuns: 10_000,
+    }),
+    server: createServerService({ compute, probes: [() => db.ping()], databaseVersion: db.schemaVersion }),
+    place: createDataPlanePlace("/run/data.sock", undefined),
+    log: createLog("error", "test"),
+  });
+  return {
+    db,
+    app,
+    starter,
+    changes,
+    warnings,
+    close: async () => {
+      await app.close();
+      await changes.close();
+      await starter.close();
+      await db.close();
+    },
+  };
+}
+
+beforeAll(async () => {
+  database = await freshDatabase();
+  api = await openApi(inject("temporalAddress"));
+  temporal = new Client({ connection: await Connection.connect({ address: inject("temporalAddress") }) });
+  await api.db.codespecs.put("hello", {
+    kind: "job",
+    image: inject("testImage"),
+    buffers: { inputs: ["input"], outputs: ["output"] },
+  });
+});
+afterAll(async () => {
+  for (const workflow of workflows)
+    await temporal.workflow
+      .getHandle(workflow)
+      .terminate()
+      .catch(() => undefined);
+  await temporal.connection.close();
+  await api.close();
+  await database.drop();
+});
+
+async function createRun(from = api, key?: string): Promise<Run> {
+  const answer = await from.app.inject({
+    method: "POST",
+    url: "/runs?api-version=1.0",
+    payload: { job: { codespec: "hello" }, tags: { a: "1" } },
+    headers: key === undefined ? {} : { "idempotency-key": key },
+  });
+  expect(answer.statusCode).toBe(201);
+  const run = answer.json<Run>();
+  workflows.add(workflowIdOf(api.db.installationId, run.id));
+  return run;
+}
+const get = (path: string, from = api) => from.app.inject({ method: "GET", url: `${path}api-version=1.0` });
+
+test("a run is shown, listed and counted as soon as it was answered, and its workflow is started once", async () => {
+  const run = await createRun();
+  const { kind, image, buffers } = run.job.codespec;
+  const shown = { ...run, job: { ...run.job, codespec: { kind, image, buffers } } };
+  expect((await get(`/runs/${run.id}?`)).json()).toEqual(shown);
+  expect((await get("/runs?limit=1&status=pending&tag[a]=1&")).json().items).toEqual([shown]);
+  expect((await get("/runs/counts?tag%5Ba%5D=1&")).json()).toEqual({ pending: run.id });
+  for (const id of Object.values(run.job.buffers ?? {})) expect((await get(`/buffers/${id}?`)).statusCode).toBe(200);
+
+  await eventually(async () => (await api.db.runs.find(run.id))?.workflowStartedAt !== undefined);
+  const workflow = temporal.workflow.getHandle(workflowIdOf(api.db.installationId, run.id));
+  const { runId, taskQueue, type } = await workflow.describe();
+  expect([taskQueue, type]).toEqual([`${api.db.installationId}-docker`, "runWorkflow"]);
+  await workflow.terminate();
+  api.starter.start(run.id);
+  api.starter.cancel(run.id);
+  await api.starter.close();
+  expect((await workflow.describe()).runId).toBe(runId);
+  expect(api.warnings).toEqual([]);
+  await api.close();
+  api = await openApi(inject("temporalAddress"));
+});
+
+test("`since` with a time as it was shown does not give that run again", async () => {
+  const [first, second] = [await createRun(), await createRun()];
+  const { items } = (await get(`/runs?since=${encodeURIComponent(first.createdAt)}&`)).json<{ items: Run[] }>();
+  expect(items.map(({ id }) => id)).toEqual([second.id]);
+});
+
+test("pages of runs follow each other over their links", async () => {
+  const ids: number[] = [];
+  for (let url: string | undefined = "/runs?limit=1&api-version=1.0"; url !== undefined;) {
+    const answer = await api.app.inject({ method: "GET", url });
+    const page: { items: Run[]; nextLink?: string } = answer.json();
+    ids.push(...page.items.map(({ id }) => id));
+    url = page.nextLink;
+  }
+  expect(ids).toEqual(ids.toSorted((a, b) => b - a));
+  expect(ids.length).toBeGreaterThan(2);
+  expect((await get("/runs?_ct=nonsense&")).json().error.code).toBe("InvalidInput");
+});
+
+test("one key makes one run, also over two API processes at once", async () => {
+  const other = await openApi(inject("temporalAddress"));
+  const runs = await Promise.all(Array.from({ length: 6 }, (_, i) => createRun(i % 2 ? other : api, "one key")));
+  expect(new Set(runs.map(({ id }) => id)).size).toBe(1);
+  await other.close();
+});
+
+test("a run is created and canceled while Temporal is away", async () => {
+  const lone = await openApi("127.0.0.1:1");
+  const started = performance.now();
+  const run = await createRun(lone);
+  const answer = await lone.app.inject({ method: "POST", url: `/runs/${run.id}/cancel?api-version=1.0` });
+  expect([answer.statusCode, answer.json<Run>().status]).toEqual([202, "Canceling"]);
+  expect(performance.now() - started).toBeLessThan(3000);
+  expect((await lone.db.runs.find(run.id))?.workflowStartedAt).toBeUndefined();
+  await lone.close();
+});
+
+test("a change reaches a watch within a moment, also after the connections to the database were cut", async () => {
+  const run = await createRun();
+  await api.app.listen({ host: "127.0.0.1", port: 0 });
+  const { port } = api.app.server.address() as { port: number };
+  const answer = await fetch(`http://127.0.0.1:${port}/runs/${run.id}?watch=true&api-version=1.0`);
+  let text = "";
+  const whole = (async () => {
+    for await (const part of answer.body!.pipeThrough(new TextDecoderStream())) text += part;
+  })();
+  const statuses = () =>
+    text
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => (JSON.parse(line) as Run).status);
+  await eventually(() => statuses().length === 1);
+  // The subscription is made with the first watch.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const changedAt = performance.now();
+  await api.db.runs.recordRunning(run.id, 5, new Date().toISOString());
+  await eventually(() => statuses().length === 2, { everyMs: 2 });
+  expect(performance.now() - changedAt).toBeLessThan(500);
+
+  const { default: postgres } = await import("postgres");
+  const sql = postgres(inject("postgresUrl"), { max: 1 });
+  const name = new URL(database.url).pathname.slice(1);
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
+  await sql.end({ timeout: 5 });
+  await eventually(async () => {
+    await api.db.runs.finish(run.id, { status: "Succeeded", finishedAt: new Date().toISOString() });
+    return true;
+  });
+  await whole;
+  expect(statuses()).toEqual(["Pending", "Running", "Succeeded"]);
+});
