@@ -47,8 +47,5 @@ export const TREE: Branch = {
     up: { load: () => import("./commands/stack/up.ts") },
     down: { load: () => import("./commands/stack/down.ts") },
     status: { load: () => import("./commands/stack/status.ts") },
-    up: { load: () => import("./commands/stack/up.ts") },
-    down: { load: () => import("./commands/stack/down.ts") },
-    status: { load: () => import("./commands/stack/status.ts") },
   },
 };
