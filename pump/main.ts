@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf, messageOf } from "../model/errors.ts";
 import { PUMP_FILES, type PumpCommand, type PumpResult, type PumpSpec } from "../model/pump.ts";
-import { connectBuffers } from "./connection.ts";
+import type { PipeBuffers } from "./buffers.ts";
 import { Control } from "./control.ts";
 import { openJournal } from "./journal.ts";
 import { Pump } from "./pump.ts";
@@ -16,12 +16,9 @@ if (!spec) process.exit(0);
 
 const journal = openJournal({ runId: spec.runId });
 const control = new Control(obey);
-const pump = new Pump(spec, {
-  buffers: connectBuffers(spec, journal),
-  journal,
-  onState: (state) => control.show(state),
-});
 if (existsSync(PUMP_FILES.result) || !(await control.listen(PUMP_FILES.socket))) process.exit(0);
+// No command can come before this turn of the event loop ends.
+const pump = new Pump(spec, { buffers: connect(spec), journal, onState: (state) => control.show(state) });
 
 // When the machine goes down the job is ended too, and what it makes of cut input must not count: so the pump fails, and
 // holds the pipes until SIGKILL or a command. SIGHUP: the shell that started the stack may go.
@@ -34,6 +31,19 @@ const result = await pump.run();
 await leave(result);
 await control.leave({ phase: result.status, ...(result.message !== undefined && { message: result.message }) });
 process.exit(0);
+
+/**
+ * The buffers of the pump. The HTTP client is half of what there is to load: whoever started us waits only until we
+ * listen, and the container starts meanwhile.
+ */
+function connect(spec: PumpSpec): PipeBuffers {
+  const loading = import("./connection.ts").then(({ connectBuffers }) => connectBuffers(spec, journal));
+  return {
+    read: async (...args) => (await loading).read(...args),
+    write: async (...args) => (await loading).write(...args),
+    markFailed: async (...args) => (await loading).markFailed(...args),
+  };
+}
 
 /** Undefined when the folder is gone, renamed or not ready: this attempt was given up before it began. */
 function takeFolder(folder: string | undefined): PumpSpec | undefined {

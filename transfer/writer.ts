@@ -157,21 +157,15 @@ function cutBlocks({ client, dop, blockSizeBytes, flushIntervalMs, failing, onPr
   return {
     async takeAll(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
       const chunks = source[Symbol.asyncIterator]();
-      const aborted = new Promise<never>((_resolve, reject) => {
-        const fail = (): void => reject(signal.reason);
-        if (signal.aborted) fail();
-        else signal.addEventListener("abort", fail, { once: true });
-      });
-      aborted.catch(() => undefined);
       try {
         for (;;) {
-          const { value, done } = await Promise.race([chunks.next(), aborted]);
+          const { value, done } = await unlessAborted(chunks.next(), signal);
           if (done) break;
           await take(value);
         }
         flush();
         upload(Buffer.alloc(0), undefined);
-        await Promise.race([Promise.all(uploads), aborted]);
+        await unlessAborted(Promise.all(uploads), signal);
         signal.throwIfAborted();
         return sizeBytes;
       } catch (err) {
@@ -183,4 +177,17 @@ function cutBlocks({ client, dop, blockSizeBytes, flushIntervalMs, failing, onPr
       }
     },
   };
+}
+
+/**
+ * What `work` gives, or the reason of `signal` as soon as it is aborted. Not by `Promise.race` with one promise for
+ * all calls: that promise would keep every result, each chunk of the stream, for as long as it is pending.
+ */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }

@@ -7,7 +7,8 @@ import { PUMP_FILES, type PumpCommand, type PumpPipe, type PumpResult, type Pump
 import { eventually } from "../eventually.ts";
 import { attemptFolder, startJob, type Job } from "./job.ts";
 
-const MAIN = join(import.meta.dirname, "../../pump/main.ts");
+/** The pump as a command. */
+export const PUMP_MAIN = join(import.meta.dirname, "../../pump/main.ts");
 
 /** A real pump process on the folder of an attempt, and the jobs that use its pipes. */
 export interface PumpProcess {
@@ -42,7 +43,7 @@ export async function startPump(
   const folder = attempt.path;
   writeFileSync(join(folder, PUMP_FILES.spec), JSON.stringify(spec));
   const log = openSync(join(folder, PUMP_FILES.log), "a");
-  const child = spawn(process.execPath, [MAIN, folder], { cwd: "/", env: {}, stdio: ["ignore", log, log] });
+  const child = spawn(process.execPath, [PUMP_MAIN, folder], { cwd: "/", env: {}, stdio: ["ignore", log, log] });
   closeSync(log);
   const exit = new Promise<number | null>((resolve) => void child.once("exit", resolve));
   const jobs: Job[] = [];

@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { fromUrl } from "../../transfer/access.ts";
+import { writeBuffer } from "../../transfer/writer.ts";
 import { eventually } from "../eventually.ts";
 import { startPump, type PumpProcess } from "./pump-process.ts";
 import { startWorld, type World } from "./world.ts";
@@ -74,7 +76,7 @@ describe("a job that uses its pipes", () => {
   test("shows its bytes to readers while it goes on", async () => {
     const pump = await start({ outputs: { out } });
     pump.startJob("exec 3> out.pipe; echo first >&3; sleep 60");
-    await eventually(() => world.blobsOf(out).then((blobs) => blobs.includes("00/000")), { withinMs: 3000 });
+    await expect.poll(() => world.blobsOf(out), { timeout: 3000 }).toContain("00/000");
   });
 
   test("may fail half-way: what it wrote is complete", async () => {
@@ -88,8 +90,6 @@ describe("a job that uses its pipes", () => {
     const input = await world.plane.newBuffer();
     const pump = await start({ inputs: { in: input }, outputs: { out } });
     const run = pump.runJob("cat in.pipe > out.pipe");
-    const { writeBuffer } = await import("../../transfer/writer.ts");
-    const { fromUrl } = await import("../../transfer/access.ts");
     async function* slowly(): AsyncGenerator<Uint8Array> {
       yield Buffer.from("one ");
       await eventually(() => world.blobsOf(out).then((blobs) => blobs.includes("00/000")));

@@ -70,7 +70,11 @@ export async function startWorld(): Promise<World> {
       sink.end();
       return content;
     },
-    blobsOf: (bufferId) => Array.fromAsync(plane.store.list(bufferId)),
+    async blobsOf(bufferId) {
+      const paths: string[] = [];
+      for await (const path of plane.store.list(bufferId)) paths.push(path);
+      return paths;
+    },
     async endOf(bufferId) {
       const { body } = await plane.store.get(bufferId, ".bufferend");
       return (await buffer(body)).toString();
