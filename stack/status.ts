@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { StackConfig } from "../config/stack.ts";
 import { askSupervisor, controlSocketOf, type StackView } from "./control.ts";
 
@@ -21,7 +23,17 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
     `API           http+unix://${paths.apiSocket}:`,
     `Docker        ${view.dockerHost}`,
     `data folder   ${paths.dataDir}`,
+    `installation  ${installationOf(paths.stateDir)}`,
     `supervisor    pid ${view.pid}, version ${view.version}`,
     "",
   ].join("\n");
+}
+
+/** The id that is in the name of every workflow and container; the worker leaves it when it is ready. */
+function installationOf(stateDir: string): string {
+  try {
+    return readFileSync(join(stateDir, "installation"), "utf8").trim();
+  } catch {
+    return "not known yet";
+  }
 }

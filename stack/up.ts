@@ -22,6 +22,8 @@ const LOCK_MS = 900_000;
 const READY_MS = 120_000;
 /** A process that ended this often before it was ever ready will not get ready. */
 const HOPELESS_STARTS = 4;
+/** Of what the kernel takes as the address of a Unix socket. */
+const LONGEST_SOCKET_PATH = 107;
 const STOP_MS = 60_000;
 const ASK_MS = 5000;
 
@@ -70,6 +72,10 @@ export async function up(config: StackConfig, report: Report): Promise<UpResult>
 }
 
 function makeFolders({ paths }: StackConfig): void {
+  const longest = controlSocketOf(paths.runtimeDir);
+  if (Buffer.byteLength(longest) > LONGEST_SOCKET_PATH) {
+    throw new Error(`The path of the socket '${longest}' is too long: set XDG_RUNTIME_DIR to a shorter one`);
+  }
   mkdirSync(paths.dataDir, { recursive: true, mode: 0o700 });
   mkdirSync(paths.stateDir, { recursive: true, mode: 0o700 });
   mkdirSync(paths.runtimeDir, { recursive: true, mode: 0o700 });

@@ -103,6 +103,7 @@ const reconciling = reconcileForever(
 );
 const stateDir = join(config.TYGER_DATA_DIR, "state");
 await mkdir(stateDir, { recursive: true });
+await writeFile(join(stateDir, "installation"), `${installationId}\n`);
 await writeFile(join(stateDir, "worker.ready"), `${process.pid}\n`);
 log.info({ taskQueue: worker.options.taskQueue }, "worker is ready");
 

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
@@ -25,6 +25,8 @@ export interface TestStack {
 /** A stack of its own in a temporary folder, up and logged in. */
 export async function startStack(): Promise<TestStack> {
   const home = await mkdtemp(join(tmpdir(), "tyger-e2e-"));
+  // As root the stack's Postgres runs as another user, who has to get to its data.
+  await chmod(home, 0o711);
   const binDir = join(home, "bin");
   const env: Record<string, string> = {
     PATH: `${binDir}:${process.env["PATH"] ?? "/usr/bin:/bin"}`,
