@@ -6,7 +6,8 @@ export interface PipeBuffers {
    */
   read(bufferId: string, write: (chunk: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<void>;
   /**
-   * Writes `source` to the buffer up to the end mark; a failure of `source` or an abort marks the buffer failed.
+   * Writes `source` to the buffer up to the end mark; a failure of `source` or an abort marks the buffer failed. A
+   * chunk is not touched any more once the next one is asked for.
    * @throws CodedError Conflict when somebody else has written it: then nothing is marked
    */
   write(bufferId: string, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;

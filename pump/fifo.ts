@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
-import { Socket } from "node:net";
+import { Socket, type OnReadOpts, type SocketConstructorOpts } from "node:net";
+import { addAbortSignal } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf } from "../model/errors.ts";
 
@@ -80,10 +81,12 @@ export class ReadEnd {
     this.#fd = openPipe(path, constants.O_RDONLY);
   }
 
-  /** The bytes from here on, until no writer is left after there was one. */
-  stream(): Socket {
-    const fd = openSync(`/proc/self/fd/${this.#fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
-    return new Socket({ fd, readable: true, writable: false });
+  /**
+   * The bytes from here on, until no writer is left after there was one. The pipe is watched from this call on; a chunk
+   * is valid until the next one is asked for. @throws the reason of `signal`
+   */
+  stream(signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
+    return chunksOf(openSync(`/proc/self/fd/${this.#fd}`, constants.O_RDONLY | constants.O_NONBLOCK), signal);
   }
 
   /** Ends each {@link ReadEnd.stream} that has no writer, after the bytes that wait in the pipe. */
@@ -97,4 +100,51 @@ export class ReadEnd {
     const there = lstatSync(this.#path, { throwIfNoEntry: false });
     return there !== undefined && (there.ino !== ours.ino || there.dev !== ours.dev);
   }
+}
+
+/** What a pipe holds at most, unless somebody made it larger. */
+const CHUNK_BYTES = 64 * 1024;
+
+/** Reads `fd` to its end through one buffer: a new one for each chunk costs as much as all the rest. */
+function chunksOf(fd: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
+  let wake = (): void => {};
+  let chunk: Uint8Array | undefined;
+  let failure: Error | undefined;
+  let ended = false;
+  const onread = {
+    buffer: Buffer.allocUnsafeSlow(CHUNK_BYTES),
+    callback: (sizeBytes: number, buffer: Uint8Array): boolean => {
+      chunk = buffer.subarray(0, sizeBytes);
+      wake();
+      // Nothing more before this one was taken.
+      return false;
+    },
+  };
+  // Sockets of descriptors take `onread` as those that connect do; the types do not say so.
+  const options: SocketConstructorOpts & { onread: OnReadOpts } = { fd, readable: true, writable: false, onread };
+  const socket = addAbortSignal(signal, new Socket(options));
+  socket.on("error", (err) => (failure = err));
+  socket.on("end", () => (ended = true));
+  socket.on("close", () => wake());
+  socket.resume();
+
+  return (async function* chunks() {
+    try {
+      for (;;) {
+        if (!chunk && !socket.closed) await new Promise<void>((resolve) => (wake = resolve));
+        signal.throwIfAborted();
+        if (chunk) {
+          const next = chunk;
+          chunk = undefined;
+          yield next;
+          socket.resume();
+        } else if (socket.closed) {
+          if (!ended) throw failure ?? new Error("The pipe was closed before its end");
+          return;
+        }
+      }
+    } finally {
+      socket.destroy();
+    }
+  })();
 }

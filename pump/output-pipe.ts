@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { addAbortSignal } from "node:stream";
 import { CodedError } from "../model/errors.ts";
 import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/pump.ts";
 import type { Endings, PipeBuffers } from "./buffers.ts";
@@ -53,7 +52,7 @@ export class OutputPipe {
   }
 
   async #copy(end: ReadEnd): Promise<void> {
-    const chunks = this.#open(end)[Symbol.asyncIterator]();
+    const chunks = this.#open(end);
     // The buffer is not touched before the job has opened the pipe: another attempt may be the one that launches.
     let next = await chunks.next();
     this.#phase = "copying";
@@ -71,8 +70,8 @@ export class OutputPipe {
     }
   }
 
-  #open(end: ReadEnd): AsyncIterable<Uint8Array> {
-    const stream = addAbortSignal(this.#ends.halt, end.stream());
+  #open(end: ReadEnd): AsyncGenerator<Uint8Array, void> {
+    const stream = end.stream(this.#ends.halt);
     if (this.#ends.jobEnded.aborted) end.nudge();
     return stream;
   }

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { writeFileSync, symlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -16,6 +15,11 @@ const job = (script: string): Job => {
   return started;
 };
 const never = new AbortController().signal;
+async function contentOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
+  let content = "";
+  for await (const chunk of stream) content += Buffer.from(chunk).toString();
+  return content;
+}
 
 beforeEach(() => {
   folder = attemptFolder(["p"]);
@@ -27,9 +31,8 @@ afterEach(() => {
 });
 
 test("a pipe that nobody has opened is not at its end", async () => {
-  const stream = new ReadEnd(path).stream();
   let ended = false;
-  stream.on("end", () => (ended = true)).resume();
+  void contentOf(new ReadEnd(path).stream(never)).then(() => (ended = true));
   await sleep(200);
   expect(ended).toBe(false);
   await job("sleep 0.1 > p.pipe").ended;
@@ -37,27 +40,27 @@ test("a pipe that nobody has opened is not at its end", async () => {
 });
 
 test("writers that overlap are one stream", async () => {
-  const stream = new ReadEnd(path).stream();
+  const stream = new ReadEnd(path).stream(never);
   job("(echo a; sleep 0.3; echo b) > p.pipe & (sleep 0.1; echo c; sleep 0.5; echo d) > p.pipe & wait");
-  expect(await text(stream)).toBe("a\nc\nb\nd\n");
+  expect(await contentOf(stream)).toBe("a\nc\nb\nd\n");
 });
 
 test("a nudge ends a pipe that nobody opened, and keeps the bytes that wait in one", async () => {
   const end = new ReadEnd(path);
-  const untouched = text(end.stream());
+  const untouched = contentOf(end.stream(never));
   end.nudge();
   expect(await untouched).toBe("");
   await job("echo late > p.pipe").ended;
-  const late = end.stream();
+  const late = end.stream(never);
   end.nudge();
-  expect(await text(late)).toBe("late\n");
+  expect(await contentOf(late)).toBe("late\n");
 });
 
 test("a nudge does not end a stream that has a writer", async () => {
   const end = new ReadEnd(path);
-  const stream = end.stream();
+  const stream = end.stream(never);
   job("(sleep 0.3; echo done) > p.pipe");
-  const all = text(stream);
+  const all = contentOf(stream);
   await sleep(100);
   end.nudge();
   expect(await all).toBe("done\n");
@@ -71,6 +74,13 @@ test("a file moved over the pipe is noticed, a pipe that was removed is not", as
   await job("echo x > p.pipe").ended;
   expect(end.isReplaced()).toBe(true);
   end.nudge();
+});
+
+test("a stream that waits is given up on a signal", async () => {
+  const abort = new AbortController();
+  const content = contentOf(new ReadEnd(path).stream(abort.signal));
+  setTimeout(() => abort.abort(new Error("enough")), 20);
+  await expect(content).rejects.toThrow("enough");
 });
 
 test("what is no pipe is never opened", async () => {
