@@ -159,6 +159,30 @@ describe("an idempotency key", () => {
     expect([api.runRows.size, api.places.size, api.told.length]).toEqual([1, 2, 1]);
   });
 
+  test("of a run that is being made is waited for, whatever the body", async () => {
+    const find = api.runs.findByKey.bind(api.runs);
+    // Both requests find nothing before either makes its run.
+    api.runs.findByKey = async (key) => {
+      const run = await find(key);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return run;
+    };
+    const [first, second] = await Promise.all([
+      post({ job: { codespec: INLINE } }, "k"),
+      post({ job: { codespec: "nowhere" } }, "k"),
+    ]);
+    expect([second.statusCode, second.json()]).toEqual([201, first.json()]);
+  });
+
+  test("that another process used meanwhile leaves nothing of this request", async () => {
+    const first = (await post({ job: { codespec: "hello" } }, "k")).json();
+    const places = new Set(api.places);
+    api.runs.findByKey = async () => undefined;
+    const second = await post({ job: { codespec: "hello" } }, "k");
+    expect([second.statusCode, second.json().id]).toEqual([201, first.id]);
+    expect([api.places, api.told]).toEqual([places, ["start 1"]]);
+  });
+
   test("of a request that failed is free again", async () => {
     const [bad, good] = await Promise.all([
       post({ job: { codespec: "nowhere" } }, "k"),
