@@ -63,7 +63,11 @@ export function ask(target: Target, { method, headers, body, signal, timeoutMs }
       ...(signal === undefined ? {} : { signal }),
     });
     sending.once("error", reject);
-    sending.once("timeout", () => sending.destroy(new Error(`No answer within ${timeoutMs / 1000} s`)));
+    sending.once("timeout", () => {
+      const silence = new Error(`No answer within ${timeoutMs / 1000} s`);
+      // Trouble of the connection as any other: worth another try.
+      sending.destroy(Object.assign(silence, { code: "ETIMEDOUT" }));
+    });
     sending.once("response", (response) => {
       const expected = method === "HEAD" ? 0 : Number(response.headers["content-length"] ?? Number.NaN);
       const chunks: Buffer[] = [];

@@ -79,6 +79,16 @@ describe("a job that uses its pipes", () => {
     await expect.poll(() => world.blobsOf(out), { timeout: 3000 }).toContain("00/000");
   });
 
+  test("may write a lot: the pump stays small", async () => {
+    const pump = await start({ outputs: { out } });
+    const before = pump.rssMiB();
+    const job = pump.startJob(`head -c ${256 << 20} /dev/zero > out.pipe`);
+    await job.ended;
+    expect(pump.rssMiB() - before).toBeLessThan(120);
+    pump.tell("jobEnded");
+    expect(await eventually(() => pump.result())).toEqual({ status: "Succeeded" });
+  });
+
   test("may fail half-way: what it wrote is complete", async () => {
     const pump = await start({ outputs: { out } });
     const { code, result } = await pump.runJob("echo part > out.pipe; exit 3");
