@@ -12,6 +12,7 @@ const viewSchema = z.object({
   /** Of Temporal, where it is ours. */
   webUi: z.string().optional(),
   dockerHost: z.string(),
+  apiSocket: z.string(),
   processes: z.array(
     z.object({
       name: z.string(),

@@ -2,10 +2,9 @@ import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { StackConfig } from "../config/stack.ts";
-import { askSupervisor, controlSocketOf } from "./control.ts";
 import { leaveDockerd } from "./dockerd.ts";
 import { lock } from "./lock.ts";
-import { endRecorded } from "./process-record.ts";
+import { askStack, endRecorded } from "./process-record.ts";
 import type { Report } from "./progress.ts";
 import { lockNameOf } from "./up.ts";
 
@@ -25,17 +24,16 @@ export async function down(
 ): Promise<boolean> {
   const { paths } = config;
   await using _held = await lock(lockNameOf(config), LOCK_MS, report);
-  const socket = controlSocketOf(paths.runtimeDir);
-  const isRunning = (await askSupervisor(socket, "status", 5000)) !== undefined;
-  if (cancelRuns && !isRunning) throw new Error("Runs can only be canceled while the stack is up; nothing was changed");
-  if (cancelRuns) await cancelOpenRuns(paths.apiSocket, report);
-  if (isRunning) await askSupervisor(socket, "stop", STOP_MS);
+  const running = await askStack(paths, "status");
+  if (cancelRuns && !running) throw new Error("Runs can only be canceled while the stack is up; nothing was changed");
+  if (cancelRuns && running) await cancelOpenRuns(running.apiSocket, report);
+  if (running) await askStack(paths, "stop", STOP_MS);
   // What a supervisor left that was killed, or that did not come to its end.
   const left = await endRecorded(paths.stateDir);
   const dockerd = await leaveDockerd(paths.runtimeDir);
   if (dockerd === "stopped") report("the Docker engine that 'tyger up' had started is stopped");
   if (dockerd === "in use") report("the Docker engine that 'tyger up' had started is in use and goes on");
-  return isRunning || left.length > 0;
+  return running !== undefined || left.length > 0;
 }
 
 const pageSchema = z.object({

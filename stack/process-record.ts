@@ -1,11 +1,15 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import type { StackPaths } from "../config/paths.ts";
 import { errnoOf } from "../model/errors.ts";
+import { askSupervisor, controlSocketOf, type StackView } from "./control.ts";
 import { endProcess, isAlive, type ProcessIdentity } from "./processes.ts";
 
 const identity = z.object({ pid: z.number(), startTime: z.string() });
 const recordSchema = z.object({
+  /** Where the supervisor answers. */
+  controlSocket: z.string(),
   supervisor: identity,
   processes: z.record(z.string(), identity.extend({ stopSignal: z.string() })),
 });
@@ -46,4 +50,13 @@ export async function endRecorded(stateDir: string): Promise<string[]> {
   await Promise.all(left.filter((entry) => !isServer(entry)).map(end));
   rmSync(fileOf(stateDir), { force: true });
   return left.map(([name]) => name);
+}
+
+/**
+ * The state of the stack of `paths`, or undefined when no supervisor answers. It is asked where it said it answers: a
+ * shell without XDG_RUNTIME_DIR finds the stack of one that has it.
+ */
+export function askStack(paths: StackPaths, op: "status" | "stop", timeoutMs = 5000): Promise<StackView | undefined> {
+  const socket = readProcessRecord(paths.stateDir)?.controlSocket ?? controlSocketOf(paths.runtimeDir);
+  return askSupervisor(socket, op, timeoutMs);
 }

@@ -62,6 +62,8 @@ function serverEnvironment(settings: StackSettings): Record<string, string> {
     TYGER_API_SOCKET: paths.apiSocket,
     TYGER_DATA_SOCKET: paths.dataSocket,
     DOCKER_HOST: settings.dockerHost,
+    // Compiled code of the packages, kept from start to start: a third of the time until they answer.
+    NODE_COMPILE_CACHE: join(paths.stateDir, "compile-cache"),
     TYGER_WORKFLOW_BUNDLE: join(dist, "workflows.js"),
     TYGER_PUMP_MAIN: join(dist, "pump.js"),
   };

@@ -1,11 +1,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StackConfig } from "../config/stack.ts";
-import { askSupervisor, controlSocketOf, type StackView } from "./control.ts";
+import type { StackView } from "./control.ts";
+import { askStack } from "./process-record.ts";
 
 /** What runs of the stack; undefined when it is down. */
-export const status = ({ paths }: StackConfig): Promise<StackView | undefined> =>
-  askSupervisor(controlSocketOf(paths.runtimeDir), "status", 5000);
+export const status = ({ paths }: StackConfig): Promise<StackView | undefined> => askStack(paths, "status");
+
+/** The address of the stack's API, as the login file has it. */
+export const serverUrlOf = ({ apiSocket }: StackView): string => `http+unix://${apiSocket}:`;
 
 /** The state of a stack in lines for a person. */
 export function describeStack(view: StackView | undefined, { paths }: StackConfig): string {
@@ -20,7 +23,7 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
     view.isReady ? "The stack is up." : "The stack is not ready.",
     ...processes,
     ...(view.webUi ? [`Web UI        ${view.webUi}`] : []),
-    `API           http+unix://${paths.apiSocket}:`,
+    `API           ${serverUrlOf(view)}`,
     `Docker        ${view.dockerHost}`,
     `data folder   ${paths.dataDir}`,
     `installation  ${installationOf(paths.stateDir)}`,

@@ -30,7 +30,8 @@ export async function supervise({
   stages,
   log,
 }: Supervised): Promise<{ ended: Promise<void>; stop(): Promise<void> }> {
-  const { stateDir, runtimeDir } = settings.paths;
+  const { stateDir, runtimeDir, apiSocket } = settings.paths;
+  const controlSocket = controlSocketOf(runtimeDir);
   const held = await tryLock(`supervisor-${basename(runtimeDir)}-${process.getuid?.() ?? 0}`);
   if (!held) throw new Error(`Another supervisor keeps the stack of '${settings.paths.dataDir}'`);
   const left = await endRecorded(stateDir);
@@ -41,7 +42,7 @@ export async function supervise({
       const { identity } = one;
       return identity ? [[spec.name, { ...identity, stopSignal: spec.stopSignal }] as const] : [];
     });
-    writeProcessRecord(stateDir, { supervisor: self, processes: Object.fromEntries(alive) });
+    writeProcessRecord(stateDir, { controlSocket, supervisor: self, processes: Object.fromEntries(alive) });
   };
   const self = identify(process.pid) ?? { pid: process.pid, startTime: "" };
   const kept = stages.map((specs) =>
@@ -57,6 +58,7 @@ export async function supervise({
       isReady: processes.every(({ state }) => state === "ready"),
       ...(webUi && { webUi }),
       dockerHost: settings.dockerHost,
+      apiSocket,
       processes,
     };
   };
@@ -67,12 +69,13 @@ export async function supervise({
   const end = async () => {
     clearInterval(reviving);
     for (const stage of kept.toReversed()) await Promise.all(stage.map(({ one }) => one.stop()));
-    rmSync(controlSocketOf(runtimeDir), { force: true });
+    rmSync(controlSocket, { force: true });
+    await held[Symbol.asyncDispose]();
   };
   const reviving = setInterval(() => void reviveDockerd(settings.path, log), REVIVE_MS);
 
-  rmSync(controlSocketOf(runtimeDir), { force: true });
-  const server = await serveControl(controlSocketOf(runtimeDir), async (op) => {
+  rmSync(controlSocket, { force: true });
+  const server = await serveControl(controlSocket, async (op) => {
     if (op === "stop") await stop();
     return view();
   });

@@ -4,14 +4,14 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StackConfig } from "../config/stack.ts";
 import { messageOf } from "../model/errors.ts";
-import { askSupervisor, controlSocketOf, type ProcessView, type StackView } from "./control.ts";
+import { controlSocketOf, type ProcessView, type StackView } from "./control.ts";
 import { proveNamedPipes } from "./docker-proof.ts";
 import { findDocker } from "./docker.ts";
 import { settleDatabase, settleTemporal } from "./engines.ts";
 import { EXAMPLE_IMAGE, hasImage, provideExampleImage } from "./image.ts";
 import { findInstallation, versionOf, type Installation } from "./installation.ts";
 import { lock } from "./lock.ts";
-import { endRecorded } from "./process-record.ts";
+import { askStack, endRecorded } from "./process-record.ts";
 import type { Report } from "./progress.ts";
 import { logFileOf } from "./server-processes.ts";
 import type { StackSettings } from "./settings.ts";
@@ -25,14 +25,11 @@ const HOPELESS_STARTS = 4;
 /** Of what the kernel takes as the address of a Unix socket. */
 const LONGEST_SOCKET_PATH = 107;
 const STOP_MS = 60_000;
-const ASK_MS = 5000;
 
 export interface UpResult {
   /** False when the very same stack was already running. */
   hasStarted: boolean;
   view: StackView;
-  /** As the login file has it. */
-  serverUrl: string;
 }
 
 export const lockNameOf = (config: StackConfig): string => `stack-${basename(config.paths.runtimeDir)}-${config.uid}`;
@@ -47,15 +44,14 @@ export async function up(config: StackConfig, report: Report): Promise<UpResult>
   const { paths } = config;
   makeFolders(config);
   await using _held = await lock(lockNameOf(config), LOCK_MS, report);
-  const serverUrl = `http+unix://${paths.apiSocket}:`;
 
-  const running = await askSupervisor(controlSocketOf(paths.runtimeDir), "status", ASK_MS);
+  const running = await askStack(paths, "status");
   if (running?.version === version) {
-    return { hasStarted: false, view: running.isReady ? running : await awaitReady(config, report), serverUrl };
+    return { hasStarted: false, view: running.isReady ? running : await awaitReady(config, report) };
   }
   if (running) {
     report("stopping the processes of another version");
-    await askSupervisor(controlSocketOf(paths.runtimeDir), "stop", STOP_MS);
+    await askStack(paths, "stop", STOP_MS);
   }
   await endRecorded(paths.stateDir);
 
@@ -64,9 +60,9 @@ export async function up(config: StackConfig, report: Report): Promise<UpResult>
   startSupervisor(settings);
   try {
     const [view] = await Promise.all([awaitReady(config, report), provingPipes]);
-    return { hasStarted: true, view, serverUrl };
+    return { hasStarted: true, view };
   } catch (err) {
-    await askSupervisor(controlSocketOf(paths.runtimeDir), "stop", STOP_MS);
+    await askStack(paths, "stop", STOP_MS);
     throw err;
   }
 }
@@ -142,7 +138,7 @@ async function awaitReady({ paths }: StackConfig, report: Report): Promise<Stack
   const ready = new Set<string>();
   let view: StackView | undefined;
   while (Date.now() < endMs) {
-    view = await askSupervisor(controlSocketOf(paths.runtimeDir), "status", ASK_MS);
+    view = await askStack(paths, "status");
     for (const { name, state } of view?.processes ?? []) {
       if (state !== "ready" || ready.has(name)) continue;
       ready.add(name);

@@ -1,5 +1,5 @@
 import { readStackConfig } from "../../../config/stack.ts";
-import { describeStack } from "../../../stack/status.ts";
+import { describeStack, serverUrlOf } from "../../../stack/status.ts";
 import { up } from "../../../stack/up.ts";
 import { command } from "../../command.ts";
 import { writeAll } from "../../host.ts";
@@ -9,7 +9,8 @@ export default command({
   meta: { name: "up", description: "Start the local stack in the background, and log in to it" },
   async run({ host, log }) {
     const config = readStackConfig();
-    const { view, serverUrl, hasStarted } = await up(config, (line) => log.info(line));
+    const { view, hasStarted } = await up(config, (line) => log.info(line));
+    const serverUrl = serverUrlOf(view);
     const { loginFile } = config;
     if (!loginFile) log.warn("not logged in: set TYGER_CACHE_FILE or HOME to have a place for the login file");
     else if ((await readLogin(loginFile).catch(() => undefined))?.serverUrl !== serverUrl) {
