@@ -1,82 +1,135 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createLogArchive } from "../../logs/archive.ts";
-import type { LogLine, LogLines } from "../../model/log.ts";
+import type { LogArchive, LogLine, LogLines, LogQuery } from "../../model/log.ts";
 
 let dir: string;
+let archive: LogArchive;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "tyger-logs-"));
+  archive = createLogArchive(dir);
 });
-afterEach(async () => {
-  await rm(dir, { recursive: true, force: true });
-});
+afterEach(() => rm(dir, { recursive: true, force: true }));
 
-const instant = (n: number): string => `2026-01-01T00:00:00.${String(n).padStart(9, "0")}Z`;
-const line = (n: number, text: string): LogLine => ({ at: instant(n), bytes: Buffer.from(text) });
-
-async function* batches(lines: readonly LogLine[], size = 7): LogLines {
+interface Shown {
+  at: string;
+  text: string;
+}
+const instant = (nanos: number): string => `2026-01-01T00:00:00.${String(nanos).padStart(9, "0")}Z`;
+const line = (nanos: number, text: string | Buffer): LogLine => ({ at: instant(nanos), bytes: Buffer.from(text) });
+async function* batches(lines: readonly LogLine[], size = 1000): LogLines {
   for (let i = 0; i < lines.length; i += size) yield lines.slice(i, i + size);
 }
-
-async function textOf(lines: LogLines | undefined): Promise<string> {
-  let text = "";
-  for await (const batch of lines ?? [])
-    for (const { at, bytes } of batch) text += `${at}|${Buffer.from(bytes).toString("latin1")}`;
-  return text;
+/** As text, which is compared far faster than bytes. */
+const shown = ({ at, bytes }: LogLine): Shown => ({ at, text: Buffer.from(bytes).toString("latin1") });
+async function read(runId: number, query: Pick<LogQuery, "tailLines" | "since"> = {}): Promise<Shown[] | undefined> {
+  const lines = await archive.read(runId, query);
+  if (!lines) return undefined;
+  const all: Shown[] = [];
+  for await (const batch of lines) for (const one of batch) all.push(shown(one));
+  return all;
 }
 
-describe("an archived log", () => {
-  const lines = Array.from({ length: 3500 }, (_, n) => line(n, `line ${n}\n`));
-  const expected = (wanted: readonly LogLine[]): Promise<string> => textOf(batches(wanted));
-  const cases: [string, { tailLines?: number; since?: string }, (all: LogLine[]) => LogLine[]][] = [
-    ["comes back whole", {}, (all) => all],
-    ["gives its last three lines", { tailLines: 3 }, (all) => all.slice(-3)],
-    ["gives no line for a tail of 0", { tailLines: 0 }, () => []],
-    ["gives all for a tail that is longer", { tailLines: 9999 }, (all) => all],
-    ["gives what is strictly later than an instant", { since: instant(1999) }, (all) => all.slice(2000)],
-    ["gives nothing after its end", { since: instant(3499) }, () => []],
-    ["takes the tail first, then the instant", { tailLines: 10, since: instant(3494) }, (all) => all.slice(3495)],
+test("what was never archived is not there", async () => {
+  expect(await read(7)).toBeUndefined();
+});
+
+test("an empty log is archived as one", async () => {
+  await archive.write(7, batches([]));
+  expect(await read(7)).toEqual([]);
+  expect(await read(7, { tailLines: 3 })).toEqual([]);
+  expect(await read(7, { since: "2020-01-01T00:00:00Z" })).toEqual([]);
+});
+
+test("lines come back byte for byte, the last one without its line feed", async () => {
+  const lines = [
+    line(1, "one\n"),
+    line(2, "\n"),
+    line(3, Buffer.from([0, 255, 10])),
+    line(3, "x".repeat(2_000_000) + "\n"),
+    line(4, "end"),
   ];
-  test.each(cases)("%s", async (_name, query, wanted) => {
-    const archive = createLogArchive(dir);
-    await archive.write(1, batches(lines));
-    expect(await textOf(await archive.read(1, query))).toBe(await expected(wanted(lines)));
+  await archive.write(7, batches(lines));
+  expect(await read(7)).toEqual(lines.map(shown));
+});
+
+test("a line without line feed gets one when another follows", async () => {
+  await archive.write(7, batches([line(1, "open"), line(2, "end")]));
+  expect((await read(7))?.map(({ text }) => text)).toEqual(["open\n", "end"]);
+});
+
+test("writing again replaces the log", async () => {
+  await archive.write(7, batches([line(1, "old\n"), line(2, "old\n")]));
+  await archive.write(7, batches([line(3, "new\n")]));
+  expect(await read(7)).toEqual([{ at: instant(3), text: "new\n" }]);
+});
+
+test("a log that breaks off is not there, nor is anything left of it", async () => {
+  async function* breaking(): LogLines {
+    yield [line(1, "one\n")];
+    throw new Error("the engine went away");
+  }
+  await expect(archive.write(7, breaking())).rejects.toThrow("the engine went away");
+  expect(await read(7)).toBeUndefined();
+  expect(await readdir(join(dir, "0"))).toEqual([]);
+});
+
+test("what a writer left that died long ago is removed by the next one of that run", async () => {
+  await archive.write(7, batches([]));
+  const stale = join(dir, "0", "7.log.0123456789ab.new");
+  await writeFile(stale, "half");
+  await utimes(stale, 1, 1);
+  await writeFile(join(dir, "0", "7.log.ba9876543210.new"), "half");
+  await archive.write(7, batches([]));
+  expect((await readdir(join(dir, "0"))).sort()).toEqual(["7.log", "7.log.ba9876543210.new"]);
+});
+
+test("a disk that does not take it is said so", async () => {
+  await writeFile(join(dir, "0"), "in the way");
+  await expect(archive.write(7, batches([]))).rejects.toMatchObject({
+    code: "Unavailable",
+    message: expect.stringMatching(/^The log of run '7' could not be archived: /),
+  });
+});
+
+test("a file that is no archive is not served as one", async () => {
+  await archive.write(7, batches([]));
+  await writeFile(join(dir, "0", "7.log"), "something else altogether, of some length");
+  await expect(read(7)).rejects.toThrow("not an archived log");
+});
+
+describe("a log of many blocks", () => {
+  // Three lines share each instant, and neighbours are out of order.
+  const lines = Array.from({ length: 60_000 }, (_, i) => {
+    const group = Math.floor(i / 3);
+    return line(group % 2 === 0 ? group + 1 : group - 1, `${i} ${"y".repeat(i % 150)}\n`);
+  });
+  beforeEach(() => archive.write(1234, batches(lines)));
+
+  test("is read whole", async () => {
+    expect(await read(1234)).toEqual(lines.map(shown));
   });
 
-  test("keeps long and binary lines and a last line without a line feed", async () => {
-    const odd = [
-      line(1, `${"x".repeat(2_000_000)}\n`),
-      { at: instant(2), bytes: Buffer.from([0, 255, 13, 10]) },
-      line(3, "no end"),
-    ];
-    const archive = createLogArchive(dir);
-    await archive.write(2, batches(odd, 1));
-    expect(await textOf(await archive.read(2, {}))).toBe(await expected(odd));
-    expect(await textOf(await archive.read(2, { tailLines: 1 }))).toBe(`${instant(3)}|no end`);
+  test.each([0, 1, 2, 12_345, 59_999, 60_000, 100_000])("ends with its last %d lines", async (count) => {
+    expect(await read(1234, { tailLines: count })).toEqual(count === 0 ? [] : lines.slice(-count).map(shown));
   });
 
-  test("of nothing is an archive, and no archive is none", async () => {
-    const archive = createLogArchive(dir);
-    await archive.write(3, batches([]));
-    expect(await textOf(await archive.read(3, {}))).toBe("");
-    expect(await archive.read(3, {})).toBeDefined();
-    expect(await archive.read(4, {})).toBeUndefined();
+  test.each([0, 1, 2, 9_999, 19_998, 19_999, 30_000])("is read from after %d ns", async (nanos) => {
+    const since = instant(nanos);
+    expect(await read(1234, { since })).toEqual(lines.filter(({ at }) => at > since).map(shown));
+    expect(await read(1234, { since, tailLines: 10 })).toEqual(
+      lines
+        .filter(({ at }) => at > since)
+        .slice(-10)
+        .map(shown),
+    );
   });
 
-  test("that broke off half-way is not there, leaves nothing, and can be written again", async () => {
-    const archive = createLogArchive(dir);
-    async function* broken(): LogLines {
-      yield [line(1, "one\n")];
-      throw new Error("the engine is gone");
-    }
-    await expect(archive.write(5, broken())).rejects.toThrow("the engine is gone");
-    expect(await readdir(dir)).toEqual([]);
-    // As a writer that was killed between its two renames leaves it.
-    await writeFile(join(dir, "5.log"), "half");
-    expect(await archive.read(5, {})).toBeUndefined();
-    await archive.write(5, batches([line(1, "one\n")]));
-    expect(await textOf(await archive.read(5, {}))).toBe(`${instant(1)}|one\n`);
+  test("takes an instant with an offset and few digits", async () => {
+    expect(await read(1234, { since: "2026-01-01T02:00:00+02:00" })).toEqual(
+      lines.filter(({ at }) => at > instant(0)).map(shown),
+    );
   });
 });

@@ -1,0 +1,109 @@
+import { randomBytes, randomInt } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { inject } from "vitest";
+import { attemptFoldersOf, runsWithFolders } from "../../docker/attempt-folder.ts";
+import { connectEngine, type Engine } from "../../docker/engine.ts";
+import { readEvents } from "../../docker/events.ts";
+import { endPump } from "../../docker/pump-link.ts";
+import { createDockerReader } from "../../docker/reader.ts";
+import { createDockerWatcher } from "../../docker/watcher.ts";
+import { createDockerWriter } from "../../docker/writer.ts";
+import { base32 } from "../../model/buffer.ts";
+import type { JobCodespec } from "../../model/codespec.ts";
+import type { LaunchClaims } from "../../model/compute.ts";
+import { LABEL_INSTALLATION } from "../../model/names.ts";
+import type { RunRecord } from "../../model/run.ts";
+import type { ComputeUnderTest, JobScript } from "../contract/compute.ts";
+import { createFakeClaims } from "../fakes/launch-claims.ts";
+
+/** An installation of its own on the real engine. */
+export interface DockerRig extends ComputeUnderTest {
+  installationId: string;
+  engine: Engine;
+  runsDir: string;
+  claims: ReturnType<typeof createFakeClaims>;
+  writerWith(claims: LaunchClaims): ReturnType<typeof createDockerWriter>;
+  /** A run of a shell script. */
+  shell(script: string, more?: Partial<JobCodespec>): RunRecord;
+}
+
+export async function openDockerRig(): Promise<DockerRig> {
+  const installationId = base32(randomBytes(6));
+  const runsDir = await mkdtemp(join(tmpdir(), "tyger-docker-"));
+  const claims = createFakeClaims();
+  const engine = connectEngine();
+  const begins = new Map<number, number>();
+  const closing = new AbortController();
+  const labels = { [LABEL_INSTALLATION]: installationId };
+  const events = await engine.events(labels, closing.signal);
+  const counting = (async () => {
+    for await (const { action, runId } of readEvents(events)) {
+      if (action === "start") begins.set(runId, (begins.get(runId) ?? 0) + 1);
+    }
+  })().catch(() => undefined);
+
+  const writerWith = (given: LaunchClaims): ReturnType<typeof createDockerWriter> =>
+    createDockerWriter({
+      installationId,
+      claims: given,
+      runsDir,
+      apiUrl: "http+unix:///nowhere:",
+      pumpCommand: { node: process.execPath, main: resolve(import.meta.dirname, "../fakes/pump.ts") },
+      stopGraceSeconds: 1,
+    });
+  const shell = (script: string, more: Partial<JobCodespec> = {}): RunRecord =>
+    runOf({ kind: "job", image: inject("testImage"), command: ["bash", "-c", script], ...more });
+
+  return {
+    installationId,
+    engine,
+    runsDir,
+    claims,
+    writer: writerWith(claims),
+    reader: createDockerReader({ installationId }),
+    watcher: createDockerWatcher({ installationId, claims, runsDir }),
+    writerWith,
+    anotherWriter: () => writerWith(claims),
+    shell,
+    run: (script) => {
+      const buffers = script.hasBuffers ? { buffers: { inputs: ["in"], outputs: ["out"] } } : {};
+      return shell(scriptOf(script), { ...buffers, ...(script.isBroken ? { command: ["/no/such/program"] } : {}) });
+    },
+    begins: (run) => begins.get(run.id) ?? 0,
+    async close() {
+      closing.abort();
+      await counting;
+      for (const { Id } of await engine.list(labels)) await engine.remove(Id, { force: true });
+      for (const runId of await runsWithFolders(runsDir)) {
+        for (const folder of await attemptFoldersOf(runsDir, runId)) await endPump(folder, { command: "abandon" }, 500);
+      }
+      await rm(runsDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A run of this codespec, with a buffer for each parameter. */
+export function runOf(codespec: JobCodespec): RunRecord {
+  const parameters = [...(codespec.buffers?.inputs ?? []), ...(codespec.buffers?.outputs ?? [])];
+  return {
+    id: randomInt(1, 1_000_000_000),
+    eTag: "1",
+    status: "Pending",
+    createdAt: new Date().toISOString(),
+    job: { codespec, buffers: Object.fromEntries(parameters.map((name) => [name, base32(randomBytes(16))])) },
+    timeoutSeconds: 600,
+    bufferAccessTtl: "01:00:00",
+    revision: 0,
+  };
+}
+
+function scriptOf({ lines = [], forMs, exitCode = 0, ignoresStop }: JobScript): string {
+  return [
+    ...(ignoresStop ? ["trap '' TERM"] : ["trap 'exit 143' TERM"]),
+    ...lines.map((line) => `echo '${line}'`),
+    ...(forMs === undefined ? [] : [`sleep ${forMs / 1000} & wait $!`]),
+    `exit ${exitCode}`,
+  ].join("\n");
+}

@@ -1,0 +1,170 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { createDockerWatcher } from "../../docker/watcher.ts";
+import { hasEnded, needsStop, type ReplicaState } from "../../model/lifecycle.ts";
+import { containerNameOf, LABEL_INSTALLATION, LABEL_RUN } from "../../model/names.ts";
+import type { RunRecord } from "../../model/run.ts";
+import { eventually } from "../eventually.ts";
+import { openDockerRig, type DockerRig } from "./rig.ts";
+
+let rig: DockerRig;
+const heard: { runId: number; state: ReplicaState; atMs: number }[] = [];
+const stopWatching = new AbortController();
+let watching: Promise<void>;
+
+beforeAll(async () => {
+  rig = await openDockerRig();
+  watching = rig.watcher.watch(async (runId, state) => {
+    heard.push({ runId, state, atMs: Date.now() });
+  }, stopWatching.signal);
+});
+afterAll(async () => {
+  stopWatching.abort();
+  await watching;
+  await rig.close();
+});
+
+const statesOf = (run: RunRecord): ReplicaState[] =>
+  heard.filter(({ runId }) => runId === run.id).map(({ state }) => state);
+const heardOf = (run: RunRecord, wanted: (state: ReplicaState) => boolean): Promise<ReplicaState> =>
+  eventually(() => statesOf(run).find(wanted));
+
+/** The process id of the pump of a run: the one that works in its folder. */
+function pumpOf(run: RunRecord): number {
+  const folder = join(rig.runsDir, String(run.id));
+  const pids = readdirSync("/proc").filter((name) => {
+    try {
+      return /^[0-9]+$/.test(name) && readlinkSync(`/proc/${name}/cwd`).startsWith(folder);
+    } catch {
+      return false;
+    }
+  });
+  expect(pids.length).toBe(1);
+  return Number(pids[0]);
+}
+
+test("a pump that is killed while its job runs is reported as dead at once", async () => {
+  const run = rig.run({ hasBuffers: true, forMs: 60_000 });
+  await rig.writer.launch(run);
+  await heardOf(run, ({ pump }) => pump?.phase === "Running");
+  const killedAtMs = Date.now();
+  process.kill(pumpOf(run), "SIGKILL");
+  const state = await heardOf(run, ({ pump }) => pump?.phase === "Dead");
+  expect(Date.now() - killedAtMs).toBeLessThan(1000);
+  expect(needsStop(state)).toBe(true);
+  expect(await rig.writer.observe(run)).toMatchObject({ container: { phase: "Running" }, pump: { phase: "Dead" } });
+  expect(await rig.writer.stop(run)).toMatchObject({ container: { phase: "Exited" }, pump: { phase: "Dead" } });
+});
+
+test("a pump that fails while its job runs is reported before the job ends", async () => {
+  const run = rig.shell("sleep 60", { buffers: { outputs: ["fails"] } });
+  await rig.writer.launch(run);
+  const state = await heardOf(run, ({ pump }) => pump?.phase === "Failed");
+  expect(state).toMatchObject({ container: { phase: "Running" }, pump: { message: "The input broke" } });
+  expect(await rig.writer.stop(run)).toMatchObject({ pump: { phase: "Failed", message: "The input broke" } });
+});
+
+test("a job that has ended is settled only when its pump says so", async () => {
+  const run = rig.shell("true", { buffers: { outputs: ["deaf"] } });
+  await rig.writer.launch(run);
+  await heardOf(run, ({ container }) => container.phase === "Exited");
+  expect(statesOf(run).every(({ pump }) => pump?.phase === "Running")).toBe(true);
+  process.kill(pumpOf(run), "SIGKILL");
+  await heardOf(run, ({ pump }) => pump?.phase === "Dead");
+});
+
+test("a pump that does not end is not waited for for ever", async () => {
+  const run = rig.shell("sleep 60", { buffers: { outputs: ["deaf"] } });
+  await rig.writer.launch(run);
+  expect((await rig.writer.stop(run)).pump).toMatchObject({
+    phase: "Failed",
+    message: expect.stringMatching(/in time/),
+  });
+  process.kill(pumpOf(run), "SIGKILL");
+});
+
+test("a container that is removed in mid-run is reported as gone", async () => {
+  const run = rig.run({ hasBuffers: true, forMs: 60_000 });
+  await rig.writer.launch(run);
+  await heardOf(run, ({ container }) => container.phase === "Running");
+  await rig.engine.remove(containerNameOf(rig.installationId, run.id), { force: true });
+  const { container } = await heardOf(run, ({ container }) => hasEnded(container));
+  expect(container.phase === "Gone" || container.exitCode === 137).toBe(true);
+});
+
+test("a container that went while nobody watched is reported as gone by the next watcher", async () => {
+  const run = rig.run({ hasBuffers: true, forMs: 60_000 });
+  const other = await openDockerRig();
+  try {
+    await other.writer.launch(run);
+    await other.engine.remove(containerNameOf(other.installationId, run.id), { force: true });
+    const states: ReplicaState[] = [];
+    const stop = new AbortController();
+    const done = other.watcher.watch(async (_, state) => void states.push(state), stop.signal);
+    await eventually(() => states.some(({ pump }) => pump?.phase === "Failed"));
+    stop.abort();
+    await done;
+    expect(states.every(({ container }) => container.phase === "Gone")).toBe(true);
+  } finally {
+    await other.close();
+  }
+});
+
+test("what a run leaves when it is removed after its end is not reported", async () => {
+  const run = rig.run({});
+  await rig.writer.launch(run);
+  await heardOf(run, ({ container }) => container.phase === "Exited");
+  await rig.writer.remove(run);
+  await heardOf(run, () => true);
+  expect(statesOf(run).some(({ container }) => container.phase === "Gone")).toBe(false);
+});
+
+test("an exit is reported within milliseconds of the engine's own event", async () => {
+  const delays: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const run = rig.run({ forMs: 50 });
+    await rig.writer.launch(run);
+    const { container } = await heardOf(run, ({ container }) => container.phase === "Exited");
+    const atMs = heard.find(({ runId, state }) => runId === run.id && state.container.phase === "Exited")?.atMs ?? 0;
+    delays.push(atMs - Date.parse(container.finishedAt ?? ""));
+  }
+  // The engine itself needs most of this between the end and the event.
+  expect(delays.sort((a, b) => a - b)[2]).toBeLessThan(300);
+});
+
+test("memory that ran out is named as the reason", async () => {
+  const run = rig.run({});
+  const id = await rig.engine.create(containerNameOf(rig.installationId, run.id), {
+    Image: inject("testImage"),
+    Entrypoint: ["bash", "-c", "x=x; while true; do x=$x$x; done"],
+    Labels: { [LABEL_INSTALLATION]: rig.installationId, [LABEL_RUN]: String(run.id) },
+    HostConfig: { Memory: 16 * 1024 * 1024 },
+  });
+  await rig.engine.start(id);
+  const { container } = await heardOf(run, ({ container }) => container.phase === "Exited");
+  expect(container).toMatchObject({ exitCode: 137, message: "The container ran out of memory (OOMKilled)" });
+});
+
+test("a watcher without an engine keeps trying until it is told to stop", async () => {
+  const away = createDockerWatcher({
+    installationId: rig.installationId,
+    claims: rig.claims,
+    runsDir: rig.runsDir,
+    dockerHost: "unix:///nowhere/docker.sock",
+  });
+  const stop = AbortSignal.timeout(500);
+  await expect(away.watch(async () => undefined, stop)).resolves.toBeUndefined();
+});
+
+test("the pump gets nothing of our environment and outlives us in a session of its own", async () => {
+  const run = rig.run({ hasBuffers: true, forMs: 60_000 });
+  await rig.writer.launch(run);
+  const pid = pumpOf(run);
+  expect(await readFile(`/proc/${pid}/environ`, "utf8")).toBe("");
+  const [, session] = /^\d+ \(.*\) \S \d+ \d+ (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
+  expect(session).toBe(String(pid));
+  await rig.writer.stop(run);
+  await eventually(() => !readdirSync("/proc").includes(String(pid)));
+});

@@ -1,0 +1,159 @@
+import type { ComputeReader, ComputeWatcher, ComputeWriter, LaunchClaims } from "../../model/compute.ts";
+import { CodedError } from "../../model/errors.ts";
+import { logInstant } from "../../model/instant.ts";
+import { hasEnded, type ContainerState, type ReplicaState } from "../../model/lifecycle.ts";
+import type { LogLine } from "../../model/log.ts";
+import type { RunRecord } from "../../model/run.ts";
+import type { JobScript } from "../contract/compute.ts";
+
+interface FakeJob {
+  container: ContainerState;
+  hasPump: boolean;
+  pump: ReplicaState["pump"];
+  lines: LogLine[];
+  timer: NodeJS.Timeout | undefined;
+  /** Resolved with each change. */
+  changed: PromiseWithResolvers<void>;
+}
+
+type Watching = (runId: number, state: ReplicaState) => Promise<void>;
+
+/** A backend in memory; jobs do what their script says, or end at once. */
+export interface FakeCompute {
+  reader: ComputeReader;
+  writer: ComputeWriter;
+  watcher: ComputeWatcher;
+  scripts: Map<number, JobScript>;
+  /** How often the job of a run was begun. */
+  begins: Map<number, number>;
+  /** Ends a job at once, as somebody else would with the engine's own tools. */
+  kill(runId: number, exitCode: number): void;
+}
+
+const REPLICA = 0;
+const STOPPED_EXIT = 143;
+const KILLED_EXIT = 137;
+
+export function createFakeCompute(claims: LaunchClaims): FakeCompute {
+  const scripts = new Map<number, JobScript>();
+  const begins = new Map<number, number>();
+  const jobs = new Map<number, FakeJob>();
+  const provisioned = new Set<number>();
+  const watchers = new Set<Watching>();
+  let attempts = 0;
+
+  const now = (): string => logInstant(new Date().toISOString());
+  const scriptOf = (runId: number): JobScript => scripts.get(runId) ?? {};
+  const stateOf = (job: FakeJob): ReplicaState => ({
+    container: job.container,
+    ...(job.pump === undefined ? {} : { pump: job.pump }),
+  });
+  const gone = (): ReplicaState => ({ container: { phase: "Gone" } });
+
+  function tell(runId: number, job: FakeJob): void {
+    job.changed.resolve();
+    job.changed = Promise.withResolvers();
+    for (const watching of watchers) void watching(runId, stateOf(job));
+  }
+
+  function end(runId: number, exitCode: number, pump: "Succeeded" | "Failed"): void {
+    const job = jobs.get(runId);
+    if (!job || hasEnded(job.container)) return;
+    clearTimeout(job.timer);
+    // Never the instant of the start, however short the job.
+    const finishedAt = logInstant(new Date(Date.now() + 1).toISOString());
+    job.container = { ...job.container, phase: "Exited", exitCode, finishedAt };
+    if (job.hasPump) job.pump = { phase: pump };
+    tell(runId, job);
+  }
+
+  function begin(run: RunRecord): void {
+    const { lines = [], forMs = 0, exitCode = 0 } = scriptOf(run.id);
+    begins.set(run.id, (begins.get(run.id) ?? 0) + 1);
+    const hasPump = Object.keys(run.job.buffers ?? {}).length > 0;
+    const job: FakeJob = {
+      container: { phase: "Running", startedAt: now() },
+      hasPump,
+      pump: hasPump ? { phase: "Running" } : undefined,
+      lines: lines.map((line) => ({ at: now(), bytes: Buffer.from(`${line}\n`) })),
+      timer: setTimeout(() => end(run.id, exitCode, "Succeeded"), forMs),
+      changed: Promise.withResolvers(),
+    };
+    jobs.set(run.id, job);
+    tell(run.id, job);
+  }
+
+  async function observe(run: RunRecord): Promise<ReplicaState> {
+    const job = jobs.get(run.id);
+    if (job) return stateOf(job);
+    const claim = await claims.find(run.id, REPLICA);
+    return !claim || (claim.state === "claimed" && claim.containerId === undefined)
+      ? { container: { phase: "Unknown" } }
+      : gone();
+  }
+
+  const writer: ComputeWriter = {
+    async provision(run) {
+      provisioned.add(run.id);
+    },
+    async launch(run) {
+      attempts += 1;
+      const attempt = `attempt${attempts}`;
+      const claim = await claims.claim(run.id, REPLICA, attempt);
+      if (!claim) return gone();
+      if (claim.state !== "claimed" || claim.attempt !== attempt) return observe(run);
+      if (scriptOf(run.id).isBroken)
+        throw new CodedError("LaunchFailed", "The program '/no/such/program' is not there");
+      if (!(await claims.recordContainer(run.id, REPLICA, attempt, `container-${run.id}`))) return observe(run);
+      begin(run);
+      await claims.recordLaunched(run.id, REPLICA, attempt);
+      return observe(run);
+    },
+    async stop(run) {
+      await claims.markRemoved(run.id, REPLICA);
+      end(run.id, scriptOf(run.id).ignoresStop ? KILLED_EXIT : STOPPED_EXIT, "Failed");
+      const job = jobs.get(run.id);
+      return job ? stateOf(job) : gone();
+    },
+    observe,
+    async remove(run) {
+      await claims.markRemoved(run.id, REPLICA);
+      end(run.id, KILLED_EXIT, "Failed");
+      jobs.delete(run.id);
+      provisioned.delete(run.id);
+    },
+    leftovers: async () => [...new Set([...jobs.keys(), ...provisioned])].sort((a, b) => a - b),
+  };
+
+  const reader: ComputeReader = {
+    hasImage: async () => true,
+    hasGpu: async () => false,
+    async *logs(run, { follow, tailLines, since }, signal) {
+      const job = jobs.get(run.id);
+      if (!job) return;
+      const later = since === undefined ? job.lines : job.lines.filter(({ at }) => at > logInstant(since));
+      yield tailLines === undefined ? later : later.slice(Math.max(0, later.length - tailLines));
+      if (!follow) return;
+      const aborted = untilAborted(signal);
+      while (!hasEnded(job.container) && !signal.aborted) await Promise.race([job.changed.promise, aborted]);
+    },
+  };
+
+  const watcher: ComputeWatcher = {
+    async watch(report, signal) {
+      watchers.add(report);
+      for (const [runId, job] of jobs) await report(runId, stateOf(job));
+      await untilAborted(signal);
+      watchers.delete(report);
+    },
+  };
+
+  return { reader, writer, watcher, scripts, begins, kill: (runId, exitCode) => end(runId, exitCode, "Failed") };
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve());
+  });
+}
