@@ -86,8 +86,13 @@ export function sortByTime<L extends LogLine>(lines: readonly L[]): readonly L[]
     return { key, line };
   });
   if (isSorted) return lines;
-  return keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).map(({ line }) => line);
+  const sorted = keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).map(({ line }) => line);
+  return sorted.map((line, index) => (index < sorted.length - 1 ? closed(line) : line));
 }
+
+/** An open last line of one stream may have got its place before a line of the other. */
+const closed = <L extends LogLine>(line: L): L =>
+  line.bytes.at(-1) === LINE_FEED ? line : { ...line, bytes: Buffer.concat([line.bytes, LINE_FEED_BYTES]) };
 
 /** Only the lines strictly later than `since`, an instant with nine digits. */
 export async function* laterThan(lines: LogLines, since: string | undefined): LogLines {

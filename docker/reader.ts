@@ -23,6 +23,7 @@ const START_POLL_MS = 50;
 /** How long an engine that is away is waited for in the middle of a followed log. */
 const RESUME_MS = 60_000;
 const RESUME_AGAIN_MS = 100;
+const MISSED_ENTRIES = 256;
 
 /** Looks at the engine for the API; changes nothing. */
 export function createDockerReader({ installationId, dockerHost }: DockerReaderOptions): ComputeReader {
@@ -112,6 +113,20 @@ async function* whole(source: LogSource, joiner: LineJoiner, meter: LogCapMeter)
   yield meter.mayBeCut ? [...joiner.end(true), cutMark(last)] : joiner.end(false);
 }
 
+/** What was written as the container ended: the engine may end a followed stream before it has passed that on. */
+async function* missed(read: LogSource["read"], cursor: LogCursor, joiner: LineJoiner): LogLines {
+  const last: LogEntry[] = [];
+  for await (const entries of read({ follow: false, tail: MISSED_ENTRIES })) last.push(...entries);
+  const { since } = cursor.resume();
+  // Reading from an instant on takes the engine through the whole log, reading from the end does not.
+  const isCovered = last.length < MISSED_ENTRIES || (since !== undefined && (last[0]?.at ?? "") < since);
+  if (isCovered) {
+    yield joiner.add(cursor.pass(last.filter(({ at }) => since === undefined || at >= since)));
+    return;
+  }
+  for await (const entries of read({ follow: false, ...cursor.resume() })) yield joiner.add(cursor.pass(entries));
+}
+
 /** Goes on from the cursor until the container has ended and all that it wrote was passed on. */
 async function* followed({ engine, id, signal, read }: LogSource, cursor: LogCursor, joiner: LineJoiner): LogLines {
   let lostAtMs: number | undefined;
@@ -124,7 +139,10 @@ async function* followed({ engine, id, signal, read }: LogSource, cursor: LogCur
       }
       // A stream that ends while the container runs has been cut.
       const info = await engine.inspect(id);
-      if (!info?.State.Running) break;
+      if (!info?.State.Running) {
+        yield* missed(read, cursor, joiner);
+        break;
+      }
     } catch (err) {
       if (err instanceof EngineRefusal && err.statusCode === 404) break;
       lostAtMs ??= Date.now();

@@ -1,5 +1,6 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createDockerWriter } from "../../docker/writer.ts";
 import type { LaunchClaims } from "../../model/compute.ts";
@@ -68,6 +69,20 @@ test.each(POINTS.flatMap((point) => [false, true].map((hasBuffers) => ({ point, 
     expect(folders.length).toBe(1);
   },
 );
+
+test("whenever a second worker launches, one job is begun", async () => {
+  // From before the first one's claim to after its record of the launch.
+  for (let delayMs = 0; delayMs <= 400; delayMs += 25) {
+    const run = rig.run({ hasBuffers: delayMs % 50 === 0 });
+    const first = rig.writer.launch(run);
+    await sleep(delayMs);
+    await rig.anotherWriter().launch(run);
+    await first;
+    await exited(run);
+    expect(rig.begins(run)).toBe(1);
+    await rig.writer.remove(run);
+  }
+});
 
 test.each(POINTS)("an attempt suspended at '%s' starts nothing after the run was stopped", async (point) => {
   const run = rig.run({});

@@ -97,6 +97,11 @@ describe("the lines", () => {
     expect(textOf(sortByTime([...lines, odd]))).toEqual(["1\n", "2\n", "odd\n", "3\n"]);
   });
 
+  test("get a line feed when the order puts another one behind them", () => {
+    const open = { at: at(1), bytes: Buffer.from("open") };
+    expect(textOf(sortByTime([{ at: at(2), bytes: Buffer.from("later\n") }, open]))).toEqual(["open\n", "later\n"]);
+  });
+
   test("are put in time order across batches", async () => {
     async function* batches(): LogLines {
       for (let i = 0; i < 3000; i++) yield [{ at: at(i % 2 === 0 ? i + 3 : i), bytes: Buffer.from("x") }];

@@ -29,7 +29,8 @@ export interface DockerRig extends ComputeUnderTest {
   shell(script: string, more?: Partial<JobCodespec>): RunRecord;
 }
 
-export async function openDockerRig(): Promise<DockerRig> {
+/** `dockerHost`: what stands between the code under test and the engine. */
+export async function openDockerRig(dockerHost?: string): Promise<DockerRig> {
   const installationId = base32(randomBytes(6));
   const runsDir = await mkdtemp(join(tmpdir(), "tyger-docker-"));
   const claims = createFakeClaims();
@@ -47,6 +48,7 @@ export async function openDockerRig(): Promise<DockerRig> {
   const writerWith = (given: LaunchClaims): ReturnType<typeof createDockerWriter> =>
     createDockerWriter({
       installationId,
+      dockerHost,
       claims: given,
       runsDir,
       apiUrl: "http+unix:///nowhere:",
@@ -62,8 +64,8 @@ export async function openDockerRig(): Promise<DockerRig> {
     runsDir,
     claims,
     writer: writerWith(claims),
-    reader: createDockerReader({ installationId }),
-    watcher: createDockerWatcher({ installationId, claims, runsDir }),
+    reader: createDockerReader({ installationId, dockerHost }),
+    watcher: createDockerWatcher({ installationId, dockerHost, claims, runsDir }),
     writerWith,
     anotherWriter: () => writerWith(claims),
     shell,

@@ -1,0 +1,95 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { ReplicaState } from "../../model/lifecycle.ts";
+import { containerNameOf } from "../../model/names.ts";
+import { eventually } from "../eventually.ts";
+import { openFlakyEngine, type FlakyEngine } from "./flaky-engine.ts";
+import { openDockerRig, type DockerRig } from "./rig.ts";
+
+let flaky: FlakyEngine;
+let rig: DockerRig;
+const seen = new Map<number, ReplicaState>();
+const stopWatching = new AbortController();
+let watching: Promise<void>;
+
+beforeAll(async () => {
+  flaky = await openFlakyEngine();
+  rig = await openDockerRig(flaky.dockerHost);
+  watching = rig.watcher.watch(async (runId, state) => void seen.set(runId, state), stopWatching.signal);
+});
+afterEach(() => {
+  flaky.isDown = false;
+  flaky.loseAnswersTo = [];
+});
+afterAll(async () => {
+  stopWatching.abort();
+  await watching;
+  await rig.close();
+  await flaky.close();
+});
+
+test.each(["/containers/create", "/start", "/json"])(
+  "a launch that loses the answer to %s begins one job",
+  async (path) => {
+    for (const hasBuffers of [false, true]) {
+      const run = rig.run({ hasBuffers, exitCode: 3 });
+      flaky.loseAnswersTo = [new RegExp(`^[A-Z]+ [^ ]*${path}`)];
+      await eventually(() => rig.writer.launch(run));
+      await eventually(() => seen.get(run.id)?.container.exitCode === 3);
+      expect(rig.begins(run)).toBe(1);
+      expect(flaky.loseAnswersTo).toEqual([]);
+    }
+  },
+);
+
+test.each(["/stop", "/json"])("a stop that loses the answer to %s may be repeated", async (path) => {
+  const run = rig.run({ hasBuffers: true, forMs: 60_000 });
+  await rig.writer.launch(run);
+  flaky.loseAnswersTo = [new RegExp(`^[A-Z]+ [^ ]*${path}`)];
+  const state = await eventually(() => rig.writer.stop(run));
+  expect(state).toMatchObject({ container: { phase: "Exited" }, pump: { phase: "Failed" } });
+});
+
+test("an end that came while the engine could not be reached is reported when it can be again", async () => {
+  const run = rig.run({ hasBuffers: true, forMs: 300, exitCode: 9 });
+  await rig.writer.launch(run);
+  flaky.isDown = true;
+  flaky.cut();
+  await eventually(
+    async () => (await rig.engine.inspect(containerNameOf(rig.installationId, run.id)))?.State.Running === false,
+  );
+  flaky.isDown = false;
+  const state = await eventually(() => {
+    const state = seen.get(run.id);
+    return state?.container.phase === "Exited" && state.pump?.phase === "Succeeded" ? state : undefined;
+  });
+  expect(state.container.exitCode).toBe(9);
+});
+
+test("a followed log that is cut goes on where it was, nothing twice and nothing left out", async () => {
+  const run = rig.shell("for i in $(seq 2000); do echo $i; test $((i % 100)) = 0 && sleep 0.05; done; printf end");
+  await rig.writer.launch(run);
+  const cutting = (async () => {
+    for (let i = 0; i < 6; i++) {
+      await sleep(150);
+      flaky.isDown = i % 2 === 0;
+      flaky.cut();
+    }
+    flaky.isDown = false;
+  })();
+  let text = "";
+  for await (const batch of rig.reader.logs(run, { follow: true }, AbortSignal.timeout(20_000))) {
+    for (const { bytes } of batch) text += Buffer.from(bytes).toString();
+  }
+  await cutting;
+  expect(text).toBe(`${Array.from({ length: 2000 }, (_, i) => i + 1).join("\n")}\nend`);
+});
+
+test("a log that breaks off when it is not followed is an error and no short log", async () => {
+  const run = rig.shell("yes $(head -c 2000 /dev/zero | tr '\\0' x) | head -n 20000");
+  await rig.writer.launch(run);
+  await eventually(() => seen.get(run.id)?.container.phase === "Exited");
+  await expect(async () => {
+    for await (const _ of rig.reader.logs(run, {}, AbortSignal.timeout(20_000))) flaky.cut();
+  }).rejects.toMatchObject({ code: "Unavailable" });
+});
