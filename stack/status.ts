@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { StackConfig } from "../config/stack.ts";
 import type { StackView } from "./control.ts";
@@ -26,6 +26,7 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
     `API           ${serverUrlOf(view)}`,
     `Docker        ${view.dockerHost}`,
     `data folder   ${paths.dataDir}`,
+    ...databaseElsewhere(paths.dataDir),
     `installation  ${installationOf(paths.stateDir)}`,
     `supervisor    pid ${view.pid}, version ${view.version}`,
     "",
@@ -38,5 +39,14 @@ function installationOf(stateDir: string): string {
     return readFileSync(join(stateDir, "installation"), "utf8").trim();
   } catch {
     return "not known yet";
+  }
+}
+
+/** Root's database may lie outside the data folder, where Postgres' own user can get to it. */
+function databaseElsewhere(dataDir: string): string[] {
+  try {
+    return [`database      ${readlinkSync(join(dataDir, "postgres"))}`];
+  } catch {
+    return [];
   }
 }

@@ -16,12 +16,6 @@ const report = (line: string): void => void process.stderr.write(`engines: ${lin
 
 /** Starts Postgres and Temporal of this test run's own, and sees to Docker and the test image; ends what it started. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  if (process.env["TYGER_TEST_ENGINES"] === "dev") {
-    project.provide("postgresUrl", "postgres://postgres@127.0.0.1:5544/postgres");
-    project.provide("temporalAddress", "127.0.0.1:7300");
-    project.provide("testImage", EXAMPLE_IMAGE);
-    return async () => {};
-  }
   const home = await mkdtemp(join(tmpdir(), "tyger-test-"));
   // Postgres runs as another user when the tests run as root.
   await chmod(home, 0o711);

@@ -1,0 +1,96 @@
+import { readFile } from "node:fs/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { identify } from "../../stack/processes.ts";
+import { eventually } from "../eventually.ts";
+import { installationOf, startStack, type TestStack } from "./stack.ts";
+
+let stack: TestStack;
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(async () => {
+  await stack?.down();
+});
+
+const statusOf = async (of: TestStack) => (await of.tyger(["status"])).stdout.toString();
+
+async function pidOf(of: TestStack, name: string): Promise<number> {
+  const found = new RegExp(`${name} .*pid (\\d+)`).exec(await statusOf(of));
+  if (!found) throw new Error(`The status names no pid of '${name}'`);
+  return Number(found[1]);
+}
+
+/** Runs the main job once. */
+async function sayHello(of: TestStack): Promise<{ code: number | null; said: string }> {
+  const { code, stdout, stderr } = await of.tyger(["run", "exec", "-f", "examples/hello.yml"], { input: "Ada\n" });
+  return { code, said: code === 0 ? stdout.toString() : stderr };
+}
+const HELLO = { code: 0, said: "Hello Ada\n" };
+
+test("up logs in, and a second up changes nothing", async () => {
+  const login = await readFile(stack.env["TYGER_CACHE_FILE"] ?? "", "utf8");
+  expect(login).toMatch(/^serverUrl: '?http\+unix:\/\/\/.*api\.sock:'?$/m);
+  const before = await statusOf(stack);
+  const { code, stdout } = await stack.tyger(["up"]);
+  expect({ code, stdout: stdout.toString() }).toEqual({ code: 0, stdout: "" });
+  expect(await statusOf(stack)).toBe(before);
+});
+
+test("calls of up at the same time end with one stack", async () => {
+  const calls = await Promise.all([stack.tyger(["up"]), stack.tyger(["up"]), stack.tyger(["up"])]);
+  expect(calls.map(({ code }) => code)).toEqual([0, 0, 0]);
+  expect(await sayHello(stack)).toEqual(HELLO);
+});
+
+test.each(["postgres", "temporal", "api", "worker"])("kill -9 of %s: it is back, and the stack works", async (name) => {
+  const pid = await pidOf(stack, name);
+  process.kill(pid, "SIGKILL");
+  await eventually(async () => (await stack.tyger(["status"])).code === 0 && (await pidOf(stack, name)) !== pid, {
+    withinMs: 30_000,
+    everyMs: 200,
+  });
+  expect(await sayHello(stack)).toEqual(HELLO);
+});
+
+test("kill -9 of the supervisor: the next up ends what it left and starts a whole stack with the same data", async () => {
+  const installation = await installationOf(stack);
+  const left = await pidOf(stack, "api");
+  process.kill(await pidOf(stack, "supervisor"), "SIGKILL");
+  expect((await stack.tyger(["status"])).stdout.toString()).toContain("The stack is down");
+  expect((await stack.tyger(["up"], { limitMs: 120_000 })).code).toBe(0);
+  expect(await pidOf(stack, "api")).not.toBe(left);
+  expect(await installationOf(stack)).toBe(installation);
+  expect(await sayHello(stack)).toEqual(HELLO);
+});
+
+test("two stacks work side by side, and down of one leaves the other alone", async () => {
+  const other = await startStack();
+  try {
+    expect(await installationOf(other)).not.toBe(await installationOf(stack));
+    expect(await Promise.all([sayHello(other), sayHello(stack)])).toEqual([HELLO, HELLO]);
+  } finally {
+    await other.down();
+  }
+  expect(await sayHello(stack)).toEqual(HELLO);
+});
+
+test("down keeps the data for the next up", async () => {
+  const list = async () => (await stack.tyger(["run", "list"])).stdout.toString();
+  const before = await list();
+  const supervisor = await pidOf(stack, "supervisor");
+  expect((await stack.tyger(["down"])).code).toBe(0);
+  expect(identify(supervisor)).toBeUndefined();
+  const failed = await stack.tyger(["run", "list"]);
+  expect(failed.code).toBe(1);
+  expect((await stack.tyger(["up"], { limitMs: 120_000 })).code).toBe(0);
+  expect(await list()).toBe(before);
+});
+
+test("an engine that does not answer is named by up, in one line", async () => {
+  await stack.tyger(["down"]);
+  const { code, stderr } = await stack.shell("DOCKER_HOST=tcp://127.0.0.1:1 tyger up");
+  expect(code).toBe(1);
+  expect(stderr).toContain("Error: The Docker engine at DOCKER_HOST 'tcp://127.0.0.1:1' does not answer");
+  expect((await stack.tyger(["up"], { limitMs: 120_000 })).code).toBe(0);
+  expect(await sayHello(stack)).toEqual(HELLO);
+});
