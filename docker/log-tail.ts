@@ -23,6 +23,8 @@ export interface Tail {
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** The engine counts the pieces of long lines: where N entries were too few, so many times more are asked for. */
 const GROWTH = 16;
+/** Output and error reach the engine's log by two ways, and may overtake each other by so much on a busy machine. */
+const DISORDER_MS = 1000;
 const MAX_ENTRIES = 2 ** 31 - 1;
 
 /**
@@ -30,7 +32,7 @@ const MAX_ENTRIES = 2 ** 31 - 1;
  * @param keepOpen leaves a last line without line feed to the joiner, for a reader that follows
  */
 export async function readTail(request: TailRequest, keepOpen: boolean): Promise<Tail> {
-  for (let entries = request.count + 2; ; entries *= GROWTH) {
+  for (let entries = 2 * request.count + 32; ; entries *= GROWTH) {
     const window = await readWindow(request, entries, keepOpen);
     if (window === "too large") return readTwice(request, keepOpen);
     if (!window) continue;
@@ -72,17 +74,26 @@ async function readWindow(
   if (!keepOpen) hold(joiner.end(false));
 
   const isWhole = seen < entries;
-  if (!isWhole) {
-    // What a stream begins with may be the end of a line whose first pieces were left out.
-    const begun = new Set<number>();
-    lines = lines.filter(({ stream }) => begun.has(stream) || !begun.add(stream));
-    // A reader that goes on has to know all entries of the last instant.
-    if (keepOpen && cursor.isAt(firstAt)) return undefined;
-  }
-  const sorted = sortByTime(lines);
+  // A reader that goes on has to know all entries of the last instant.
+  if (!isWhole && keepOpen && cursor.isAt(firstAt)) return undefined;
+  const doubtful = isWhole ? [] : beginnings(lines, firstAt ?? "");
+  const sorted = sortByTime(lines.filter((line) => !doubtful.includes(line)));
   const wanted = since === undefined ? sorted : sorted.filter(({ at }) => at > since);
-  const isEnough = isWhole || wanted.length >= count || wanted.length < sorted.length;
-  return isEnough ? { lines: count === 0 ? [] : wanted.slice(-count), cursor, joiner } : undefined;
+  const last = count === 0 ? [] : wanted.slice(-count);
+  const isEnough = last.length === count || wanted.length < sorted.length;
+  const reachesDoubt =
+    count > 0 && doubtful.some(({ at }) => at >= (last[0]?.at ?? "") && (since === undefined || at > since));
+  return isWhole || (isEnough && !reachesDoubt) ? { lines: last, cursor, joiner } : undefined;
+}
+
+/**
+ * The lines that may be the rest of one whose first pieces were left out: the first of each stream, unless it is so
+ * much later than where the window begins that its other pieces, of the same instant, would be in it.
+ */
+function beginnings(lines: readonly JoinedLine[], firstAt: string): JoinedLine[] {
+  const first = new Map<number, JoinedLine>();
+  for (const line of lines) if (!first.has(line.stream)) first.set(line.stream, line);
+  return [...first.values()].filter(({ at }) => Date.parse(at) - Date.parse(firstAt) < DISORDER_MS);
 }
 
 /** Counts, then skips: as slow as reading all of it twice, in the memory of one chunk. */

@@ -173,6 +173,14 @@ describe("the tail", () => {
     expect(textOf(position.joiner.add(position.cursor.pass(again)))).toEqual(["open now closed\n"]);
   });
 
+  test("is not deceived by a long line whose last piece comes after lines of the other stream", async () => {
+    const before = Array.from({ length: 500 }, (_, i) => entry(i, `${i}\n`));
+    const pieces = Array.from({ length: 30 }, () => entry(2000, "x"));
+    const others = Array.from({ length: 60 }, (_, i) => entry(1000 + i, `e${i}\n`, 2));
+    const { lines } = await tail([...before, ...pieces, ...others, entry(2000, "end\n")], 1);
+    expect(lines).toEqual([`${"x".repeat(30)}end\n`]);
+  });
+
   test("of lines that memory should not hold is right too", async () => {
     const big = Array.from({ length: 5 }, (_, i) => ({
       ...entry(i, ""),

@@ -136,9 +136,10 @@ test("the same request gives the same lines live and archived", async () => {
     ];
     for (const query of queries) {
       const archived = await archive.read(run.id, query);
-      expect({ query, lines: archived && (await collect(archived)) }).toEqual({
+      const shown = (lines: readonly LogLine[]): string[] => lines.map((line) => `${line.at} ${textOf([line])}`);
+      expect({ query, lines: archived && shown(await collect(archived)) }).toEqual({
         query,
-        lines: await logOf(run, query),
+        lines: shown(await logOf(run, query)),
       });
     }
     expect(whole.length).toBe(601);
