@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { CodedError } from "../model/errors.ts";
+import { CodedError, errnoOf, type ErrorCode } from "../model/errors.ts";
 import type { Blob, BlobHead, BufferStore } from "../model/store.ts";
 import { errorBodyOf, statusOf } from "./errors.ts";
 import type { VerifyAccess } from "./signing.ts";
+import { checkVersion } from "./version.ts";
 
 export interface DataPlaneParts {
   store: BufferStore;
@@ -16,6 +17,8 @@ export interface DataPlaneParts {
 const REQUEST_MS = 120_000;
 /** The longest that a request for a missing blob is held, however long its client would wait. */
 const LONGEST_WAIT_SECONDS = 30;
+/** More than a reader could check in one piece. */
+const MAX_BLOB_BYTES = 2 ** 31 - 1;
 const METADATA_PREFIX = "x-ms-meta-";
 
 type Params = { container: string; "*": string };
@@ -36,21 +39,24 @@ export function createDataPlane({ store, verify, log }: DataPlaneParts): Fastify
   app.addHook("onRequest", async (req, reply) => {
     // Straight on the raw response, for Fastify would write the name in lower case.
     reply.raw.setHeader("Request-Id", req.id);
+    // Bytes are bytes: Fastify would refuse an upload with a type that is no type.
+    req.headers["content-type"] = "application/octet-stream";
   });
-  app.setNotFoundHandler((req, reply) =>
-    reply.code(400).send(errorBodyOf("InvalidRoute", `There is no route '${req.method} ${req.url.split("?", 1)[0]}'`)),
-  );
+  app.setNotFoundHandler((req, reply) => {
+    const path = req.url.split("?", 1)[0] ?? "";
+    if (path.slice(path.lastIndexOf("/")).includes(".")) return reply.code(404).send();
+    return reply.code(400).send(errorBodyOf("InvalidRoute", `There is no route '${req.method} ${path}'`));
+  });
   app.setErrorHandler((err, req, reply) => {
-    if (!(err instanceof CodedError)) {
-      if (isClientGone(err)) return reply.code(400).send();
-      req.log.error({ err }, "unhandled error");
-      return reply.code(500).send();
-    }
-    return reply.code(statusOf(err.code)).header("x-ms-error-code", err.code).send();
+    if (err instanceof CodedError) return refuse(err, req, reply);
+    if (isClientGone(err) || isMalformed(err)) return reply.code(400).send();
+    req.log.error({ err }, "unhandled error");
+    return reply.code(500).send();
   });
 
   const allow = (req: FastifyRequest, letter: string): { id: string; path: string } => {
     const { container, "*": path } = req.params as Params;
+    checkVersion(req);
     verify(container, req.query as Record<string, unknown>, letter);
     return { id: container, path };
   };
@@ -79,9 +85,8 @@ export function createDataPlane({ store, verify, log }: DataPlaneParts): Fastify
 
   app.put("/containers/:container/*", async (req, reply) => {
     const { id, path } = allow(req, "c");
-    const body = req.body instanceof Readable ? req.body : Readable.from([]);
     const contentMd5 = req.headers["content-md5"];
-    await store.put(id, path, body, {
+    await store.put(id, path, bodyOf(req), {
       metadata: metadataOf(req),
       ...(typeof contentMd5 === "string" ? { contentMd5 } : {}),
     });
@@ -133,6 +138,29 @@ function waitSecondsOf(req: FastifyRequest): number {
   return Math.min(Number(seconds ?? 0), LONGEST_WAIT_SECONDS);
 }
 
+/**
+ * The body of an upload. Fastify's own limit does not hold for streams, and one without a length shows its size only as
+ * it comes. @throws CodedError PayloadTooLarge
+ */
+function bodyOf(req: FastifyRequest): Readable {
+  if (!(req.body instanceof Readable)) return Readable.from([]);
+  const { "content-length": announced } = req.headers;
+  if (announced === undefined) return Readable.from(bounded(req.body));
+  if (Number(announced) > MAX_BLOB_BYTES) throw tooLarge();
+  return req.body;
+}
+
+async function* bounded(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let sizeBytes = 0;
+  for await (const chunk of body) {
+    sizeBytes += chunk.byteLength;
+    if (sizeBytes > MAX_BLOB_BYTES) throw tooLarge();
+    yield chunk;
+  }
+}
+
+const tooLarge = (): CodedError => new CodedError("PayloadTooLarge", `A blob has at most ${MAX_BLOB_BYTES} bytes`);
+
 const metadataOf = (req: FastifyRequest): Record<string, string> =>
   Object.fromEntries(
     Object.entries(req.headers)
@@ -145,6 +173,32 @@ function describe(reply: FastifyReply, head: BlobHead): void {
   void reply.header("Content-Length", head.sizeBytes).header("Content-MD5", head.contentMd5);
   for (const [name, value] of Object.entries(head.metadata)) void reply.header(`${METADATA_PREFIX}${name}`, value);
 }
+
+/** The codes of the protocol say all; the body is for people, with failures that no client has a reaction to. */
+const BARE: readonly ErrorCode[] = [
+  "AuthenticationFailed",
+  "AuthorizationPermissionMismatch",
+  "InvalidContainerName",
+  "InvalidBlobName",
+  "ContainerNotFound",
+  "BlobNotFound",
+  "UnauthorizedBlobOverwrite",
+  "Md5Mismatch",
+];
+
+function refuse(err: CodedError, req: FastifyRequest, reply: FastifyReply): FastifyReply {
+  void reply.header("x-ms-error-code", err.code);
+  if (BARE.includes(err.code)) return reply.code(statusOf(err.code)).send();
+  const reason = errnoOf(err.cause);
+  // A full disk is not a busy server: clients would try again in vain for as long as they have patience.
+  const isFull = reason === "ENOSPC" || reason === "EDQUOT";
+  if (isFull) req.log.error({ reason }, "the buffer store is full");
+  return reply.code(isFull ? 507 : statusOf(err.code)).send(errorBodyOf(err.code, err.message));
+}
+
+/** What Fastify itself refuses, such as a path that is not well encoded. */
+const isMalformed = (err: unknown): boolean =>
+  err instanceof Error && "statusCode" in err && typeof err.statusCode === "number" && err.statusCode < 500;
 
 /** A torn upload is nobody's bug; its client will not read the answer. */
 const isClientGone = (err: unknown): boolean =>

@@ -23,19 +23,33 @@ const instantOf = (ms: number): string => `${new Date(ms).toISOString().slice(0,
 const signedText = (containerId: string, sp: string, st: string, se: string): Buffer =>
   Buffer.from([SIGNATURE_VERSION, containerId, sp, st, se].join("\n"));
 
-/** The key pair in `dir`, made once; whoever comes first makes it. */
+/**
+ * The key pair in `dir`, made once; whoever comes first makes it. `signing.pem` is PKCS#8; the public key of a former
+ * or coming one may lie beside it as `secondary.pub.pem` (SPKI).
+ */
 export async function loadSigningKeys(dir: string): Promise<SigningKeys> {
   const path = join(dir, "signing.pem");
   await mkdir(dir, { recursive: true, mode: 0o700 });
   for (;;) {
     try {
       const primary = createPrivateKey(await readFile(path));
-      return { primary, accepted: [createPublicKey(primary)] };
+      const secondary = await readIfThere(join(dir, "secondary.pub.pem"));
+      const accepted = [createPublicKey(primary), ...(secondary ? [createPublicKey(secondary)] : [])];
+      return { primary, accepted };
     } catch (err) {
       if (errnoOf(err) !== "ENOENT") throw err;
     }
     const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     await publishOnce(path, privateKey.export({ type: "pkcs8", format: "pem" }));
+  }
+}
+
+async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (err) {
+    if (errnoOf(err) === "ENOENT") return undefined;
+    throw err;
   }
 }
 
@@ -63,8 +77,7 @@ export function createSigner({ primary }: SigningKeys, dataSocket: string, nowMs
     const sp = writeable ? "cr" : "r";
     const startMs = nowMs();
     const st = instantOf(startMs);
-    // Both are cut to seconds; the end is rounded up, so that the whole life is before the client.
-    const se = instantOf(Math.ceil(startMs / 1000) * 1000 + ttlSeconds * 1000);
+    const se = instantOf(startMs + ttlSeconds * 1000);
     const sig = sign("sha256", signedText(bufferId, sp, st, se), primary).toString("base64");
     const query = Object.entries({ "api-version": "1.0", sv: SIGNATURE_VERSION, sp, st, se, sig })
       .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
