@@ -1,4 +1,12 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomUUID,
+  sign,
+  verify,
+  type KeyObject,
+} from "node:crypto";
 import { link, mkdir, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError, errnoOf } from "../model/errors.ts";
@@ -54,8 +62,9 @@ async function readIfThere(path: string): Promise<Buffer | undefined> {
 }
 
 async function publishOnce(path: string, content: string | Buffer): Promise<void> {
-  const unfinished = `${path}.${process.pid}`;
-  const file = await open(unfinished, "w", 0o600);
+  // Random, for processes of different containers may have the same pid.
+  const unfinished = `${path}.${randomUUID()}`;
+  const file = await open(unfinished, "wx", 0o600);
   try {
     await file.writeFile(content);
     await file.sync();

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { CHAIN_METADATA } from "../model/buffer-format.ts";
+import { CHAIN_METADATA, START_BLOB } from "../model/buffer-format.ts";
 import { CodedError, errnoOf, messageOf, type ErrorCode } from "../model/errors.ts";
 import type { AccessSource } from "./access.ts";
 import { md5Of } from "./hash-chain.ts";
@@ -9,6 +9,7 @@ const CHAIN_HEADER = `x-ms-meta-${CHAIN_METADATA}`;
 /** The contract's limit of a whole data-plane request. */
 const REQUEST_MS = 100_000;
 const MD5_TRIES = 5;
+const BODY_TRIES = 6;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2_000;
 
@@ -28,7 +29,7 @@ export interface BlobClientOptions {
 }
 
 export interface BlobClient {
-  /** False when a blob of that name and other content is there, or was there before this call's first try. */
+  /** False when a blob of other content is there; for the start of a buffer, also when another writer's is there. */
   put(path: string, bytes: Uint8Array, md5: string, chain?: string): Promise<boolean>;
   /**
    * The blob, verified against its MD5; undefined when it is not there, after `waitSeconds` at most.
@@ -46,6 +47,7 @@ export function createBlobClient({ access, signal, outageMs, onRetry }: BlobClie
     let failingSince: number | undefined;
     let pauseMs = FIRST_PAUSE_MS;
     let refreshed = false;
+    let brokenBodies = 0;
     let url = await access.url();
     for (let tries = 1; ; tries++) {
       let reason: string;
@@ -56,10 +58,13 @@ export function createBlobClient({ access, signal, outageMs, onRetry }: BlobClie
           refreshed = true;
           continue;
         }
-        if (reply.status !== 429 && (reply.status < 500 || reply.status === 501)) return { reply, tries };
+        if (reply.status !== 429 && (reply.status < 500 || FINAL_STATUSES.has(reply.status))) return { reply, tries };
         reason = reply.status === 503 ? "server is busy" : `operation timeout (${reply.status})`;
       } catch (err) {
         if (ended.aborted || !isPassing(err)) throw err;
+        if (err instanceof TruncatedBody && ++brokenBodies >= BODY_TRIES) {
+          throw new CodedError("Unavailable", `The answer for blob '${path}' was cut off ${BODY_TRIES} times`);
+        }
         reason = messageOf(err) || (errnoOf(err) ?? "connection lost");
       }
       failingSince ??= Date.now();
@@ -87,8 +92,8 @@ export function createBlobClient({ access, signal, outageMs, onRetry }: BlobClie
         const code = errorCodeOf(reply);
         if (code === "Md5Mismatch" && mismatches < MD5_TRIES) continue;
         if (code === "UnauthorizedBlobOverwrite") {
-          // Only a repeated PUT can meet its own blob.
-          if (tries + mismatches === 1) return false;
+          // The start of a buffer is alike for all writers; another blob that equals ours does no harm.
+          if (path === START_BLOB && tries + mismatches === 1) return false;
           const there = await send(path, { method: "HEAD" });
           return there.reply.headers["content-md5"] === md5 && there.reply.headers[CHAIN_HEADER] === chain;
         }
@@ -161,5 +166,10 @@ const PASSING = new Set([
   "EPIPE",
   "ETIMEDOUT",
   "EAI_AGAIN",
+  "ECONNABORTED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
   "HPE_INVALID_CONSTANT",
 ]);
+/** No such method; a full disk, which the server says in words. */
+const FINAL_STATUSES = new Set([501, 507]);

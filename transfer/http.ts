@@ -1,5 +1,4 @@
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http";
-import { request as httpsRequest } from "node:https";
 
 /** Where a URL leads: over TCP, or through the Unix socket that an `http+unix://<socket>:<path>` URL names. */
 export interface Target {
@@ -48,12 +47,17 @@ const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 });
 /** A body that ended before its announced length. Worth another try. */
 export class TruncatedBody extends Error {}
 
+/** Loading TLS costs the command line more than a small transfer over a socket. */
+const requestOf = async (protocol: Target["protocol"]): Promise<typeof httpRequest> =>
+  protocol === "https:" ? (await import("node:https")).request : httpRequest;
+
 /** One request, its whole answer read into one buffer of the announced length. @throws what the connection throws */
-export function ask(target: Target, { method, headers, body, signal, timeoutMs }: Ask): Promise<Reply> {
+export async function ask(target: Target, { method, headers, body, signal, timeoutMs }: Ask): Promise<Reply> {
+  const { protocol, path, socketPath, hostname, port } = target;
+  const isTls = protocol === "https:";
+  const request = await requestOf(protocol);
   return new Promise((resolve, reject) => {
-    const { protocol, path, socketPath, hostname, port } = target;
-    const isTls = protocol === "https:";
-    const sending = (isTls ? httpsRequest : httpRequest)({
+    const sending = request({
       method,
       path,
       timeout: timeoutMs,

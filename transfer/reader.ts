@@ -108,7 +108,7 @@ async function passBlobs(
     const askedAt = Date.now();
     const { bytes, md5, chain: link } = await head;
     chain = nextInChain(chain, md5);
-    if (link === undefined || (link !== chain && bytes.byteLength > 0)) {
+    if (link !== chain) {
       throw new CodedError("Md5Mismatch", `hash chain mismatch in blob '${blobPathOf(number)}'`);
     }
     if (number === 0) await startSeen;

@@ -12,7 +12,12 @@ import type { AccessSource } from "./access.ts";
 import { createBlobClient, type BlobClient } from "./blob-client.ts";
 import { md5Of, nextInChain } from "./hash-chain.ts";
 
+/** A user who cancels does not wait longer for the mark. */
 const END_MARK_MS = 3_000;
+/** After any other failure: as long as a server may take to start again. */
+const PATIENT_END_MARK_MS = 30_000;
+/** How often a flush looks again while all uploads are busy. */
+const BUSY_FLUSH_MS = 50;
 
 export interface WriteOptions {
   /** Parallel uploads. */
@@ -46,32 +51,42 @@ export async function writeBuffer(
   const signal = options.signal ? AbortSignal.any([options.signal, failing.signal]) : failing.signal;
   const client = createBlobClient({ access, signal, outageMs, onRetry: options.onRetry });
 
-  if (await client.exists(START_BLOB)) throw isTaken();
-  const start = Buffer.from(START_CONTENT);
-  if (!(await client.put(START_BLOB, start, md5Of(start)))) throw isTaken();
-
-  const blocks = cutBlocks({ client, dop, blockSizeBytes, flushIntervalMs, failing, onProgress: options.onProgress });
   try {
+    if (await client.exists(START_BLOB)) throw isTaken();
+    const start = Buffer.from(START_CONTENT);
+    if (!(await client.put(START_BLOB, start, md5Of(start)))) throw isTaken();
+
+    const blocks = cutBlocks({ client, dop, blockSizeBytes, flushIntervalMs, failing, onProgress: options.onProgress });
     const sizeBytes = await blocks.takeAll(source, signal);
     const end = Buffer.from(END_COMPLETE);
     try {
-      await client.put(END_BLOB, end, md5Of(end));
+      const isOurs = await client.put(END_BLOB, end, md5Of(end));
+      if (!isOurs) options.onWarning?.("The buffer was given another end mark meanwhile");
     } catch (err) {
       if (signal.aborted) throw err;
       options.onWarning?.(`The end mark could not be written: ${messageOf(err)}`);
     }
     return { sizeBytes };
   } catch (err) {
-    const reason: unknown = failing.signal.aborted ? failing.signal.reason : err;
-    if (!(reason instanceof CodedError && reason.code === "Conflict")) await markFailed(access);
+    const isCanceled = options.signal?.aborted === true;
+    const reason: unknown = isCanceled ? options.signal?.reason : failing.signal.aborted ? failing.signal.reason : err;
+    if (!isPointless(reason)) await markFailed(access, isCanceled ? END_MARK_MS : PATIENT_END_MARK_MS);
     throw reason;
   }
 }
 
+/** Another writer's buffer must be left alone, and one that cannot be reached cannot be marked. */
+const isPointless = (reason: unknown): boolean =>
+  reason instanceof CodedError &&
+  (reason.code === "Conflict" ||
+    reason.code === "ContainerNotFound" ||
+    reason.code === "AuthenticationFailed" ||
+    reason.code === "AuthorizationPermissionMismatch");
+
 /** Writes the failed end mark, within a limit of its own; what goes wrong here must not hide why. */
-export async function markFailed(access: AccessSource): Promise<void> {
+export async function markFailed(access: AccessSource, withinMs = END_MARK_MS): Promise<void> {
   const end = Buffer.from(END_FAILED);
-  const client = createBlobClient({ access, signal: AbortSignal.timeout(END_MARK_MS), outageMs: END_MARK_MS });
+  const client = createBlobClient({ access, signal: AbortSignal.timeout(withinMs), outageMs: withinMs });
   await client.put(END_BLOB, end, md5Of(end)).catch(() => false);
 }
 
@@ -128,7 +143,8 @@ function cutBlocks({ client, dop, blockSizeBytes, flushIntervalMs, failing, onPr
 
   const flushSoon = (): void => {
     if (flushIntervalMs === 0 || flushTimer !== undefined) return;
-    const dueMs = Math.max(0, lastBlockAt + flushIntervalMs - Date.now());
+    const isBusy = uploads.size >= dop;
+    const dueMs = Math.max(isBusy ? BUSY_FLUSH_MS : 0, lastBlockAt + flushIntervalMs - Date.now());
     flushTimer = setTimeout(() => {
       flushTimer = undefined;
       // With every slot taken the block goes on growing; the next due time comes soon.
