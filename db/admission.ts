@@ -20,6 +20,9 @@ export async function admitRun(db: Db, id: number, limit: number): Promise<boole
   if (!run || run.admittedAt !== null) return run !== undefined;
   return db.transaction(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended('tyger admission', 0))`);
+    // Another call for this run may have been first.
+    const [seen] = await tx.select().from(runs).where(isThis);
+    if (!seen || seen.admittedAt !== null) return seen !== undefined;
     const free = await freePlaces(tx, limit);
     if (free <= 0) return false;
     const older = await tx

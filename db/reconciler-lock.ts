@@ -7,10 +7,10 @@ const ANSWER_WITHIN_MS = 5_000;
  * Says which of several workers reconciles: whose session holds the advisory lock. It is held for as long as the
  * session lives, so a killed worker gives it back at once and one that lost its connection takes it anew.
  */
-export function reconcilerLock(url: string): { take(): Promise<boolean>; close(): Promise<void> } {
+export function reconcilerLock(url: string): { take: () => Promise<boolean>; close: () => Promise<void> } {
   const client = openClient(url, { max: 1 });
   return {
-    async take() {
+    take: async () => {
       const query = client`select pg_try_advisory_lock(hashtextextended('tyger reconciler', 0)) as held
         where not exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())`;
       const [row] = await answered(query, ANSWER_WITHIN_MS);

@@ -95,7 +95,7 @@ async function rarestFirst(db: Db, tags: [string, string][]): Promise<[string, s
   if (tags.length < 2) return tags;
   const counts = tags.map(
     ([key, value], place) => sql`select ${place}::int as place, count(*)::int as total from (
-      select from ${runTags} where key = ${key} and value = ${value} limit ${ENOUGH_TO_COMPARE}) as some`,
+      select from ${runTags} where key = ${key} and value = ${value} limit ${ENOUGH_TO_COMPARE}) as capped`,
   );
   const rows = await db.execute<{ place: number }>(
     sql`select place from (${sql.join(counts, sql` union all `)}) as compared order by total`,

@@ -8,8 +8,9 @@ import { freshDatabase } from "../engines.ts";
 
 /** An open database of its own, gone after the test. */
 export async function openFresh(): Promise<{ url: string; database: Database }> {
-  const { url, drop } = await freshDatabase();
-  onTestFinished(drop);
+  const fresh = await freshDatabase();
+  const { url } = fresh;
+  onTestFinished(() => fresh.drop());
   const database = await openDatabase(url);
   onTestFinished(() => database.close());
   return { url, database };
