@@ -1,5 +1,6 @@
 import { stdinOf, warnPowerShell } from "../../buffer-transfer.ts";
 import { type Client, connect } from "../../client.ts";
+import { ServerError } from "../../client-errors.ts";
 import { referencePath } from "../../codespec-reference.ts";
 import { command } from "../../command.ts";
 import { parseBlockSize } from "../../data-size.ts";
@@ -59,5 +60,11 @@ export default command({
 
 async function codespecOf(client: Client, { job }: RunRequest): Promise<CodespecFile> {
   if (typeof job.codespec === "object") return job.codespec;
-  return (await client.json<CodespecFile>({ method: "GET", path: referencePath(job.codespec) })).value;
+  try {
+    return (await client.json<CodespecFile>({ method: "GET", path: referencePath(job.codespec) })).value;
+  } catch (err) {
+    // The server's own words do not say what was not found.
+    if (!(err instanceof ServerError && err.code === "NotFound")) throw err;
+    throw new ServerError(err.status, err.code, `The codespec '${job.codespec}' was not found`);
+  }
 }
