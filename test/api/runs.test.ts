@@ -161,10 +161,12 @@ describe("an idempotency key", () => {
 
   test("of a run that is being made is waited for, whatever the body", async () => {
     const find = api.runs.findByKey.bind(api.runs);
-    // Both requests find nothing before either makes its run.
+    // Both requests find nothing before the first makes its run; equal pauses would leave it open which is first.
+    let calls = 0;
     api.runs.findByKey = async (key) => {
+      const pauseMs = 20 * ++calls;
       const run = await find(key);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
       return run;
     };
     const [first, second] = await Promise.all([
