@@ -161,12 +161,13 @@ describe("an idempotency key", () => {
 
   test("of a run that is being made is waited for, whatever the body", async () => {
     const find = api.runs.findByKey.bind(api.runs);
-    // Both requests find nothing before the first makes its run; equal pauses would leave it open which is first.
+    // Both requests find nothing before the first makes its run; they go on in the order in which they came.
+    const both = Promise.withResolvers<void>();
     let calls = 0;
     api.runs.findByKey = async (key) => {
-      const pauseMs = 20 * ++calls;
       const run = await find(key);
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      if (++calls === 2) both.resolve();
+      await both.promise;
       return run;
     };
     const [first, second] = await Promise.all([
