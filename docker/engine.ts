@@ -1,18 +1,8 @@
 import { Agent } from "node:http";
 import type { IncomingMessage } from "node:http";
 import Dockerode from "dockerode";
-import { CodedError, messageOf } from "../model/errors.ts";
-
-/** What the engine answered instead of doing what it was asked; `message` is its own text. */
-export class EngineRefusal extends Error {
-  readonly statusCode: number;
-
-  constructor(statusCode: number, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "EngineRefusal";
-    this.statusCode = statusCode;
-  }
-}
+import { CodedError } from "../model/errors.ts";
+import { createCaller, EngineRefusal } from "./engine-call.ts";
 
 export type ContainerInfo = Dockerode.ContainerInspectInfo;
 export type CreateOptions = Omit<Dockerode.ContainerCreateOptions, "name" | "abortSignal">;
@@ -48,73 +38,25 @@ export interface Engine {
   gpu(): Promise<{ available: boolean; runtimeWithout?: string }>;
 }
 
-interface Call {
-  method: "GET" | "POST" | "DELETE";
-  path: string;
-  query?: Record<string, unknown>;
-  body?: unknown;
-  withinMs: number;
-}
-
 const QUICK_MS = 30_000;
 const SLOW_MS = 90_000;
-/** The engine was going down while it answered; the same call may work on the next one. */
-const GOING_DOWN = /context canceled|transport is closing|connection (?:refused|reset)|shutting down|grpc.*closing/i;
 
 /** The engine of `dockerHost` (`unix://` or `tcp://`), or the one of this machine. Connects with the first call. */
 export function connectEngine(dockerHost?: string): Engine {
   // No kept connections: a stale one would make a call fail that must not be repeated.
   const connection = { ...addressOf(dockerHost), agent: new Agent({ keepAlive: false }) };
   const docker = new Dockerode(connection);
-  const place = dockerHost ?? "/var/run/docker.sock";
-
-  function dial<T>({ method, path, query, body }: Call, isStream: boolean, abortSignal: AbortSignal): Promise<T> {
-    return new Promise((resolve, reject) => {
-      docker.modem.dial(
-        {
-          method,
-          path: `${path}?`,
-          options: { _query: query ?? {}, _body: body ?? {} },
-          isStream,
-          abortSignal,
-          statusCodes: { 200: true, 201: true, 204: true, 304: true },
-        },
-        (err: unknown, data: unknown) => (err instanceof Error ? reject(err) : resolve(data as T)),
-      );
-    });
-  }
-
-  /** The client waits for ever when the engine dies in the middle of an answer: the race is what ends that. */
-  async function request<T>(call: Call, isStream = false, signal?: AbortSignal): Promise<T> {
-    const deadline = new AbortController();
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      deadline.abort();
-      late.reject(new Error(`no answer within ${call.withinMs / 1000} s`));
-    }, call.withinMs);
-    try {
-      const dialled = dial<T>(call, isStream, signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal);
-      dialled.catch(() => undefined);
-      return await Promise.race([dialled, late.promise]);
-    } catch (err) {
-      throw translated(err, place);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
+  const { ask, open } = createCaller(docker, dockerHost ?? "/var/run/docker.sock");
   const containerPath = (container: string): string => `/containers/${encodeURIComponent(container)}`;
   const filtersOf = (labels: LabelFilter): string[] =>
     Object.entries(labels).map(([name, value]) => `${name}=${value}`);
 
   return {
     inspect: (container) =>
-      orMissing(
-        request<ContainerInfo>({ method: "GET", path: `${containerPath(container)}/json`, withinMs: QUICK_MS }),
-      ),
+      orMissing(ask<ContainerInfo>({ method: "GET", path: `${containerPath(container)}/json`, withinMs: QUICK_MS })),
 
     async create(name, options) {
-      const created = await request<{ Id: string }>({
+      const created = await ask<{ Id: string }>({
         method: "POST",
         path: "/containers/create",
         query: { name },
@@ -125,19 +67,19 @@ export function connectEngine(dockerHost?: string): Engine {
     },
 
     async start(id) {
-      await request({ method: "POST", path: `${containerPath(id)}/start`, withinMs: SLOW_MS });
+      await ask({ method: "POST", path: `${containerPath(id)}/start`, withinMs: SLOW_MS });
     },
 
     async stop(id, graceSeconds) {
       const withinMs = SLOW_MS + graceSeconds * 1000;
       const call = { method: "POST", path: `${containerPath(id)}/stop`, query: { t: graceSeconds }, withinMs } as const;
-      await orMissing(request(call));
+      await orMissing(ask(call));
     },
 
     async remove(id, { force }) {
       const call = { method: "DELETE", path: containerPath(id), query: { force, v: true }, withinMs: SLOW_MS } as const;
       try {
-        await orMissing(request(call));
+        await orMissing(ask(call));
       } catch (err) {
         const isUnderWay =
           err instanceof EngineRefusal && /removal of container .* is already in progress/.test(err.message);
@@ -146,7 +88,7 @@ export function connectEngine(dockerHost?: string): Engine {
     },
 
     list: (labels) =>
-      request({
+      ask({
         method: "GET",
         path: "/containers/json",
         query: { all: true, filters: { label: filtersOf(labels) } },
@@ -155,7 +97,7 @@ export function connectEngine(dockerHost?: string): Engine {
 
     events: (labels, signal) => {
       const filters = { type: ["container"], event: ["start", "die", "destroy"], label: filtersOf(labels) };
-      return request({ method: "GET", path: "/events", query: { filters }, withinMs: QUICK_MS }, true, signal);
+      return open({ method: "GET", path: "/events", query: { filters }, withinMs: QUICK_MS }, signal);
     },
 
     logs: (id, { follow, tail, since }, signal) => {
@@ -167,7 +109,7 @@ export function connectEngine(dockerHost?: string): Engine {
         ...(tail === undefined ? {} : { tail }),
         ...(since === undefined ? {} : { since: epochOf(since) }),
       };
-      return request({ method: "GET", path: `${containerPath(id)}/logs`, query, withinMs: QUICK_MS }, true, signal);
+      return open({ method: "GET", path: `${containerPath(id)}/logs`, query, withinMs: QUICK_MS }, signal);
     },
 
     async hasImage(image) {
@@ -175,7 +117,7 @@ export function connectEngine(dockerHost?: string): Engine {
       // An empty or dotted segment would name another resource of the engine.
       if (!/^[a-zA-Z0-9][^\s?#]*$/.test(image) || image.split("/").some((part) => /^\.{0,2}$/.test(part))) return false;
       try {
-        return (await orMissing(request({ method: "GET", path, withinMs: QUICK_MS }))) !== undefined;
+        return (await orMissing(ask({ method: "GET", path, withinMs: QUICK_MS }))) !== undefined;
       } catch (err) {
         if (err instanceof EngineRefusal && err.statusCode === 400) return false;
         throw err;
@@ -183,7 +125,7 @@ export function connectEngine(dockerHost?: string): Engine {
     },
 
     async gpu() {
-      const info = await request<{ Runtimes?: Record<string, unknown>; DefaultRuntime?: string }>({
+      const info = await ask<{ Runtimes?: Record<string, unknown>; DefaultRuntime?: string }>({
         method: "GET",
         path: "/info",
         withinMs: QUICK_MS,
@@ -220,19 +162,4 @@ function addressOf(dockerHost: string | undefined): Dockerode.DockerOptions {
 function epochOf(instant: string): string {
   const seconds = Math.floor(Date.parse(`${instant.slice(0, 19)}Z`) / 1000);
   return `${seconds}.${instant.slice(20, 29)}`;
-}
-
-function translated(err: unknown, place: string): Error {
-  const { statusCode, json } = err as { statusCode?: unknown; json?: unknown };
-  if (typeof statusCode !== "number") {
-    return new CodedError("Unavailable", `The Docker engine at '${place}' does not answer: ${messageOf(err)}`, {
-      cause: err,
-    });
-  }
-  const said = typeof json === "object" && json !== null && "message" in json ? json.message : undefined;
-  const message = typeof said === "string" ? said : messageOf(err);
-  if (statusCode === 503 || (statusCode === 500 && GOING_DOWN.test(message))) {
-    return new CodedError("Unavailable", `The Docker engine at '${place}' is not ready: ${message}`, { cause: err });
-  }
-  return new EngineRefusal(statusCode, message, { cause: err });
 }

@@ -1,5 +1,5 @@
 import type { LogLine, LogLines } from "../model/log.ts";
-import { LogCursor } from "./log-cursor.ts";
+import { DISORDER_MS, LogCursor } from "./log-cursor.ts";
 import type { LogEntry } from "./log-entries.ts";
 import { LineJoiner, sortByTime, type JoinedLine } from "./log-lines.ts";
 
@@ -23,8 +23,6 @@ export interface Tail {
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** The engine counts the pieces of long lines: where N entries were too few, so many times more are asked for. */
 const GROWTH = 16;
-/** Output and error reach the engine's log by two ways, and may overtake each other by so much on a busy machine. */
-const DISORDER_MS = 1000;
 const MAX_ENTRIES = 2 ** 31 - 1;
 
 /**
@@ -74,8 +72,7 @@ async function readWindow(
   if (!keepOpen) hold(joiner.end(false));
 
   const isWhole = seen < entries;
-  // A reader that goes on has to know all entries of the last instant.
-  if (!isWhole && keepOpen && cursor.isAt(firstAt)) return undefined;
+  if (!isWhole && keepOpen && !cursor.canResumeFrom(firstAt ?? "")) return undefined;
   const doubtful = isWhole ? [] : beginnings(lines, firstAt ?? "");
   const sorted = sortByTime(lines.filter((line) => !doubtful.includes(line)));
   const wanted = since === undefined ? sorted : sorted.filter(({ at }) => at > since);

@@ -7,7 +7,8 @@ import { containerNameOf } from "../model/names.ts";
 import type { RunRecord } from "../model/run.ts";
 import { LABEL_CONTAINER_NAME } from "./container-spec.ts";
 import { isContainerOf, wasStarted } from "./container-state.ts";
-import { connectEngine, EngineRefusal, type ContainerInfo, type Engine, type LogStreamOptions } from "./engine.ts";
+import { EngineRefusal } from "./engine-call.ts";
+import { connectEngine, type ContainerInfo, type Engine, type LogStreamOptions } from "./engine.ts";
 import { LogCapMeter, cutMark } from "./log-cap.ts";
 import { LogCursor } from "./log-cursor.ts";
 import { readEntries, type LogEntry } from "./log-entries.ts";
@@ -115,16 +116,17 @@ async function* whole(source: LogSource, joiner: LineJoiner, meter: LogCapMeter)
 
 /** What was written as the container ended: the engine may end a followed stream before it has passed that on. */
 async function* missed(read: LogSource["read"], cursor: LogCursor, joiner: LineJoiner): LogLines {
+  // Reading from an instant on takes the engine through the whole log, reading from its end does not.
   const last: LogEntry[] = [];
   for await (const entries of read({ follow: false, tail: MISSED_ENTRIES })) last.push(...entries);
-  const { since } = cursor.resume();
-  // Reading from an instant on takes the engine through the whole log, reading from the end does not.
-  const isCovered = last.length < MISSED_ENTRIES || (since !== undefined && (last[0]?.at ?? "") < since);
-  if (isCovered) {
-    yield joiner.add(cursor.pass(last.filter(({ at }) => since === undefined || at >= since)));
+  const rest = cursor.after(last);
+  if (rest) {
+    yield sortByTime(joiner.add(rest));
     return;
   }
-  for await (const entries of read({ follow: false, ...cursor.resume() })) yield joiner.add(cursor.pass(entries));
+  for await (const entries of read({ follow: false, ...cursor.resume() })) {
+    yield sortByTime(joiner.add(cursor.pass(entries)));
+  }
 }
 
 /** Goes on from the cursor until the container has ended and all that it wrote was passed on. */

@@ -20,7 +20,8 @@ import {
 } from "./attempt-folder.ts";
 import { createOptionsOf, LABEL_ATTEMPT, pipesOf } from "./container-spec.ts";
 import { containerStateOf, isContainerOf, wasStarted } from "./container-state.ts";
-import { connectEngine, EngineRefusal, type ContainerInfo } from "./engine.ts";
+import { EngineRefusal } from "./engine-call.ts";
+import { connectEngine, type ContainerInfo } from "./engine.ts";
 import { endPump, pumpStateOf } from "./pump-link.ts";
 import { startPump, type PumpCommandLine } from "./pump-process.ts";
 

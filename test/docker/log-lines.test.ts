@@ -112,15 +112,45 @@ describe("the lines", () => {
   });
 });
 
-test("a second stream goes on after the last entry of the first, among entries of one instant", () => {
-  const all = [entry(1, "a\n"), entry(2, "b\n"), entry(2, "c\n"), entry(2, "d\n"), entry(3, "e\n")];
-  for (let cut = 0; cut <= all.length; cut++) {
+describe("a second stream", () => {
+  const ms = 1_000_000;
+  // Several of one instant, neighbours out of order, and a time span that is forgotten on the way.
+  const all = [
+    entry(1, "a\n"),
+    ...[2, 2, 2].map((nanos) => entry(nanos, "same\n")),
+    entry(700 * ms, "x\n"),
+    entry(695 * ms, "y\n", 2),
+    ...Array.from({ length: 60 }, (_, i) => ({
+      ...entry(i * ms, `${i}\n`, (i % 2) + 1),
+      at: at(i * ms).replace(":00.", ":02."),
+    })),
+  ];
+
+  test("goes on where the first one stopped, whatever the instants", () => {
+    for (let cut = 0; cut <= all.length; cut++) {
+      const cursor = new LogCursor();
+      const first = cursor.pass(all.slice(0, cut));
+      const { since } = cursor.resume();
+      const again = all.filter((one) => since === undefined || one.at >= since);
+      const second = [...cursor.pass(again.slice(0, 2)), ...cursor.pass(again.slice(2))];
+      expect([...first, ...second]).toEqual(all);
+    }
+  });
+
+  test("of the last entries only gives those that had not passed", () => {
+    for (let cut = 2; cut <= all.length; cut++) {
+      const cursor = new LogCursor();
+      cursor.pass(all.slice(0, cut));
+      expect(cursor.after(all.slice(-40))).toEqual(cut < all.length - 40 + 32 ? undefined : all.slice(cut));
+    }
+  });
+
+  test("of the pieces of a long line cannot tell which have passed", () => {
+    const pieces = Array.from({ length: 100 }, () => entry(1, "x"));
     const cursor = new LogCursor();
-    const first = cursor.pass(all.slice(0, cut));
-    const { since } = cursor.resume();
-    const second = cursor.pass(all.filter((one) => since === undefined || one.at >= since));
-    expect([...first, ...second]).toEqual(all);
-  }
+    cursor.pass(pieces.slice(0, 60));
+    expect(cursor.after(pieces)).toBeUndefined();
+  });
 });
 
 describe("the tail", () => {
