@@ -2,7 +2,7 @@ import { createWriteStream, fstatSync, readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isatty } from "node:tty";
-import type { Readable, Writable } from "node:stream";
+import { type Readable, Writable } from "node:stream";
 import type { CliConfig } from "../config/cli.ts";
 
 /** What a command may touch of the process it runs in; tests give their own. */
@@ -34,7 +34,7 @@ export function processHost(config: CliConfig, leave: (exitCode: number) => neve
       return process.stdin;
     },
     get stdout() {
-      return (stdout ??= openOutput(1));
+      return (stdout ??= config.closedStreams.includes("stdout") ? closedOutput() : openOutput(1));
     },
     get stderr() {
       return (stderr ??= openOutput(2));
@@ -62,6 +62,10 @@ function openOutput(fd: 1 | 2): Writable {
   stream.on("error", () => {});
   return stream;
 }
+
+/** What the caller closed takes nothing: the runtime would swallow it. */
+const closedOutput = (): Writable =>
+  new Writable({ write: (_chunk, _encoding, done) => done(new Error("stdout is closed")) }).on("error", () => {});
 
 function onSignals(handler: () => void, leave: (exitCode: number) => never): () => void {
   let isSecond = false;

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
@@ -38,7 +37,7 @@ export async function writeLogin(path: string, login: Login): Promise<void> {
     .filter(([, value]) => value)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]: [string, string]) => `${key}: ${yamlScalar(value)}\n`);
-  const temporary = `${path}.${randomBytes(6).toString("hex")}`;
+  const temporary = `${path}.${process.pid}`;
   try {
     const file = await open(temporary, "wx", 0o600);
     try {

@@ -39,7 +39,7 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
   const host: Host = {
     config: {
       loginFile: server?.loginFile ?? options.loginFile,
-      localSockets: options.localSockets ?? [],
+      localSockets: async () => options.localSockets ?? [],
       dockerHost: options.dockerHost,
       closedStreams: options.closedStreams ?? [],
     },
