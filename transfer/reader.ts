@@ -9,7 +9,7 @@ import { nextInChain } from "./hash-chain.ts";
 /** How long our data plane may hold a request for a blob that is not there yet. */
 const WAIT_SECONDS = 20;
 /** What is fetched ahead of the reader, in bytes, whatever `dop` says. */
-const AHEAD_BYTES = 64 * 1024 * 1024;
+const AHEAD_BYTES = 32 * 1024 * 1024;
 const END_POLL_MS = 5_000;
 
 export interface ReadOptions {
