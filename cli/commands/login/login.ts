@@ -32,7 +32,7 @@ export default command({
       const { value } = (await login(address)) as { value: { authority?: string } };
       if (value.authority) throw new Error("the server asks for a token, which this client cannot get");
     }
-    await writeLogin(place, { serverUrl: storedUrlOf(address), proxy: globals.proxy ?? proxy ?? "auto" });
+    writeLogin(place, { serverUrl: storedUrlOf(address), proxy: globals.proxy ?? proxy ?? "auto" });
   },
 });
 
