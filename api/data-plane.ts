@@ -127,6 +127,7 @@ async function getOrWait(
         const leaving = new AbortController();
         reply.raw.once("close", () => leaving.abort());
         gone = leaving;
+        void reply.header("Preference-Applied", "wait");
       }
       await store.waitFor(id, path, leftMs, gone.signal);
     }

@@ -1,5 +1,5 @@
-import { constants, createReadStream, createWriteStream } from "node:fs";
-import { open, stat } from "node:fs/promises";
+import { constants, createReadStream, createWriteStream, openSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,11 +12,11 @@ export async function openInput(path: string): Promise<{ stream: Readable; isReg
   const stats = await stat(path);
   if (stats.isDirectory()) throw new Error(`'${path}' is a folder`);
   if (!stats.isFIFO()) {
-    const file = await open(path, constants.O_RDONLY);
-    return { stream: createReadStream("", { fd: file.fd, autoClose: false }), isRegular: stats.isFile() };
+    const fd = openSync(path, constants.O_RDONLY);
+    return { stream: createReadStream("", { fd }), isRegular: stats.isFile() };
   }
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  return { stream: new Socket({ fd: file.fd, readable: true, writable: false }), isRegular: false };
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  return { stream: new Socket({ fd, readable: true, writable: false }), isRegular: false };
 }
 
 /** Opens a file, truncating it, or a named pipe, waiting for its reader. */
@@ -25,14 +25,11 @@ export async function openOutputFile(path: string, signal?: AbortSignal): Promis
     (stats) => stats.isFIFO(),
     () => false,
   );
-  if (!isFifo) {
-    const file = await open(path, "w");
-    return withoutCrash(createWriteStream("", { fd: file.fd, autoClose: false }));
-  }
+  if (!isFifo) return withoutCrash(createWriteStream("", { fd: openSync(path, "w") }));
   for (;;) {
     try {
-      const file = await open(path, constants.O_WRONLY | constants.O_NONBLOCK);
-      return withoutCrash(new Socket({ fd: file.fd, readable: false, writable: true }));
+      const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+      return withoutCrash(new Socket({ fd, readable: false, writable: true }));
     } catch (err) {
       if ((err as NodeJS.ErrnoException).code !== "ENXIO") throw err;
       await sleep(FIFO_RETRY_MS, undefined, signal ? { signal } : {});

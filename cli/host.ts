@@ -1,8 +1,7 @@
 import { createWriteStream, fstatSync, readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isatty } from "node:tty";
-import type { Readable, Writable } from "node:stream";
+import { type Readable, Writable } from "node:stream";
 import type { CliConfig } from "../config/cli.ts";
 
 /** What a command may touch of the process it runs in; tests give their own. */
@@ -23,24 +22,37 @@ export interface Host {
   parentName(): string;
 }
 
+/** The host of the running process, whose streams can be given back at its end. */
+export interface ProcessHost extends Host {
+  /** Resolves when what was written has left the process; output of a failed command is not waited for. */
+  release(hasSucceeded: boolean): Promise<void>;
+}
+
 /** The host of the running process. */
-export function processHost(config: CliConfig, leave: (exitCode: number) => never): Host {
+export function processHost(config: CliConfig, leave: (exitCode: number) => never): ProcessHost {
+  let stdin: Readable | undefined;
   let stdout: Writable | undefined;
   let stderr: Writable | undefined;
   return {
     config,
-    isTerminal: { stdout: isatty(1), stderr: isatty(2) },
+    isTerminal: { stdout: isTerminal(1), stderr: isTerminal(2) },
     get stdin() {
-      return process.stdin;
+      return (stdin ??= process.stdin);
     },
     get stdout() {
-      return (stdout ??= openOutput(1));
+      return (stdout ??= config.closedStreams.includes("stdout") ? closedOutput() : openOutput(1));
     },
     get stderr() {
       return (stderr ??= openOutput(2));
     },
     onInterrupt: (handler) => onSignals(handler, leave),
     parentName,
+    async release(hasSucceeded) {
+      stdin?.destroy();
+      if (hasSucceeded) await drained(stdout);
+      else stdout?.destroy();
+      await Promise.race([drained(stderr), sleep(FAREWELL_MS, undefined, { ref: false })]);
+    },
   };
 }
 
@@ -62,6 +74,14 @@ function openOutput(fd: 1 | 2): Writable {
   stream.on("error", () => {});
   return stream;
 }
+
+/** What the caller closed takes nothing: the runtime would swallow it. */
+const closedOutput = (): Writable =>
+  new Writable({ write: (_chunk, _encoding, done) => done(new Error("stdout is closed")) }).on("error", () => {});
+
+/** Asked of devices only: for pipes and files the stream of the process need not be made. */
+const isTerminal = (fd: 1 | 2): boolean =>
+  fstatSync(fd).isCharacterDevice() && (fd === 1 ? process.stdout : process.stderr).isTTY;
 
 function onSignals(handler: () => void, leave: (exitCode: number) => never): () => void {
   let isSecond = false;
@@ -86,6 +106,8 @@ function parentName(): string {
 
 /** Writes all of `text`. @throws the stream's error, EPIPE when its reader has gone */
 export function writeAll(stream: Writable, text: string | Uint8Array): Promise<void> {
+  // A stream that has failed would say only that it is closed.
+  if (stream.errored) return Promise.reject(stream.errored);
   return new Promise((resolve, reject) => {
     stream.write(text, (err) => (err ? reject(err) : resolve()));
   });
@@ -94,11 +116,5 @@ export function writeAll(stream: Writable, text: string | Uint8Array): Promise<v
 /** How long a slow reader of stderr is waited for when the command is over. */
 const FAREWELL_MS = 1000;
 
-/** Resolves when what was written has left the process; output of a failed command is not waited for. */
-export async function flushed(host: Host, exitCode: number): Promise<void> {
-  if (exitCode === 0) await drained(host.stdout);
-  await Promise.race([drained(host.stderr), sleep(FAREWELL_MS, undefined, { ref: false })]);
-}
-
-const drained = (stream: Writable): Promise<void> =>
-  stream.writableLength === 0 ? Promise.resolve() : writeAll(stream, "").catch(() => {});
+const drained = (stream: Writable | undefined): Promise<void> =>
+  stream === undefined || stream.writableLength === 0 ? Promise.resolve() : writeAll(stream, "").catch(() => {});

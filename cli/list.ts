@@ -19,8 +19,8 @@ export async function printList(client: Client, host: Host, { path, query, limit
   const items = itemsOf(client, path, { ...query, limit: limit ?? DEFAULT_LIMIT + 1 });
   let count = 0;
   let isTruncated = false;
-  for await (const page of items) {
-    isTruncated = limit === undefined && count + page.length > wanted;
+  for await (const { page, hasMore } of items) {
+    isTruncated = limit === undefined && (count + page.length > wanted || (count + page.length === wanted && hasMore));
     const rest = page.slice(0, Math.max(0, wanted - count));
     const text = rest.map((item) => `\n${JSON.stringify(shown(item), null, 2).replace(/^/gm, "  ")}`).join(",");
     if (rest.length > 0) await writeAll(host.stdout, (count === 0 ? "[" : ",") + text);
@@ -34,14 +34,18 @@ export async function printList(client: Client, host: Host, { path, query, limit
   }
 }
 
-async function* itemsOf(client: Client, path: string, query: Query): AsyncGenerator<unknown[]> {
+async function* itemsOf(
+  client: Client,
+  path: string,
+  query: Query,
+): AsyncGenerator<{ page: unknown[]; hasMore: boolean }> {
   let next: { path: string; query?: Query } | undefined = { path, query };
   while (next) {
     const { value }: { value: { items?: unknown[]; nextLink?: string } } = await client.json({
       method: "GET",
       ...next,
     });
-    yield value.items ?? [];
+    yield { page: value.items ?? [], hasMore: Boolean(value.nextLink) };
     next = value.nextLink ? { path: `/${value.nextLink.replace(/^\//, "")}` } : undefined;
   }
 }

@@ -19,15 +19,28 @@ interface Line {
 const SHORT = { trace: "TRC", debug: "DBG", info: "INF", warn: "WRN", error: "ERR", fatal: "FTL" } as const;
 const COLOUR = { trace: 35, debug: 33, info: 32, warn: 33, error: 31, fatal: 31 } as const;
 
-/** A log that writes lines from `level` on in `format`. */
+/** Many connections that break at once are one warning, and a server that is away is one each so often. */
+const REPEAT_MS = 5000;
+
+/** A log that writes lines from `level` on in `format`; a warning that comes again and again is not written each time. */
 export function createLog(options: { level: LogLevel; format: LogFormat; write: (text: string) => void }): Log {
   const least = LOG_LEVELS.indexOf(options.level);
   const isEnabled = (level: LogLevel): boolean => LOG_LEVELS.indexOf(level) >= least;
   const format = FORMATS[options.format];
+  const warned = new Map<string, number>();
+  const isRepeated = (message: string, fields: LogFields): boolean => {
+    const key = JSON.stringify([message, sorted(fields)]);
+    const before = warned.get(key) ?? -Infinity;
+    const now = performance.now();
+    if (now - before < REPEAT_MS) return true;
+    warned.set(key, now);
+    return false;
+  };
   const at =
     (level: LogLevel) =>
     (message: string, fields: LogFields = {}): void => {
-      if (isEnabled(level)) options.write(`${format({ at: new Date(), level, message, fields })}\n`);
+      if (!isEnabled(level) || (level === "warn" && isRepeated(message, fields))) return;
+      options.write(`${format({ at: new Date(), level, message, fields })}\n`);
     };
   return {
     trace: at("trace"),

@@ -10,14 +10,6 @@ if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-v")) {
     process.exitCode = 1;
   }
 } else {
-  const [{ readCliConfig }, { processHost, flushed }, { runProgram }] = await Promise.all([
-    import("../config/cli.ts"),
-    import("./host.ts"),
-    import("./program.ts"),
-  ]);
-  const host = processHost(readCliConfig(process.env, process.getuid?.() ?? 0), (exitCode) => process.exit(exitCode));
-  const exitCode = await runProgram(argv, host, pkg.version);
-  await flushed(host, exitCode);
-  // Kept-alive connections and an open stdin are no reason to linger.
-  process.exit(exitCode);
+  const { start } = await import("./start.ts");
+  await start(argv, process.env, pkg.version);
 }

@@ -39,6 +39,8 @@ export interface Execution {
 const LOGS_MS = 20_000;
 /** A transfer often fails because its run does; then the run's end, which follows, tells why. */
 const RUN_END_MS = 3000;
+/** The writer leaves a mark that the input is not whole. */
+const INPUT_MARK_MS = 1000;
 const CANCEL_MS = 10_000;
 
 /**
@@ -59,7 +61,10 @@ export async function executeRun(execution: Execution): Promise<void> {
     } catch (err) {
       stopping.abort();
       if (signal.aborted) return await abandon(execution, run, parts);
-      if (!isBrokenPipe(err)) throw err;
+      if (!isBrokenPipe(err)) {
+        await withinMs(parts.input, INPUT_MARK_MS);
+        throw err;
+      }
       log.error("The reader of stdout has gone", { runId: run.id });
       await abandon(execution, run, parts);
     }
@@ -188,7 +193,6 @@ async function abandon({ client, log }: Execution, run: Run, parts: Parts): Prom
         : log.warn("The run has been asked to cancel", { runId: run.id, status }),
     (error: unknown) => log.error("The run could not be canceled", { runId: run.id, error }),
   );
-  // The writer leaves a mark that the input is not whole.
-  await Promise.allSettled([canceling, parts.input]);
+  await Promise.all([canceling, withinMs(parts.input, INPUT_MARK_MS)]);
   throw new QuietFailure();
 }

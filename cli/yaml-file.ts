@@ -33,7 +33,7 @@ export async function readYamlFile(path: string, shape: Shape): Promise<Record<s
 
 /** As {@link readYamlFile}, of a text. */
 export function parseYaml(text: string, path: string, shape: Shape): Record<string, unknown> {
-  const document = parseDocument(text, { prettyErrors: false, logLevel: "silent" });
+  const document = parseDocument(text, { prettyErrors: false });
   const lineOf = (offset: number | undefined): number => text.slice(0, offset ?? 0).split("\n").length;
   const [syntax] = document.errors;
   if (syntax) {

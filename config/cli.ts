@@ -1,12 +1,12 @@
 import { join } from "node:path";
-import { cacheDir, type Environment, stackPaths } from "./paths.ts";
+import { cacheDir, type Environment } from "./home.ts";
 
 /** What the command-line client takes from its environment. Nothing of it is needed to start. */
 export interface CliConfig {
   /** Undefined when the environment names no place for it: then nobody is logged in. */
   loginFile: string | undefined;
-  /** Sockets that `login --local` tries, in this order. */
-  localSockets: string[];
+  /** Sockets that `login --local` tries, in this order; asked for by that command alone. */
+  localSockets: () => Promise<string[]>;
   /** The Docker engine that `--pull` uses; undefined means the socket of this machine. */
   dockerHost: string | undefined;
   /** Standard streams that the caller had closed, which the runtime then opened on /dev/null; the launcher looks. */
@@ -19,13 +19,17 @@ const INSTALLED_SOCKET = "/opt/tyger/api.sock";
 /** Reads the environment of the CLI by hand: a schema library would cost more than the commands do. */
 export function readCliConfig(env: Environment, uid: number): CliConfig {
   const cache = cacheDir(env);
-  const stack = stackPaths(env, uid);
   return {
     loginFile: env["TYGER_CACHE_FILE"] || (cache && join(cache, ".tyger")),
-    localSockets: env["TYGER_SOCKET_PATH"]
-      ? [env["TYGER_SOCKET_PATH"]]
-      : [INSTALLED_SOCKET, ...(stack ? [stack.apiSocket] : [])],
+    localSockets: () => localSocketsOf(env, uid),
     dockerHost: env["DOCKER_HOST"] || undefined,
     closedStreams: (env["TYGER_CLOSED_STREAMS"] ?? "").split(" ").filter((name) => name !== ""),
   };
+}
+
+async function localSocketsOf(env: Environment, uid: number): Promise<string[]> {
+  if (env["TYGER_SOCKET_PATH"]) return [env["TYGER_SOCKET_PATH"]];
+  const { stackPaths } = await import("./paths.ts");
+  const stack = stackPaths(env, uid);
+  return [INSTALLED_SOCKET, ...(stack ? [stack.apiSocket] : [])];
 }

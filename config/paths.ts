@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { type Environment, underHome } from "./home.ts";
 
-/** The part of the environment that says where things lie. */
-export type Environment = Readonly<Record<string, string | undefined>>;
+export { cacheDir, type Environment } from "./home.ts";
 
 /** Where one stack keeps what is its own; two stacks differ in their data folder and share nothing. */
 export interface StackPaths {
@@ -32,12 +32,4 @@ export function stackPaths(env: Environment, uid: number): StackPaths | undefine
     apiSocket: join(runtimeDir, "api.sock"),
     dataSocket: join(runtimeDir, "data.sock"),
   };
-}
-
-/** Downloads that can be had again: Node, the Temporal CLI, images. Undefined when the environment names no place. */
-export const cacheDir = (env: Environment): string | undefined => underHome(env, "XDG_CACHE_HOME", ".cache");
-
-function underHome(env: Environment, variable: string, fallback: string): string | undefined {
-  if (env[variable]) return join(env[variable], "tyger");
-  return env["HOME"] ? join(env["HOME"], fallback, "tyger") : undefined;
 }

@@ -17,6 +17,8 @@ export interface ReceivedBlob {
   bytes: Buffer;
   md5: string;
   chain?: string;
+  /** The server held the request until the blob came. */
+  wasHeld: boolean;
 }
 
 export interface BlobClientOptions {
@@ -110,7 +112,8 @@ export function createBlobClient({ access, signal, outageMs, onRetry }: BlobClie
         const md5 = reply.headers["content-md5"];
         if (md5 !== undefined && md5Of(reply.body) === md5) {
           const chain = reply.headers[CHAIN_HEADER];
-          return { bytes: reply.body, md5, ...(typeof chain === "string" ? { chain } : {}) };
+          const wasHeld = reply.headers["preference-applied"] !== undefined;
+          return { bytes: reply.body, md5, wasHeld, ...(typeof chain === "string" ? { chain } : {}) };
         }
         if (mismatches >= MD5_TRIES) throw new CodedError("Md5Mismatch", `MD5 mismatch in blob '${path}'`);
       }

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { blobPathOf, CHAIN_START, END_BLOB, FORMAT_VERSION, START_BLOB } from "../model/buffer-format.ts";
@@ -10,9 +9,8 @@ import { nextInChain } from "./hash-chain.ts";
 /** How long our data plane may hold a request for a blob that is not there yet. */
 const WAIT_SECONDS = 20;
 /** What is fetched ahead of the reader, in bytes, whatever `dop` says. */
-const AHEAD_BYTES = 64 * 1024 * 1024;
+const AHEAD_BYTES = 32 * 1024 * 1024;
 const END_POLL_MS = 5_000;
-const AT_THE_EDGE_MS = 200;
 
 export interface ReadOptions {
   /** Parallel downloads. */
@@ -71,10 +69,10 @@ export async function readBuffer(
 
   const endSeen = watchEnd();
   const startSeen = checkStart();
-  const data = passBlobs(fetch, sink, dop, signal, options.onProgress, startSeen);
+  const data = passBlobs(fetch, sink, dop, options.onProgress, startSeen);
   try {
     // The end mark decides only when it tells of a failure; a reader that has come to the end does not wait for it.
-    return await Promise.race([data, neverUnless(endSeen), neverUnless(startSeen), failureOf(sink)]);
+    return await Promise.race([data, neverUnless(endSeen), neverUnless(startSeen), failureOf(sink, signal)]);
   } finally {
     stopping.abort();
     for (const part of [data, endSeen, startSeen]) part.catch(() => undefined);
@@ -86,7 +84,6 @@ async function passBlobs(
   fetch: (number: number) => Promise<ReceivedBlob>,
   sink: Writable,
   dop: number,
-  signal: AbortSignal,
   onProgress: ((bytes: number) => void) | undefined,
   startSeen: Promise<void>,
 ): Promise<{ sizeBytes: number }> {
@@ -105,8 +102,7 @@ async function passBlobs(
     }
     const head = ahead.shift();
     if (!head) throw new Error("Nothing was fetched ahead");
-    const askedAt = Date.now();
-    const { bytes, md5, chain: link } = await head;
+    const { bytes, md5, chain: link, wasHeld } = await head;
     chain = nextInChain(chain, md5);
     if (link !== chain) {
       throw new CodedError("Md5Mismatch", `hash chain mismatch in blob '${blobPathOf(number)}'`);
@@ -114,10 +110,10 @@ async function passBlobs(
     if (number === 0) await startSeen;
     if (bytes.byteLength === 0) return { sizeBytes };
     // A blob that was there shows that the writer is ahead of us; one that was waited for, that it is not.
-    width = Date.now() - askedAt > AT_THE_EDGE_MS ? 2 : Math.min(width * 2, dop);
+    width = wasHeld ? 2 : Math.min(width * 2, dop);
     largest = Math.max(largest, bytes.byteLength);
     sizeBytes += bytes.byteLength;
-    if (!sink.write(bytes)) await once(sink, "drain", { signal });
+    await writeTo(sink, bytes);
     onProgress?.(bytes.byteLength);
   }
 }
@@ -132,7 +128,7 @@ async function waitForBlob(
   for (let tries = 1; ; tries++) {
     const askedAt = Date.now();
     const blob = await client.get(path, WAIT_SECONDS, signal);
-    if (blob) return blob;
+    if (blob) return tries > 1 ? { ...blob, wasHeld: true } : blob;
     const wasHeld = Date.now() - askedAt > (WAIT_SECONDS * 1000) / 2;
     if (!wasHeld) await sleep(pollMs ?? pauseMs(tries), undefined, { signal });
   }
@@ -142,10 +138,19 @@ const pauseMs = (tries: number): number => (tries <= 10 ? 100 : tries <= 100 ? 5
 
 const neverUnless = (part: Promise<void>): Promise<never> => part.then(() => new Promise<never>(() => undefined));
 
-/** Rejects when the sink fails, a reader that left included; never resolves. */
-const failureOf = (sink: Writable): Promise<never> =>
+/** Resolves when the sink is done with the bytes; a sink that was destroyed tells it here only. */
+const writeTo = (sink: Writable, bytes: Uint8Array): Promise<void> =>
+  new Promise((resolve, reject) => {
+    sink.write(bytes, (err) => (err ? reject(err) : resolve()));
+  });
+
+/** Rejects when the sink fails, also between writes, or the reading is given up; never resolves. */
+const failureOf = (sink: Writable, signal: AbortSignal): Promise<never> =>
   new Promise((_resolve, reject) => {
+    const fail = (): void => reject(signal.reason as Error);
     sink.once("error", reject);
+    if (signal.aborted) fail();
+    signal.addEventListener("abort", fail, { once: true });
   });
 
 function parse(bytes: Uint8Array): Record<string, unknown> {

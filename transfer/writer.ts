@@ -16,6 +16,8 @@ import { md5Of, nextInChain } from "./hash-chain.ts";
 const END_MARK_MS = 3_000;
 /** After any other failure: as long as a server may take to start again. */
 const PATIENT_END_MARK_MS = 30_000;
+/** What is being uploaded, in bytes, whatever `dop` says: a process may grow by 150 MiB, garbage included. */
+const IN_FLIGHT_BYTES = 40 * 1024 * 1024;
 /** How often a flush looks again while all uploads are busy. */
 const BUSY_FLUSH_MS = 50;
 
@@ -46,7 +48,8 @@ export async function writeBuffer(
   access: AccessSource,
   options: WriteOptions = {},
 ): Promise<{ sizeBytes: number }> {
-  const { dop = 16, blockSizeBytes = 4 * 1024 * 1024, flushIntervalMs = 1000, outageMs = 60_000 } = options;
+  const { blockSizeBytes = 4 * 1024 * 1024, flushIntervalMs = 1000, outageMs = 60_000 } = options;
+  const dop = Math.min(options.dop ?? 16, Math.max(2, Math.floor(IN_FLIGHT_BYTES / blockSizeBytes)));
   const failing = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, failing.signal]) : failing.signal;
   const client = createBlobClient({ access, signal, outageMs, onRetry: options.onRetry });

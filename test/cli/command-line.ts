@@ -27,7 +27,7 @@ export interface RunningCommand {
 /** Starts a command line as the process would, with a host of the test's. */
 export async function startTyger(argv: readonly string[], options: CommandLineOptions = {}): Promise<RunningCommand> {
   const { server, stdin = "" } = options;
-  if (server) await writeLogin(server.loginFile, { serverUrl: `http+unix://${server.socketPath}:`, proxy: "auto" });
+  if (server) writeLogin(server.loginFile, { serverUrl: `http+unix://${server.socketPath}:`, proxy: "auto" });
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   const stdout = options.stdout ?? new PassThrough();
@@ -39,7 +39,7 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
   const host: Host = {
     config: {
       loginFile: server?.loginFile ?? options.loginFile,
-      localSockets: options.localSockets ?? [],
+      localSockets: async () => options.localSockets ?? [],
       dockerHost: options.dockerHost,
       closedStreams: options.closedStreams ?? [],
     },

@@ -115,6 +115,13 @@ describe("a buffer", () => {
     await expect(reading.done).rejects.toThrow("the buffer is in a permanently failed state");
   });
 
+  test("whose writer could not even start is marked failed", async () => {
+    const id = await plane.newBuffer();
+    await writeFile(fileOf(id, ".bufferstart"), "damaged");
+    await expect(writeTo(id, bytesOf("x"))).rejects.toThrow("409");
+    expect((await plane.store.head(id, ".bufferend")).sizeBytes).toBe('{"status":"failed"}'.length);
+  });
+
   test("whose writer is aborted while it waits for input is marked failed", async () => {
     const id = await plane.newBuffer();
     const abort = new AbortController();
@@ -151,12 +158,19 @@ describe("what is not whole is never short data", () => {
           writeFile(fileOf(id, blobPathOf(1)), await readFile(fileOf(id, blobPathOf(2)))),
         ),
     ],
+    [
+      "an empty blob in the middle",
+      async (id: string) => {
+        await rm(fileOf(id, blobPathOf(1)));
+        await plane.store.put(id, blobPathOf(1), Readable.from([]), { metadata: { cumulative_hash_chain: "x" } });
+      },
+    ],
     ["a missing end of the data", (id: string) => rm(fileOf(id, blobPathOf(3)))],
   ])("%s is an error", async (_name, harm) => {
     const id = await plane.newBuffer();
     await writeTo(id, bytesOf("aaaabbbbcccc"), { blockSizeBytes: 4 });
     await harm(id);
-    await expect(read(id, { outageMs: 500 }).done).rejects.toThrow();
+    await expect(read(id, { outageMs: 500 }).done).rejects.toThrow(/MD5 mismatch|hash chain mismatch|is missing/);
   });
 
   test("a buffer that does not exist is said to be so", async () => {
@@ -223,7 +237,28 @@ test("a slow sink holds the reader back, so that little is fetched ahead", async
   expect(asked).toBe(0);
   expect(process.memoryUsage().arrayBuffers).toBeLessThan(bytes.byteLength + 120 * 1024 * 1024);
   abort.abort();
-  await expect(done).rejects.toThrow();
+  await expect(done).rejects.toThrow("aborted");
+});
+
+test("a sink that fails ends the reading with its error", async () => {
+  const id = await plane.newBuffer();
+  await writeTo(id, bytesOf("x"));
+  const broken = new Writable({ write: (_chunk, _encoding, done) => done(new Error("EPIPE")) });
+  await expect(readBuffer(fromUrl(plane.urlOf(id, false)), broken)).rejects.toThrow("EPIPE");
+});
+
+test("a trickle is seen by a reader soon after each flush", async () => {
+  const id = await plane.newBuffer();
+  const source = new PassThrough();
+  const writing = writeTo(id, source, { flushIntervalMs: 100 });
+  const reading = read(id);
+  for (const text of ["a", "ab", "abc"]) {
+    source.write(text.slice(-1));
+    await eventually(() => reading.got().toString() === text, { withinMs: 1000 });
+  }
+  source.end();
+  await writing;
+  expect((await reading.done).toString()).toBe("abc");
 });
 
 test("nothing half-written stays behind in the store", async () => {

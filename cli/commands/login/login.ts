@@ -24,7 +24,7 @@ export default command({
         isOnce: true,
       });
     const { address, proxy } = args.local
-      ? { address: await firstAnswering(host.config.localSockets, login), proxy: undefined }
+      ? { address: await firstAnswering(await host.config.localSockets(), login), proxy: undefined }
       : await addressOf(url, args.file);
     const place = host.config.loginFile;
     if (place === undefined) throw new Error("there is no place for the login file: set TYGER_CACHE_FILE or HOME");
@@ -32,7 +32,7 @@ export default command({
       const { value } = (await login(address)) as { value: { authority?: string } };
       if (value.authority) throw new Error("the server asks for a token, which this client cannot get");
     }
-    await writeLogin(place, { serverUrl: storedUrlOf(address), proxy: globals.proxy ?? proxy ?? "auto" });
+    writeLogin(place, { serverUrl: storedUrlOf(address), proxy: globals.proxy ?? proxy ?? "auto" });
   },
 });
 

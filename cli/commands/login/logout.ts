@@ -4,6 +4,6 @@ import { writeLogin } from "../../login-file.ts";
 export default command({
   meta: { name: "logout", description: "Forget the server" },
   async run({ host }) {
-    if (host.config.loginFile !== undefined) await writeLogin(host.config.loginFile, {});
+    if (host.config.loginFile !== undefined) writeLogin(host.config.loginFile, {});
   },
 });

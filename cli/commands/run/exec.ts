@@ -39,6 +39,9 @@ export default command({
     const unmapped = unmappedBuffers(await codespecOf(client, request), request.job.buffers ?? {});
     const stdin = unmapped.input === undefined ? undefined : stdinOf(host);
     if (unmapped.input !== undefined || unmapped.output !== undefined) warnPowerShell(host, log);
+    if (unmapped.output !== undefined && host.config.closedStreams.includes("stdout")) {
+      throw new Error("stdout is closed, but the output goes there");
+    }
     if (args.pull) await pullImages(client, request, context);
     await executeRun({
       client,

@@ -14,7 +14,7 @@ export default command({
     const { loginFile } = config;
     if (!loginFile) log.warn("not logged in: set TYGER_CACHE_FILE or HOME to have a place for the login file");
     else if ((await readLogin(loginFile).catch(() => undefined))?.serverUrl !== serverUrl) {
-      await writeLogin(loginFile, { serverUrl, proxy: "auto" });
+      writeLogin(loginFile, { serverUrl, proxy: "auto" });
     }
     if (hasStarted) await writeAll(host.stderr, describeStack(view, config));
     else log.info("the stack is up already");
