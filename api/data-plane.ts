@@ -1,6 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import Fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from "fastify";
 import { CodedError, errnoOf, type ErrorCode } from "../model/errors.ts";
 import type { Blob, BlobHead, BufferStore } from "../model/store.ts";
 import { errorBodyOf, statusOf } from "./errors.ts";
@@ -27,7 +33,7 @@ type Params = { container: string; "*": string };
 export function createDataPlane({ store, verify, log }: DataPlaneParts): FastifyInstance {
   const app = Fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     exposeHeadRoutes: false,
     forceCloseConnections: true,
     requestTimeout: REQUEST_MS,

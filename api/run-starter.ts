@@ -1,14 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  Client,
-  Connection,
-  WorkflowExecutionAlreadyStartedError,
-  WorkflowNotFoundError,
-  type WorkflowStartOptions,
-} from "@temporalio/client";
+import { Client, Connection, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from "@temporalio/client";
 import { messageOf } from "../model/errors.ts";
-import { taskQueueOf, workflowIdOf } from "../model/names.ts";
+import { workflowIdOf } from "../model/names.ts";
 import type { RunRecords } from "../model/records.ts";
+import { RUN_WORKFLOW, runWorkflowOptions } from "../workflows/start.ts";
 
 /** How the API speaks to the workflows of runs: nobody waits for it, and the reconciler makes up for what is lost. */
 export interface RunStarter {
@@ -63,17 +58,8 @@ export function createRunStarter(options: StarterOptions): RunStarter {
   return {
     start: (runId) =>
       call(runId, "the workflow of a run could not be started yet", async () => {
-        const workflow: WorkflowStartOptions = {
-          args: [runId],
-          workflowId: workflowIdOf(installationId, runId),
-          taskQueue: taskQueueOf(installationId, CLUSTER),
-          // The default would run a finished id again.
-          workflowIdReusePolicy: "REJECT_DUPLICATE",
-          staticSummary: `Run ${runId}`,
-          staticDetails: `Takes run ${runId} from Pending to its end; what it executes is shown by 'tyger run show ${runId}'.`,
-        };
         try {
-          await client.workflow.start("runWorkflow", workflow);
+          await client.workflow.start(RUN_WORKFLOW, runWorkflowOptions(installationId, CLUSTER, runId));
         } catch (err) {
           if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
         }

@@ -34,7 +34,6 @@ const workerSchema = serverSchema.extend({
   TYGER_PUMP_MAIN: z.string().min(1),
 });
 
-export type ServerConfig = z.infer<typeof serverSchema>;
 export type ApiConfig = z.infer<typeof apiSchema>;
 export type WorkerConfig = z.infer<typeof workerSchema>;
 

@@ -31,7 +31,7 @@ export interface Database {
   runs: RunRecords;
   claims: LaunchClaims;
   /** True when this process is the one that reconciles; to be asked before each pass. */
-  takeReconcilerLock(): Promise<boolean>;
+  takeReconcilerLock: () => Promise<boolean>;
   /** @throws CodedError Unavailable within 5 s */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -42,19 +42,8 @@ export function timestampOf(nanoseconds: bigint): string {
 }
 
 /** The stored and shown form of any RFC 3339 text. @throws CodedError InvalidInput */
-export const normalTimestamp = (text: string): string => timestampOf(parsed(text));
-
-/**
- * Negative when `a` is the earlier instant, 0 when they are one, positive when it is the later; offsets may differ and
- * all nine digits count. @throws CodedError InvalidInput
- */
-export function compareTimestamps(a: string, b: string): number {
-  const [left, right] = [parsed(a), parsed(b)];
-  return left < right ? -1 : left > right ? 1 : 0;
-}
-
-function parsed(text: string): bigint {
+export function normalTimestamp(text: string): string {
   const nanoseconds = nanosecondsOf(text);
   if (nanoseconds === undefined) throw new CodedError("InvalidInput", `The timestamp '${text}' is not valid`);
-  return nanoseconds;
+  return timestampOf(nanoseconds);
 }

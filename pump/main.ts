@@ -10,6 +10,9 @@ import { leaveResult } from "./result.ts";
 
 /** `node pump.js FOLDER`: moves all bytes of one launch attempt. What it is told is in the folder, nothing in argv. */
 
+/** How long what is still open may hold a process that has done its work. */
+const LINGER_MS = 200;
+
 process.umask(0o077);
 const spec = takeFolder(process.argv[2]);
 if (!spec) process.exit(0);
@@ -30,7 +33,9 @@ journal("info", "the pump has started");
 const result = await pump.run();
 await leave(result);
 await control.leave({ phase: result.status, ...(result.message !== undefined && { message: result.message }) });
-process.exit(0);
+// Not process.exit() at once: it waits for V8's compiler threads, one of which may wait for a garbage collection that
+// then never comes.
+setTimeout(() => process.exit(), LINGER_MS).unref();
 
 /**
  * The buffers of the pump. The HTTP client is half of what there is to load: whoever started us waits only until we

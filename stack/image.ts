@@ -47,7 +47,8 @@ async function pull(engine: DockerEngine, image: string): Promise<string | undef
     const { text } = await ask(engine, "POST", path, { timeoutMs: 180_000 });
     if (await hasImage(engine, image)) return undefined;
     // The engine answers 200 and reports a failure in the stream.
-    return /"(?:message|error)":"([^"]*)"/.exec(text)?.[1] ?? "it is not there after the pull";
+    const refusal = /"(?:message|error)":("(?:[^"\\]|\\.)*")/.exec(text)?.[1];
+    return refusal ? String(JSON.parse(refusal)) : "it is not there after the pull";
   } catch (err) {
     return err instanceof Error && err.name === "TimeoutError" ? "it took too long" : String(err);
   }

@@ -76,7 +76,8 @@ for (const { from, target, typeOnly } of files.flatMap(importsOf)) {
     const room = to.split("/")[0] ?? "";
     const { key, allowed } = ruleOf(from);
     const own = key.split("/")[0] === room && (key === room || to.startsWith(`${key}/`) || allowed.includes(room));
-    if (to === "package.json" || own || allowed.includes(room) || (typeOnly && allowed.includes(`${room}:types`))) continue;
+    if (to === "package.json" || own || allowed.includes(room) || (typeOnly && allowed.includes(`${room}:types`)))
+      continue;
     violations.push(`${from} imports ${to}`);
   } else {
     const owner = Object.keys(OWNED).find((name) => target === name || target.startsWith(`${name}/`));

@@ -1,22 +1,29 @@
-import { Client, Connection, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from "@temporalio/client";
+import {
+  Client,
+  Connection,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  type WorkflowStartOptions,
+} from "@temporalio/client";
 import type { ReplicaState } from "../model/lifecycle.ts";
 import { runIdOf, taskQueueOf, watcherIdOf, workflowIdOf } from "../model/names.ts";
 import { cancelRun, placeFree, replicaChanged } from "../workflows/messages.ts";
 import { SEARCH_ATTRIBUTES } from "../workflows/search-attributes.ts";
+import { RUN_WORKFLOW, runWorkflowOptions } from "../workflows/start.ts";
 
 /** How a workflow of a run ended, or that it did not. `Gone`: Temporal knows nothing of it. */
 export type WorkflowPhase = "Open" | "Completed" | "Terminated" | "Failed" | "Gone";
 
 /** The worker's own calls to Temporal about the runs of one cluster. */
 export interface RunWorkflows {
-  start(runId: number): Promise<void>;
-  cancel(runId: number): Promise<void>;
-  tell(runId: number, state: ReplicaState): Promise<void>;
-  offerPlaces(runIds: readonly number[]): Promise<void>;
-  phaseOf(runId: number): Promise<WorkflowPhase>;
+  start: (runId: number) => Promise<void>;
+  cancel: (runId: number) => Promise<void>;
+  tell: (runId: number, state: ReplicaState) => Promise<void>;
+  offerPlaces: (runIds: readonly number[]) => Promise<void>;
+  phaseOf: (runId: number) => Promise<WorkflowPhase>;
   /** Run ids of all open workflows, as visibility has them (it may trail by a second). */
-  openIds(): Promise<Set<number>>;
-  startWatcher(): Promise<void>;
+  openIds: () => Promise<Set<number>>;
+  startWatcher: () => Promise<void>;
 }
 
 /** A signal to a closed or unknown workflow is no error: what it says no longer matters. */
@@ -31,24 +38,16 @@ async function unlessClosed(call: Promise<unknown>): Promise<void> {
 export function createRunWorkflows(client: Client, installation: string, cluster: string): RunWorkflows {
   const taskQueue = taskQueueOf(installation, cluster);
   const handleOf = (runId: number) => client.workflow.getHandle(workflowIdOf(installation, runId));
-  const start = async (workflowType: string, workflowId: string, args: unknown[], summary: string): Promise<void> => {
+  const start = async (workflowType: string, options: WorkflowStartOptions): Promise<void> => {
     try {
-      await client.workflow.start(workflowType, {
-        workflowId,
-        taskQueue,
-        args,
-        // The default would run a finished id again.
-        workflowIdReusePolicy: workflowType === "runWorkflow" ? "REJECT_DUPLICATE" : "ALLOW_DUPLICATE",
-        workflowIdConflictPolicy: "FAIL",
-        staticSummary: summary,
-      });
+      await client.workflow.start(workflowType, options);
     } catch (err) {
       if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
     }
   };
 
   return {
-    start: (runId) => start("runWorkflow", workflowIdOf(installation, runId), [runId], `Run ${runId}`),
+    start: (runId) => start(RUN_WORKFLOW, runWorkflowOptions(installation, cluster, runId)),
     cancel: (runId) => unlessClosed(handleOf(runId).signal(cancelRun)),
     tell: (runId, state) => unlessClosed(handleOf(runId).signal(replicaChanged, state)),
     offerPlaces: async (runIds) => {
@@ -67,14 +66,20 @@ export function createRunWorkflows(client: Client, installation: string, cluster
     },
     async openIds() {
       const ids = new Set<number>();
-      const query = `TaskQueue = "${taskQueue}" AND WorkflowType = "runWorkflow" AND ExecutionStatus = "Running"`;
+      const query = `TaskQueue = "${taskQueue}" AND WorkflowType = "${RUN_WORKFLOW}" AND ExecutionStatus = "Running"`;
       for await (const { workflowId } of client.workflow.list({ query, pageSize: 1000 })) {
         const id = runIdOf(installation, workflowId);
         if (id !== undefined) ids.add(id);
       }
       return ids;
     },
-    startWatcher: () => start("watchWorkflow", watcherIdOf(installation, cluster), [], `Watcher of ${cluster}`),
+    startWatcher: () =>
+      start("watchWorkflow", {
+        workflowId: watcherIdOf(installation, cluster),
+        taskQueue,
+        workflowIdConflictPolicy: "FAIL",
+        staticSummary: `Watcher of ${cluster}`,
+      }),
   };
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Outcome } from "../../model/lifecycle.ts";
 import type { RunRecord } from "../../model/run.ts";
-import { compareTimestamps } from "../../model/timestamp.ts";
+import { nanosecondsOf } from "../../model/timestamp.ts";
 import { bufferId, codespec, createdId, newRun, openFresh, twentyAtOnce } from "./fixture.ts";
 
 const SHOWN = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{0,5}[1-9])?\+00:00$/;
@@ -122,7 +122,7 @@ test("dates of the engine are cut to microseconds, and the first start stays", a
   const outcome = { ...succeeded, startedAt: "2098-07-01T00:00:00Z", finishedAt: "2098-01-01T00:00:00Z" };
   const done = await database.runs.finish(id, outcome);
   expect(done.startedAt).toBe("2098-01-01T00:00:00.123456+00:00");
-  expect(compareTimestamps(done.finishedAt ?? "", done.startedAt ?? "")).toBeGreaterThanOrEqual(0);
+  expect(nanosecondsOf(done.finishedAt ?? "")).toBeGreaterThanOrEqual(nanosecondsOf(done.startedAt ?? "") ?? NaN);
 });
 
 test("a run that never started has no start, and an end only where the outcome dates it", async () => {

@@ -64,10 +64,10 @@ const NEW_RUN: NewRun = {
 interface Scene {
   ports: FakeRunPorts;
   /** Creates a run and starts its workflow. */
-  begin(
+  begin: (
     run?: Partial<NewRun>,
     prepare?: (id: number) => Promise<unknown>,
-  ): Promise<{ id: number; handle: WorkflowHandle }>;
+  ) => Promise<{ id: number; handle: WorkflowHandle }>;
 }
 
 /** A worker of its own on its own task queue, with a scripted backend and the real database. */
