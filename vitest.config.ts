@@ -11,6 +11,8 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
           include: ["test/**/*.test.ts"],
           exclude: ["test/**/*.engine.test.ts", "test/e2e/**"],
+          // More than cores: the long ones wait for pumps and clocks.
+          maxWorkers: 4,
           testTimeout: 20_000,
         },
       },

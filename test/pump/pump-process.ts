@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { connect } from "node:net";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { PUMP_FILES, type PumpCommand, type PumpPipe, type PumpResult, type PumpSpec } from "../../model/pump.ts";
 import { eventually } from "../eventually.ts";
@@ -48,9 +49,8 @@ export async function startPump(
   const exit = new Promise<number | null>((resolve) => void child.once("exit", resolve));
   const jobs: Job[] = [];
 
-  await eventually(() => existsSync(join(folder, PUMP_FILES.socket)));
   const folderFd = await open(folder);
-  const socket = connect(`/proc/self/fd/${folderFd.fd}/${PUMP_FILES.socket}`);
+  const socket = await eventually(() => tryConnect(`/proc/self/fd/${folderFd.fd}/${PUMP_FILES.socket}`));
   let said = "";
   socket.on("data", (data: Buffer) => (said += data.toString())).on("error", () => {});
   await eventually(() => said.includes("\n"));
@@ -90,4 +90,11 @@ export async function startPump(
     },
   };
   return pump;
+}
+
+/** @throws Error when nobody listens; between `bind` and `listen` the socket's file is there already. */
+async function tryConnect(path: string): Promise<Socket> {
+  const socket = connect(path);
+  await once(socket, "connect");
+  return socket;
 }
