@@ -42,7 +42,8 @@ export function connectBuffers(spec: PumpSpec, journal: Journal): PipeBuffers {
     },
 
     async write(bufferId, source, signal) {
-      await writeBuffer(source, accessTo(bufferId, true, signal), options(bufferId, signal));
+      const { sizeBytes } = await writeBuffer(source, accessTo(bufferId, true, signal), options(bufferId, signal));
+      journal("info", "the buffer is complete", { bufferId, sizeBytes });
     },
 
     async markFailed(bufferId) {

@@ -214,7 +214,7 @@ test("stdin and stdout of a run that succeeded are waited for", async () => {
 test("the watch is opened again after it broke", async () => {
   const stdin = new PassThrough();
   const running = await startTyger(exec(), { server, stdin });
-  await eventually(() => server.run?.["status"] === "Running");
+  await eventually(() => server.requests("GET", /watch/).length === 1);
   server.cutWatches();
   await eventually(() => server.requests("GET", /watch/).length === 2);
   stdin.end("x");

@@ -153,12 +153,9 @@ describe("commands", () => {
   test("stop after all was moved is a success", async () => {
     const pump = await start({ outputs: { out } });
     pump.startJob("echo x > out.pipe; sleep 60");
-    await eventually(() => existsSync(blobFile(out, ".bufferend")));
-    await eventually(async () => {
-      pump.tell("stop");
-      return pump.result();
-    });
-    expect(pump.result()?.status).toBe("Succeeded");
+    await eventually(() => pump.log().includes("the buffer is complete"));
+    pump.tell("stop");
+    expect((await resultOf(pump)).status).toBe("Succeeded");
   });
 
   test("abandon leaves no result and touches no buffer, also in a folder that was renamed", async () => {
