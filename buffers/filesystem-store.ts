@@ -8,7 +8,7 @@ import { CodedError, errnoOf } from "../model/errors.ts";
 import type { Blob, BlobHead, BufferStore } from "../model/store.ts";
 import { readBlobFile } from "./blob-file.ts";
 import { checkBlobPath, checkContainerName } from "./blob-names.ts";
-import { writeBlobFile } from "./blob-writer.ts";
+import { createBlobWriter } from "./blob-writer.ts";
 import { createFolderSync } from "./folder-sync.ts";
 
 /** Blobs on their way in and buffers on their way out; no buffer can have this name. */
@@ -26,6 +26,7 @@ const POLL_MS = 500;
 export function createFilesystemStore(rootDir: string): BufferStore {
   const passage = join(rootDir, PASSAGE);
   const syncFolder = createFolderSync();
+  const writeBlobFile = createBlobWriter();
   const arrivals = new EventEmitter().setMaxListeners(0);
   let prepared: Promise<void> | undefined;
 

@@ -12,6 +12,8 @@ export interface PumpCommandLine {
   main: string;
 }
 
+/** What streams makes little but large garbage, which only a small young generation finds before it piles up. */
+const NODE_FLAGS = ["--max-semi-space-size=1"];
 const READY_MS = 20_000;
 const LOOK_MS = 10;
 
@@ -24,7 +26,12 @@ export async function startPump({ node, main }: PumpCommandLine, folder: string)
   const log = await open(join(folder, PUMP_FILES.log), "a");
   let failure: string | undefined;
   try {
-    const child = spawn(node, [main, folder], { cwd: "/", env: {}, detached: true, stdio: ["ignore", log.fd, log.fd] });
+    const child = spawn(node, [...NODE_FLAGS, main, folder], {
+      cwd: "/",
+      env: {},
+      detached: true,
+      stdio: ["ignore", log.fd, log.fd],
+    });
     child.once("error", (err) => {
       failure = messageOf(err);
     });

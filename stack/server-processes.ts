@@ -6,6 +6,9 @@ import type { ProcessSpec } from "./process-spec.ts";
 import type { StackSettings } from "./settings.ts";
 import { temporalAddressOf, temporalSpec } from "./temporal.ts";
 
+/** What streams makes little but large garbage, which only a small young generation finds before it piles up. */
+const NODE_FLAGS = ["--max-semi-space-size=1"];
+
 export const logFileOf = (stateDir: string, name: string): string => join(stateDir, `${name}.log`);
 
 /** The processes of a stack in the order of their start: those of one list start together. */
@@ -39,7 +42,7 @@ function nodeSpec(settings: StackSettings, name: string): Omit<ProcessSpec, "isR
   return {
     name,
     command: node,
-    args: ["--enable-source-maps", join(dist, `${name}.js`)],
+    args: [...NODE_FLAGS, "--enable-source-maps", join(dist, `${name}.js`)],
     env: serverEnvironment(settings),
     cwd: paths.dataDir,
     logFile: logFileOf(paths.stateDir, name),

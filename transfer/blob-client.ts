@@ -26,6 +26,8 @@ export interface BlobClientOptions {
   signal: AbortSignal;
   /** How long a server may be away, or answer with 5xx, before a request is given up. */
   outageMs: number;
+  /** Where the bytes of received blobs go; a new buffer for each without this. */
+  allocate?: ((sizeBytes: number) => Buffer) | undefined;
   /** Told once for each request that is tried again. */
   onRetry?: ((reason: string) => void) | undefined;
 }
@@ -42,7 +44,7 @@ export interface BlobClient {
 }
 
 /** One buffer's blobs over its signed URL: retries, refresh of the URL, and what each refusal means. */
-export function createBlobClient({ access, signal, outageMs, onRetry }: BlobClientOptions): BlobClient {
+export function createBlobClient({ access, signal, outageMs, allocate, onRetry }: BlobClientOptions): BlobClient {
   /** Sends until there is an answer that is worth looking at; `tries` says how often the server may have acted. */
   const send = async (path: string, question: Omit<Ask, "timeoutMs">): Promise<{ reply: Reply; tries: number }> => {
     const ended = question.signal ?? signal;
@@ -106,7 +108,7 @@ export function createBlobClient({ access, signal, outageMs, onRetry }: BlobClie
     async get(path, waitSeconds, own) {
       const headers = waitSeconds > 0 ? { prefer: `wait=${waitSeconds}` } : {};
       for (let mismatches = 0; ; mismatches++) {
-        const { reply } = await send(path, { method: "GET", headers, signal: own ?? signal });
+        const { reply } = await send(path, { method: "GET", headers, allocate, signal: own ?? signal });
         if (reply.status === 404 && errorCodeOf(reply) !== "ContainerNotFound") return undefined;
         if (reply.status !== 200) throw refusal(reply, path);
         const md5 = reply.headers["content-md5"];

@@ -37,6 +37,8 @@ export interface Ask {
   headers?: OutgoingHttpHeaders;
   body?: Uint8Array;
   signal?: AbortSignal | undefined;
+  /** Where the body of an answer of known length goes; a new buffer without this. */
+  allocate?: ((sizeBytes: number) => Buffer) | undefined;
   /** Silence on the connection for longer than this is an error. */
   timeoutMs: number;
 }
@@ -51,8 +53,13 @@ export class TruncatedBody extends Error {}
 const requestOf = async (protocol: Target["protocol"]): Promise<typeof httpRequest> =>
   protocol === "https:" ? (await import("node:https")).request : httpRequest;
 
+const newBuffer = (sizeBytes: number): Buffer => Buffer.allocUnsafeSlow(sizeBytes);
+
 /** One request, its whole answer read into one buffer of the announced length. @throws what the connection throws */
-export async function ask(target: Target, { method, headers, body, signal, timeoutMs }: Ask): Promise<Reply> {
+export async function ask(
+  target: Target,
+  { method, headers, body, signal, timeoutMs, allocate = newBuffer }: Ask,
+): Promise<Reply> {
   const { protocol, path, socketPath, hostname, port } = target;
   const isTls = protocol === "https:";
   const request = await requestOf(protocol);
@@ -75,7 +82,7 @@ export async function ask(target: Target, { method, headers, body, signal, timeo
     sending.once("response", (response) => {
       const expected = method === "HEAD" ? 0 : Number(response.headers["content-length"] ?? Number.NaN);
       const chunks: Buffer[] = [];
-      const whole = Number.isNaN(expected) ? undefined : Buffer.allocUnsafeSlow(expected);
+      const whole = Number.isNaN(expected) ? undefined : allocate(expected);
       let received = 0;
       response.on("data", (chunk: Buffer) => {
         if (whole === undefined) chunks.push(chunk);

@@ -5,6 +5,7 @@ import { CodedError } from "../model/errors.ts";
 import type { AccessSource } from "./access.ts";
 import { createBlobClient, type BlobClient, type ReceivedBlob } from "./blob-client.ts";
 import { nextInChain } from "./hash-chain.ts";
+import { SpareBuffers } from "./spare-buffers.ts";
 
 /** How long our data plane may hold a request for a blob that is not there yet. */
 const WAIT_SECONDS = 20;
@@ -36,7 +37,9 @@ export async function readBuffer(
   const { dop = 32, outageMs = 60_000 } = options;
   const stopping = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stopping.signal]) : stopping.signal;
-  const client = createBlobClient({ access, signal, outageMs, onRetry: options.onRetry });
+  const buffers = new SpareBuffers();
+  const allocate = (blobBytes: number): Buffer => buffers.take(blobBytes);
+  const client = createBlobClient({ access, signal, outageMs, allocate, onRetry: options.onRetry });
   const ended = new AbortController();
   const waits = AbortSignal.any([signal, ended.signal]);
 
@@ -69,7 +72,7 @@ export async function readBuffer(
 
   const endSeen = watchEnd();
   const startSeen = checkStart();
-  const data = passBlobs(fetch, sink, dop, options.onProgress, startSeen);
+  const data = passBlobs({ fetch, sink, dop, buffers, startSeen, onProgress: options.onProgress });
   try {
     // The end mark decides only when it tells of a failure; a reader that has come to the end does not wait for it.
     return await Promise.race([data, neverUnless(endSeen), neverUnless(startSeen), failureOf(sink, signal)]);
@@ -79,14 +82,19 @@ export async function readBuffer(
   }
 }
 
+interface Passing {
+  fetch: (number: number) => Promise<ReceivedBlob>;
+  sink: Writable;
+  dop: number;
+  /** Where the bytes of blobs come from and go back to. */
+  buffers: SpareBuffers;
+  startSeen: Promise<void>;
+  onProgress: ((bytes: number) => void) | undefined;
+}
+
 /** Fetches ahead within bounds and writes what is verified, in order. */
-async function passBlobs(
-  fetch: (number: number) => Promise<ReceivedBlob>,
-  sink: Writable,
-  dop: number,
-  onProgress: ((bytes: number) => void) | undefined,
-  startSeen: Promise<void>,
-): Promise<{ sizeBytes: number }> {
+async function passBlobs(passing: Passing): Promise<{ sizeBytes: number }> {
+  const { fetch, sink, dop, buffers, startSeen, onProgress } = passing;
   const ahead: Promise<ReceivedBlob>[] = [];
   let next = 0;
   let width = 2;
@@ -115,6 +123,7 @@ async function passBlobs(
     sizeBytes += bytes.byteLength;
     await writeTo(sink, bytes);
     onProgress?.(bytes.byteLength);
+    buffers.giveBack(bytes);
   }
 }
 
