@@ -26,7 +26,8 @@ export interface ReadOptions {
 
 /**
  * Reads a buffer from its start to its verified end into `sink`, which is not ended. A reader may come before the
- * writer; it waits for as long as the buffer has no end.
+ * writer; it waits for as long as the buffer has no end. The memory of a chunk is used again once `sink` has called
+ * back for it: a stream that passes chunks on, such as a PassThrough, is no sink.
  * @throws CodedError Unavailable `the buffer is in a permanently failed state`; Md5Mismatch; ContainerNotFound
  */
 export async function readBuffer(

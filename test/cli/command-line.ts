@@ -32,7 +32,7 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
   const err: Buffer[] = [];
   const stdout = options.stdout ?? new PassThrough();
   const stderr = new PassThrough();
-  if (!options.stdout) stdout.on("data", (chunk: Buffer) => out.push(chunk));
+  if (!options.stdout) stdout.on("data", (chunk: Buffer) => out.push(Buffer.from(chunk)));
   stderr.on("data", (chunk: Buffer) => err.push(chunk));
   stdout.on("error", () => undefined);
   const handlers = new Set<() => void>();

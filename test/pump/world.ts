@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
-import { PassThrough, Readable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { fromUrl } from "../../transfer/access.ts";
 import { readBuffer } from "../../transfer/reader.ts";
@@ -64,11 +64,15 @@ export async function startWorld(): Promise<World> {
       return id;
     },
     async contentOf(bufferId) {
-      const sink = new PassThrough();
-      const content = buffer(sink);
+      const content: Buffer[] = [];
+      const sink = new Writable({
+        write(chunk: Uint8Array, _encoding, done) {
+          content.push(Buffer.from(chunk));
+          done();
+        },
+      });
       await readBuffer(fromUrl(plane.urlOf(bufferId, false)), sink);
-      sink.end();
-      return content;
+      return Buffer.concat(content);
     },
     async blobsOf(bufferId) {
       const paths: string[] = [];

@@ -27,7 +27,7 @@ function read(id: string, options?: ReadOptions): { got: () => Buffer; done: Pro
   const chunks: Buffer[] = [];
   const sink = new Writable({
     write(chunk: Buffer, _encoding, next) {
-      chunks.push(chunk);
+      chunks.push(Buffer.from(chunk));
       next();
     },
   });
