@@ -9,8 +9,8 @@ import { SpareBuffers } from "./spare-buffers.ts";
 
 /** How long our data plane may hold a request for a blob that is not there yet. */
 const WAIT_SECONDS = 20;
-/** What is fetched ahead of the reader, in bytes, whatever `dop` says. */
-const AHEAD_BYTES = 32 * 1024 * 1024;
+/** What is fetched ahead of the reader, in bytes, whatever `dop` says: a process may grow by 150 MiB, garbage included. */
+const AHEAD_BYTES = 16 * 1024 * 1024;
 const END_POLL_MS = 5_000;
 
 export interface ReadOptions {
