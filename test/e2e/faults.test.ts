@@ -28,7 +28,7 @@ test.each(["api", "worker", "temporal", "postgres"])(
     const buffers = { inputs: ["input"], outputs: ["output"] };
     const codespec = { kind: "job", image: inject("testImage"), buffers, command: ["bash", "-c", script] };
     await writeFile(file, JSON.stringify({ job: { codespec } }));
-    const input = Array.from({ length: 15 }, (_, n) => `line ${n}\n`).join("");
+    const input = Array.from({ length: 20 }, (_, n) => `line ${n}\n`).join("");
     const since = Math.floor(Date.now() / 1000);
     const running = stack.tyger(["run", "exec", "-f", file], { input, limitMs: 120_000 });
     running.catch(() => undefined);

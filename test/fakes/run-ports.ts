@@ -1,5 +1,6 @@
 import type { RunActivityPorts } from "../../activities/run.ts";
 import { CodedError } from "../../model/errors.ts";
+import type { ReplicaState } from "../../model/lifecycle.ts";
 import type { RunRecords } from "../../model/records.ts";
 
 /** A backend that does what the test says and remembers what it was asked. */
@@ -11,6 +12,10 @@ export interface FakeRunPorts extends RunActivityPorts {
   /** Thrown by the next launches, first first. */
   launchErrors: CodedError[];
   archiveErrors: CodedError[];
+  /** What the engine shows of a run; an error for others. */
+  observed: Map<number, ReplicaState>;
+  /** Runs of which the engine still has something. */
+  left: number[];
 }
 
 export function createFakeRunPorts(
@@ -25,6 +30,8 @@ export function createFakeRunPorts(
     marks: [],
     launchErrors: [],
     archiveErrors: [],
+    observed: new Map(),
+    left: [],
     runs,
     maxLiveRuns: options.maxLiveRuns,
     hasSearchAttributes: true,
@@ -43,11 +50,11 @@ export function createFakeRunPorts(
         fake.calls.push(`stop ${run.id}`);
         return { container: { phase: "Exited", exitCode: 137, finishedAt: new Date().toISOString() } };
       },
-      observe: refuse,
+      observe: async (run) => fake.observed.get(run.id) ?? refuse(),
       async remove(run) {
         fake.calls.push(`remove ${run.id}`);
       },
-      leftovers: async () => [],
+      leftovers: async () => fake.left,
     },
     logs: {
       async *logs() {

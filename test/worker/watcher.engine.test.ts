@@ -1,0 +1,108 @@
+import { randomBytes } from "node:crypto";
+import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "@temporalio/client";
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkflowBundle,
+} from "@temporalio/worker";
+import { afterAll, beforeAll, beforeEach, expect, inject, test } from "vitest";
+import { watchActivities, type WatchPorts } from "../../activities/watch.ts";
+import { base32 } from "../../model/buffer.ts";
+import type { ReplicaState } from "../../model/lifecycle.ts";
+import { taskQueueOf, watcherIdOf } from "../../model/names.ts";
+import { connectClient, createRunWorkflows, type RunWorkflows } from "../../worker/temporal.ts";
+import { eventually } from "../eventually.ts";
+
+const CLUSTER = "docker";
+const RUNNING: ReplicaState = { container: { phase: "Running" } };
+
+let client: Client;
+let native: NativeConnection;
+let bundle: WorkflowBundle;
+let installation: string;
+let workflows: RunWorkflows;
+
+beforeAll(async () => {
+  Runtime.install({ logger: new DefaultLogger("ERROR") });
+  client = await connectClient({ address: inject("temporalAddress"), namespace: "default" }, 10_000);
+  native = await NativeConnection.connect({ address: inject("temporalAddress") });
+  bundle = await bundleWorkflowCode({
+    workflowsPath: resolve(import.meta.dirname, "../../workflows/index.ts"),
+    logger: new DefaultLogger("ERROR"),
+  });
+});
+afterAll(async () => {
+  await native?.close();
+  await client?.connection.close();
+});
+beforeEach(() => {
+  installation = base32(randomBytes(8)).slice(0, 10);
+  workflows = createRunWorkflows(client, installation, CLUSTER);
+});
+
+const workerWith = (ports: WatchPorts): Promise<Worker> =>
+  Worker.create({
+    connection: native,
+    taskQueue: taskQueueOf(installation, CLUSTER),
+    workflowBundle: bundle,
+    activities: watchActivities(ports),
+    maxHeartbeatThrottleInterval: "200 ms",
+    shutdownGraceTime: "1 second",
+  });
+
+const untilAborted = async (signal: AbortSignal): Promise<void> => {
+  await sleep(3_600_000, undefined, { signal }).catch(() => undefined);
+};
+
+test("a cluster has one watcher however often it is asked for, and the next worker takes over", async () => {
+  const watching: string[] = [];
+  const portsOf = (name: string): WatchPorts => ({
+    watcher: {
+      async watch(_report, signal) {
+        watching.push(name);
+        await untilAborted(signal);
+      },
+    },
+    tell: async () => undefined,
+  });
+  await workflows.startWatcher();
+  await workflows.startWatcher();
+  const first = await workerWith(portsOf("first"));
+  await first.runUntil(() => eventually(() => watching.length === 1));
+  const second = await workerWith(portsOf("second"));
+  await second.runUntil(() => eventually(() => watching.length === 2, { withinMs: 20_000 }));
+  expect(watching).toEqual(["first", "second"]);
+  await client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
+});
+
+test("a state that could not be delivered is sent again, the newest one only", async () => {
+  const told: string[] = [];
+  let isAway = true;
+  const worker = await workerWith({
+    watcher: {
+      async watch(report, signal) {
+        await report(7, { container: { phase: "Created" } });
+        await report(7, RUNNING);
+        await untilAborted(signal);
+      },
+    },
+    async tell(runId, { container }) {
+      if (isAway) throw new Error("Temporal is away");
+      told.push(`${runId} ${container.phase}`);
+    },
+  });
+  await workflows.startWatcher();
+  await worker.runUntil(async () => {
+    await sleep(1500);
+    isAway = false;
+    await eventually(() => told.length > 0);
+    await sleep(1500);
+  });
+  expect(told).toEqual(["7 Running"]);
+  await client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
+});
