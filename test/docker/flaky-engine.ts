@@ -12,13 +12,29 @@ export interface FlakyEngine {
   isDown: boolean;
   /** Requests whose answer is lost although the engine carries them out; each time one is used up. */
   loseAnswersTo: RegExp[];
+  /** Holds the next request that matches, before or after the engine has carried it out. */
+  hold(pattern: RegExp, what: "request" | "answer"): Held;
   close(): Promise<void>;
+}
+
+export interface Held {
+  /** The request has come, or its answer. */
+  reached: Promise<void>;
+  release: () => void;
+}
+
+interface Hold {
+  pattern: RegExp;
+  what: "request" | "answer";
+  reach: () => void;
+  released: Promise<void>;
 }
 
 export async function openFlakyEngine(): Promise<FlakyEngine> {
   const dir = await mkdtemp(join(tmpdir(), "tyger-flaky-"));
   const path = join(dir, "docker.sock");
   const clients = new Set<Socket>();
+  const holds: Hold[] = [];
   const server = createServer((client) => {
     if (flaky.isDown) return client.destroy();
     clients.add(client);
@@ -29,16 +45,30 @@ export async function openFlakyEngine(): Promise<FlakyEngine> {
       client.destroy();
       engine.destroy();
     };
-    for (const socket of [client, engine]) socket.on("error", close).on("close", close);
+    for (const socket of [client, engine]) socket.on("error", close);
+    client.on("close", close);
+    // Not before an answer that is held.
+    engine.on("close", () => void answering.then(close));
     client.once("data", (bytes) => {
       const index = flaky.loseAnswersTo.findIndex((pattern) => pattern.test(bytes.toString()));
       isLost = index >= 0;
       if (isLost) flaky.loseAnswersTo.splice(index, 1);
     });
-    client.on("data", (bytes) => engine.write(bytes));
+    // One after the other, also where a part is held.
+    let sending = Promise.resolve();
+    let answering = Promise.resolve();
+    client.on("data", (bytes) => {
+      const index = holds.findIndex(({ pattern }) => pattern.test(bytes.toString()));
+      const [held] = index < 0 ? [] : holds.splice(index, 1);
+      if (held?.what === "request") sending = sending.then(() => gate(held));
+      if (held?.what === "answer") answering = new Promise((resolve) => engine.once("data", () => resolve(gate(held))));
+      sending = sending.then(() => void engine.write(bytes));
+    });
     engine.on("data", (bytes) => {
-      if (isLost) close();
-      else if (!client.write(bytes)) engine.pause();
+      if (isLost) return close();
+      answering = answering.then(() => {
+        if (!client.write(bytes)) engine.pause();
+      });
     });
     client.on("drain", () => engine.resume());
   });
@@ -49,6 +79,12 @@ export async function openFlakyEngine(): Promise<FlakyEngine> {
     },
     isDown: false,
     loseAnswersTo: [],
+    hold(pattern, what) {
+      const reached = Promise.withResolvers<void>();
+      const released = Promise.withResolvers<void>();
+      holds.push({ pattern, what, reach: reached.resolve, released: released.promise });
+      return { reached: reached.promise, release: released.resolve };
+    },
     close: async () => {
       flaky.cut();
       server.close();
@@ -57,4 +93,9 @@ export async function openFlakyEngine(): Promise<FlakyEngine> {
   };
   await new Promise<void>((resolve) => void server.listen(path, resolve));
   return flaky;
+}
+
+function gate({ reach, released }: Hold): Promise<void> {
+  reach();
+  return released;
 }

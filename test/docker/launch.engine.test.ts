@@ -1,13 +1,14 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
 import { createDockerWriter } from "../../docker/writer.ts";
 import type { LaunchClaims } from "../../model/compute.ts";
 import { LABEL_RUN, containerNameOf } from "../../model/names.ts";
 import type { RunRecord } from "../../model/run.ts";
 import { eventually } from "../eventually.ts";
 import { createFakeClaims } from "../fakes/launch-claims.ts";
+import { openFlakyEngine, type FlakyEngine } from "./flaky-engine.ts";
 import { openDockerRig, type DockerRig } from "./rig.ts";
 
 let rig: DockerRig;
@@ -69,6 +70,51 @@ test.each(POINTS.flatMap((point) => [false, true].map((hasBuffers) => ({ point, 
     expect(folders.length).toBe(1);
   },
 );
+
+describe("a start that is on its way to the engine", () => {
+  let first: FlakyEngine;
+  let second: FlakyEngine;
+  beforeEach(async () => {
+    [first, second] = [await openFlakyEngine(), await openFlakyEngine()];
+  });
+  afterEach(async () => {
+    await Promise.all([first.close(), second.close()]);
+  });
+
+  test.each([false, true])("is refused once another attempt has taken over (buffers: %s)", async (hasBuffers) => {
+    const run = rig.run({ hasBuffers, exitCode: 7 });
+    const start = first.hold(/^POST \S*\/start/, "request");
+    const late = rig.writerWith(rig.claims, first.dockerHost).launch(run);
+    await start.reached;
+    // The worker that takes over has looked, and is about to remove what was not started.
+    const removal = second.hold(/^DELETE /, "request");
+    const taking = rig.writerWith(rig.claims, second.dockerHost).launch(run);
+    await removal.reached;
+    start.release();
+    // Long enough for the job to come to its end, if it were started.
+    await sleep(1500);
+    removal.release();
+    await Promise.all([late, taking]);
+    await exited(run);
+    expect(rig.begins(run)).toBe(1);
+  });
+
+  test("and arrives while a stop is looking is what the stop reports", async () => {
+    const run = rig.run({ exitCode: 7 });
+    const start = first.hold(/^POST \S*\/start/, "request");
+    const late = rig.writerWith(rig.claims, first.dockerHost).launch(run);
+    await start.reached;
+    const look = second.hold(/^GET \S*\/json/, "answer");
+    const stopping = rig.writerWith(rig.claims, second.dockerHost).stop(run);
+    await look.reached;
+    start.release();
+    await exited(run);
+    look.release();
+    expect((await stopping).container).toMatchObject({ phase: "Exited", exitCode: 7 });
+    await late;
+    expect(rig.begins(run)).toBe(1);
+  });
+});
 
 test("whenever a second worker launches, one job is begun", async () => {
   // From before the first one's claim to after its record of the launch.

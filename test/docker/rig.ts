@@ -24,7 +24,8 @@ export interface DockerRig extends ComputeUnderTest {
   engine: Engine;
   runsDir: string;
   claims: ReturnType<typeof createFakeClaims>;
-  writerWith(claims: LaunchClaims): ReturnType<typeof createDockerWriter>;
+  /** Another worker's, with these claims, that may reach the engine on a way of its own. */
+  writerWith(claims: LaunchClaims, dockerHost?: string): ReturnType<typeof createDockerWriter>;
   /** A run of a shell script. */
   shell(script: string, more?: Partial<JobCodespec>): RunRecord;
 }
@@ -45,10 +46,10 @@ export async function openDockerRig(dockerHost?: string): Promise<DockerRig> {
     }
   })().catch(() => undefined);
 
-  const writerWith = (given: LaunchClaims): ReturnType<typeof createDockerWriter> =>
+  const writerWith = (given: LaunchClaims, host = dockerHost): ReturnType<typeof createDockerWriter> =>
     createDockerWriter({
       installationId,
-      dockerHost,
+      dockerHost: host,
       claims: given,
       runsDir,
       apiUrl: "http+unix:///nowhere:",
