@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Readable } from "node:stream";
-import { messageOf } from "../model/errors.ts";
+import { errnoOf, messageOf } from "../model/errors.ts";
 
 /** How a Docker engine is reached, as node:http takes it, and its DOCKER_HOST. */
 export interface DockerEngine {
@@ -33,14 +33,25 @@ export function engineCandidates(dockerHost: string | undefined, userRuntimeDir:
   return sockets.filter((socket) => existsSync(socket)).map((socket) => engineAt(`unix://${socket}`));
 }
 
-/** Whether an engine answers. */
-export async function isAnswering(engine: DockerEngine, timeoutMs = 3000): Promise<boolean> {
+/** Why the engine cannot be used, in words for the user; undefined when it answers. */
+export async function refusalOf(engine: DockerEngine, timeoutMs = 3000): Promise<string | undefined> {
   try {
-    return (await ask(engine, "GET", "/_ping", { timeoutMs })).status === 200;
-  } catch {
-    return false;
+    const { status } = await ask(engine, "GET", "/_ping", { timeoutMs });
+    return status === 200 ? undefined : `it answers ${status}`;
+  } catch (err) {
+    const errno = errnoOf(err) ?? "";
+    return REFUSALS[errno] ?? `it does not answer (${messageOf(err)})`;
   }
 }
+
+const REFUSALS: Record<string, string> = {
+  EACCES: "you may not use its socket; join its group ('sudo usermod -aG docker <you>') and log in again",
+  ENOENT: "there is no such socket",
+  ECONNREFUSED: "nothing listens there",
+  ENOTFOUND: "there is no such host",
+};
+
+export const isAnswering = async (engine: DockerEngine): Promise<boolean> => (await refusalOf(engine)) === undefined;
 
 export interface Answer {
   status: number;

@@ -1,4 +1,5 @@
-import { engineCandidates, isAnswering, type DockerEngine } from "./docker-engine.ts";
+import { canInstallPackages } from "./debian.ts";
+import { engineCandidates, refusalOf, type DockerEngine } from "./docker-engine.ts";
 import { startDockerd, useDockerd } from "./dockerd.ts";
 import type { Report } from "./progress.ts";
 
@@ -16,13 +17,18 @@ export interface DockerSearch {
  * @throws Error naming the engine of DOCKER_HOST when it does not answer, or why none could be started.
  */
 export async function findDocker(search: DockerSearch): Promise<DockerEngine> {
+  let reason: string | undefined;
   for (const engine of engineCandidates(search.dockerHost, search.userRuntimeDir)) {
-    if (await isAnswering(engine)) {
+    const refusal = await refusalOf(engine);
+    if (refusal === undefined) {
       useDockerd(search.runtimeDir);
       return engine;
     }
+    reason ??= `The Docker engine at '${engine.host}' cannot be used: ${refusal}`;
   }
-  if (search.dockerHost) throw new Error(`The Docker engine at DOCKER_HOST '${search.dockerHost}' does not answer`);
+  if (search.dockerHost || !canInstallPackages(search.path, search.uid)) {
+    throw new Error(reason ?? "No Docker engine runs here: install and start one, or name it in DOCKER_HOST");
+  }
   const engine = await startDockerd(search);
   useDockerd(search.runtimeDir);
   return engine;

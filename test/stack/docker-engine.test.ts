@@ -1,5 +1,6 @@
+import { createServer, type AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { engineAt, engineCandidates, isAnswering } from "../../stack/docker-engine.ts";
+import { engineAt, engineCandidates, refusalOf } from "../../stack/docker-engine.ts";
 
 test.each([
   ["unix:///run/x.sock", { socketPath: "/run/x.sock" }],
@@ -22,6 +23,17 @@ test("DOCKER_HOST leaves no other engine to try", () => {
   ]);
 });
 
-test("an engine that is not there does not answer", async () => {
-  expect(await isAnswering(engineAt("unix:///nowhere.sock"))).toBe(false);
+test.each([
+  ["unix:///nowhere.sock", "there is no such socket"],
+  ["tcp://127.0.0.1:1", "nothing listens there"],
+])("why the engine at '%s' cannot be used is said: %s", async (host, reason) => {
+  expect(await refusalOf(engineAt(host))).toBe(reason);
+});
+
+test("an engine that never answers is given up", async () => {
+  const server = createServer(() => undefined);
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  expect(await refusalOf(engineAt(`tcp://127.0.0.1:${port}`), 100)).toMatch(/^it does not answer/);
+  server.close();
 });
