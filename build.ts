@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { build, type BuildOptions, type Plugin } from "esbuild";
@@ -40,6 +42,16 @@ const plainBuiltins: Plugin = {
   },
 };
 
+/** A runtime that is too old says so in one sentence, before it stumbles over what it does not know. */
+const REFUSE_OLD_NODE = `{
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major < 22 || (major === 22 && minor < 19)) {
+    process.stderr.write("Error: tyger needs Node 22.19 or newer; '" + process.execPath + "' is " + process.version + "\\n");
+    process.exit(1);
+  }
+}
+`;
+
 await mkdir(unfinished);
 // A build that fails leaves nothing; one that succeeds has moved it.
 process.once("exit", () => rmSync(unfinished, { recursive: true, force: true }));
@@ -53,12 +65,18 @@ await Promise.all([
     entryPoints: { cli: "cli/main.ts", pump: "pump/main.ts" },
     chunkNames: "chunks/[name]-[hash]",
     // What CommonJS packages in the bundle still ask for at run time is the runtime's own.
-    banner: { js: "const require = process.getBuiltinModule;" },
+    banner: { js: `${REFUSE_OLD_NODE}const require = process.getBuiltinModule;` },
   }),
   build({
     ...shared,
-    entryPoints: { api: "api/main.ts", worker: "worker/main.ts", supervisor: "stack/supervisor-main.ts" },
+    entryPoints: {
+      api: "api/main.ts",
+      worker: "worker/main.ts",
+      supervisor: "stack/supervisor-main.ts",
+      programs: "workflows/programs.ts",
+    },
   }),
+  declare("workflows/programs.ts", `${unfinished}/types`),
   bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL("workflows/index.ts", import.meta.url)),
     logger: new DefaultLogger("WARN"),
@@ -73,3 +91,13 @@ const replaced = `${unfinished}.old`;
 await rename("dist", replaced).catch(() => undefined);
 await rename(unfinished, "dist");
 await rm(replaced, { recursive: true, force: true });
+
+/** Writes the declarations of `entry` and of what it imports. */
+async function declare(entry: string, outDir: string): Promise<void> {
+  const flags = ["--ignoreConfig", "--declaration", "--emitDeclarationOnly", "--rewriteRelativeImportExtensions"];
+  const dialect = ["--module", "nodenext", "--target", "esnext", "--strict", "--skipLibCheck", "--types", "node"];
+  const args = ["node_modules/typescript/bin/tsc", ...flags, ...dialect, "--rootDir", ".", "--outDir", outDir, entry];
+  const compiling = spawn(process.execPath, args, { stdio: ["ignore", 2, 2] });
+  const [code] = (await once(compiling, "exit")) as [number | null];
+  if (code !== 0) throw new Error(`The declarations of '${entry}' could not be written`);
+}
