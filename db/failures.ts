@@ -7,6 +7,12 @@ const LOST_CONNECTION =
   /^(CONNECT_TIMEOUT|CONNECTION_\w+|E(CONN\w+|PIPE|NOENT|TIMEDOUT|HOST\w+|NET\w+|NOTFOUND|AI_AGAIN))$/;
 /** Values that the column cannot hold: too large a number, a date out of range, too long an index entry. */
 const UNSTORABLE_STATE = /^(22003|22008|22021|22P05|54000)$/;
+/** Classes of refusals that whoever set up the connection can mend. */
+const REFUSALS: Record<string, string> = {
+  "28": "The database refuses this user or password",
+  "3D": "The database of this name does not exist",
+  "42": "The database refuses the statement; may this user create tables?",
+};
 /** Longer than any statement may take: past it the network has swallowed the question or the answer. */
 const ANSWER_WITHIN_MS = 45_000;
 
@@ -33,7 +39,8 @@ export function translated(thrown: unknown): Error {
   if (UNSTORABLE_STATE.test(code)) {
     return new CodedError("InvalidInput", "A value is too large or too long to be stored", { cause: facts });
   }
-  return new Error(`A query failed with SQLSTATE ${code}`, { cause: facts });
+  const refusal = REFUSALS[code.slice(0, 2)];
+  return new Error(`${refusal ?? "A query failed"} (SQLSTATE ${code})`, { cause: facts });
 }
 
 /** Drizzle wraps what the driver throws, and `code` is on the inner error only. */

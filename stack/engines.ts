@@ -7,6 +7,7 @@ import { settlePostgres } from "./postgres-place.ts";
 import { createPostgres, POSTGRES_HOST } from "./postgres.ts";
 import { choosePort } from "./ports.ts";
 import type { Report } from "./progress.ts";
+import { mustReach, postgresPlaceOf, temporalPlaceOf } from "./reach.ts";
 import type { StackSettings } from "./settings.ts";
 import { findTemporal } from "./temporal-binary.ts";
 import { readTemporalConfig } from "./temporal-config.ts";
@@ -16,7 +17,11 @@ type Ports = z.infer<typeof portsSchema>;
 
 /** The Postgres of a stack: the one of DATABASE_URL, else an embedded one, created here if it is not there yet. */
 export async function settleDatabase(config: StackConfig, report: Report): Promise<StackSettings["postgres"]> {
-  if (config.databaseUrl) return { kind: "given", url: config.databaseUrl };
+  if (config.databaseUrl) {
+    const place = postgresPlaceOf(config.databaseUrl);
+    if (place) await mustReach("The Postgres of DATABASE_URL", place.host, place.port);
+    return { kind: "given", url: config.databaseUrl };
+  }
   const { dataDir, stateDir } = config.paths;
   const place = settlePostgres(dataDir, config.cacheDir, config.uid);
   const binaries = await copyPostgres(place.engines);
@@ -39,6 +44,8 @@ export async function settleTemporal(
 ): Promise<StackSettings["temporal"]> {
   const namespace = config.temporalNamespace;
   if (config.temporalAddress) {
+    const { host, port } = temporalPlaceOf(config.temporalAddress);
+    await mustReach("The Temporal of TEMPORAL_ADDRESS", host, port);
     return { kind: "given", address: config.temporalAddress, namespace: namespace ?? "default" };
   }
   const file = readTemporalConfig(configFile);

@@ -21,6 +21,7 @@ const LOCK_MS = 900_000;
 /** From the start of the supervisor until all processes answer. */
 const READY_MS = 120_000;
 /** A process that ended this often before it was ever ready will not get ready. */
+const LONGEST_WORDS = 300;
 const HOPELESS_STARTS = 4;
 /** Of what the kernel takes as the address of a Unix socket. */
 const LONGEST_SOCKET_PATH = 107;
@@ -156,12 +157,15 @@ async function awaitReady({ paths }: StackConfig, report: Report): Promise<Stack
 
 function failureOf({ name, lastExit, logFile }: ProcessView): string {
   const how = lastExit ? ` (${lastExit})` : "";
-  return `'${name}' did not start${how}; the end of '${logFile}' says: ${lastLines(logFile)}`;
+  return `'${name}' did not start${how}; the end of '${logFile}' says: ${lastWords(logFile)}`;
 }
 
-function lastLines(file: string): string {
+/** The error that the process ended with, where its log has one, else its last lines. */
+function lastWords(file: string): string {
   try {
-    return readFileSync(file, "utf8").trimEnd().split("\n").slice(-3).join(" | ");
+    const lines = readFileSync(file, "utf8").trimEnd().split("\n").slice(-30);
+    const error = lines.findLast((line) => /^\[?\w*Error: /.test(line));
+    return error?.slice(0, LONGEST_WORDS) ?? lines.slice(-3).join(" | ");
   } catch (err) {
     return messageOf(err);
   }

@@ -1,0 +1,42 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { errnoOf, messageOf } from "../model/errors.ts";
+
+const WITHIN_MS = 5000;
+
+const REASONS: Record<string, string> = {
+  ECONNREFUSED: "nothing listens there",
+  ENOTFOUND: "there is no such host",
+  EAI_AGAIN: "its host name cannot be looked up",
+  ABORT_ERR: `no answer within ${WITHIN_MS / 1000} s`,
+};
+
+/** @throws Error that names the server that somebody gave us, and why it cannot be reached */
+export async function mustReach(name: string, host: string, port: number): Promise<void> {
+  const socket = connect({ host, port });
+  try {
+    await once(socket, "connect", { signal: AbortSignal.timeout(WITHIN_MS) });
+  } catch (err) {
+    const reason = REASONS[errnoOf(err) ?? ""] ?? messageOf(err);
+    throw new Error(`${name} at '${host}:${port}' cannot be reached: ${reason}`, { cause: err });
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Host and port of a `postgres://` URL; undefined where it names a Unix socket. @throws Error, without the password */
+export function postgresPlaceOf(url: string): { host: string; port: number } | undefined {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (!parsed || !/^postgres(ql)?:$/.test(parsed.protocol)) {
+    throw new Error("DATABASE_URL must be a URL such as postgres://user:password@host:5432/database");
+  }
+  if (parsed.hostname === "") return undefined;
+  return { host: decodeURIComponent(parsed.hostname).replace(/^\[|\]$/g, ""), port: Number(parsed.port || 5432) };
+}
+
+/** @throws Error with the address */
+export function temporalPlaceOf(address: string): { host: string; port: number } {
+  const [, host, port] = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(address) ?? [];
+  if (host === undefined) throw new Error(`TEMPORAL_ADDRESS '${address}' must be host:port`);
+  return { host, port: Number(port) };
+}
