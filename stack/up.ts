@@ -21,8 +21,9 @@ const LOCK_MS = 900_000;
 /** From the start of the supervisor until all processes answer. */
 const READY_MS = 120_000;
 /** A process that ended this often before it was ever ready will not get ready. */
-const LONGEST_WORDS = 300;
 const HOPELESS_STARTS = 4;
+/** Of an error of a process, in characters. */
+const LONGEST_WORDS = 300;
 /** Of what the kernel takes as the address of a Unix socket. */
 const LONGEST_SOCKET_PATH = 107;
 const STOP_MS = 60_000;
