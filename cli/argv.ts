@@ -185,7 +185,7 @@ class ArgvReader {
     for (const [name, def] of Object.entries(defs)) {
       if (this.#given.has(name)) values[name] = this.#given.get(name);
       else if (def.type === "boolean") values[name] = false;
-      else if (def.type === "string" && def.default !== undefined)
+      else if ((def.type === "string" || def.type === "choice") && def.default !== undefined)
         values[name] = valueFrom(def, def.default, undefined);
       else if (def.type === "int" && def.default !== undefined) values[name] = def.default;
     }
@@ -200,6 +200,8 @@ function valueFrom(def: ArgDef, text: string, before: unknown): unknown {
       return text;
     case "string":
       return def.parse ? def.parse(text) : text;
+    case "choice":
+      return choiceOf(def.choices, text);
     case "int":
       return wholeNumber(text);
     case "boolean":
@@ -209,6 +211,12 @@ function valueFrom(def: ArgDef, text: string, before: unknown): unknown {
     case "map":
       return { ...(before as Record<string, string> | undefined), ...pairsOf(text, def.separator === "always") };
   }
+}
+
+function choiceOf(choices: readonly string[], text: string): string {
+  const choice = choices.find((candidate) => candidate === text.toLowerCase());
+  if (choice === undefined) throw new Error(`it must be one of ${choices.join(", ")}`);
+  return choice;
 }
 
 function wholeNumber(text: string): number {

@@ -4,6 +4,8 @@ import type { Command } from "./command.ts";
 export interface Branch {
   /** Other names of it. */
   aliases?: readonly string[];
+  /** For programs, not for people: left out of help texts. */
+  isHidden?: true;
   /** What a group is about; a command says so itself. */
   description?: string;
   /** The command's file, loaded when it is asked for. */

@@ -9,12 +9,17 @@ interface Flag {
   valueHint?: string;
   /** Left out of help texts. */
   hidden?: true;
+  suggest?: Suggestion;
 }
 
-/** What a command takes. Map and list flags may be repeated; of the others the last one counts. */
+/** What the shell offers for a value: words, ids or names that the server has, or files. */
+export type Suggestion = readonly string[] | "run" | "codespec" | "file";
+
+/** What a command takes. Map and list flags may be repeated; of the others the last one counts. Choices have no case. */
 export type ArgDef =
-  | { type: "positional"; description: string; required?: boolean }
+  | { type: "positional"; description: string; required?: boolean; suggest?: Suggestion }
   | ({ type: "string"; default?: string; parse?: (text: string) => unknown } & Flag)
+  | ({ type: "choice"; choices: readonly string[]; default?: string } & Flag)
   | ({ type: "int"; default?: number } & Flag)
   | ({ type: "boolean" } & Flag)
   | ({ type: "map"; separator?: "always" } & Flag)
@@ -24,13 +29,15 @@ export type ArgsDef = Readonly<Record<string, ArgDef>>;
 
 type Raw<A extends ArgDef> = A extends { parse: (text: string) => infer V }
   ? V
-  : A extends { type: "int" }
-    ? number
-    : A extends { type: "map" }
-      ? Record<string, string>
-      : A extends { type: "list" }
-        ? string[]
-        : string;
+  : A extends { type: "choice"; choices: readonly (infer W)[] }
+    ? W
+    : A extends { type: "int" }
+      ? number
+      : A extends { type: "map" }
+        ? Record<string, string>
+        : A extends { type: "list" }
+          ? string[]
+          : string;
 
 /** Undefined is what was not given and has no default; a boolean that was not given is false. */
 export type ValueOf<A extends ArgDef> = A extends { type: "boolean" }
@@ -44,28 +51,19 @@ export type Values<A extends ArgsDef> = { [K in keyof A]: ValueOf<A[K]> };
 /** Flags that stand anywhere before `--`. */
 export const globalArgs = {
   "log-level": {
-    type: "string",
+    type: "choice",
+    choices: ["trace", "debug", "info", "warn", "error"],
     default: "info",
-    description: "What to log: trace, debug, info, warn or error",
-    parse: oneOf("trace", "debug", "info", "warn", "error"),
+    description: "What to log",
   },
   "log-format": {
-    type: "string",
-    description: "How to log: pretty, plain or json; pretty on a terminal, else plain",
-    parse: oneOf("pretty", "plain", "json"),
+    type: "choice",
+    choices: ["pretty", "plain", "json"],
+    description: "How to log; pretty on a terminal, else plain",
   },
   proxy: { type: "string", description: "HTTP proxy: auto, none, a URL or host:port; stored by login" },
   baggage: { type: "map", description: "Pairs that are sent as baggage header", valueHint: "key=value" },
 } as const satisfies ArgsDef;
-
-/** Checks one of a few words, in any case. */
-export function oneOf<const T extends string>(...words: T[]): (text: string) => T {
-  return (text) => {
-    const word = words.find((candidate) => candidate === text.toLowerCase());
-    if (word === undefined) throw new Error(`it must be one of ${words.join(", ")}`);
-    return word;
-  };
-}
 
 export interface CommandContext<A extends ArgsDef> {
   args: Values<A>;

@@ -5,8 +5,19 @@ import { formatTtl, parseTtl } from "./ttl.ts";
 
 /** The flags that describe a run, of `run create` and `run exec`. */
 export const runArgs = {
-  file: { type: "string", alias: "f", valueHint: "path", description: "YAML file with the run; flags override it" },
-  codespec: { type: "string", alias: "c", description: "Codespec of the job: name or name/versions/N" },
+  file: {
+    type: "string",
+    alias: "f",
+    valueHint: "path",
+    suggest: "file",
+    description: "YAML file with the run; flags override it",
+  },
+  codespec: {
+    type: "string",
+    alias: "c",
+    suggest: "codespec",
+    description: "Codespec of the job: name or name/versions/N",
+  },
   version: { type: "string", description: "Version of the codespec; the latest unless given" },
   replicas: { type: "int", alias: "r", description: "Number of parallel job replicas (1 unless given)" },
   "node-pool": { type: "string", description: "Node pool of the job" },
@@ -18,7 +29,7 @@ export const runArgs = {
     description: "Time after which created buffers are deleted",
     parse: bufferTtl,
   },
-  "worker-codespec": { type: "string", description: "Codespec of the workers" },
+  "worker-codespec": { type: "string", suggest: "codespec", description: "Codespec of the workers" },
   "worker-version": { type: "string", description: "Version of the worker codespec" },
   "worker-replicas": { type: "int", description: "Number of workers" },
   "worker-node-pool": { type: "string", description: "Node pool of the workers" },

@@ -47,5 +47,7 @@ export const TREE: Branch = {
     up: { load: () => import("./commands/stack/up.ts") },
     down: { load: () => import("./commands/stack/down.ts") },
     status: { load: () => import("./commands/stack/status.ts") },
+    completion: { load: () => import("./commands/completion/completion.ts") },
+    __complete: { isHidden: true, load: () => import("./commands/completion/complete.ts") },
   },
 };

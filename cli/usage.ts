@@ -21,7 +21,8 @@ export async function usageOf(path: readonly string[], branch: Branch, isTermina
 }
 
 async function subCommandsOf(branch: Branch): Promise<Record<string, CittyCommand>> {
-  const entries = Object.entries(branch.commands ?? {}).map(async ([name, child]): Promise<[string, CittyCommand]> => {
+  const shown = Object.entries(branch.commands ?? {}).filter(([, child]) => !child.isHidden);
+  const entries = shown.map(async ([name, child]): Promise<[string, CittyCommand]> => {
     const description = child.description ?? (await child.load?.())?.default.meta.description ?? "";
     return [name, { meta: { name, description, alias: [...(child.aliases ?? [])] } }];
   });
@@ -38,6 +39,10 @@ function cittyArg(def: ArgDef): CittyArgs[string] {
   if (def.type === "positional") return { type: "positional", description, required: def.required !== false };
   const alias = def.alias === undefined ? {} : { alias: def.alias };
   if (def.type === "boolean") return { type: "boolean", description, ...alias };
+  if (def.type === "choice") {
+    const fallback = def.default === undefined ? {} : { default: def.default };
+    return { type: "enum", options: [...def.choices], description, ...alias, ...fallback };
+  }
   const many = def.type === "map" || def.type === "list" ? " (may be repeated)" : "";
   const hint = def.valueHint ?? { string: "value", int: "number", map: "key=value", list: "value" }[def.type];
   const fallback = "default" in def && def.default !== undefined ? { default: String(def.default) } : {};

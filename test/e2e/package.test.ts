@@ -27,6 +27,8 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "tyger-package-"));
   env = {
     HOME: join(dir, "home"),
+    // Not in the cache, which is that of whoever runs the tests, with their login.
+    TYGER_CACHE_FILE: join(dir, "login"),
     XDG_CACHE_HOME: process.env["XDG_CACHE_HOME"] ?? join(process.env["HOME"] ?? dir, ".cache"),
   };
   await mkdir(env["HOME"] ?? "");

@@ -2,7 +2,7 @@ import { CODESPEC_NAME } from "../../../model/codespec.ts";
 import { canonicalQuantity } from "../../../model/quantity.ts";
 import { connect } from "../../client.ts";
 import { codespecPath } from "../../codespec-reference.ts";
-import { command, oneOf } from "../../command.ts";
+import { command } from "../../command.ts";
 import { writeAll } from "../../host.ts";
 import { type CodespecFile, readCodespecFile } from "../../spec-file.ts";
 
@@ -18,15 +18,16 @@ const args = {
     type: "string",
     alias: "f",
     valueHint: "path",
+    suggest: "file",
     description: "YAML file with the codespec; flags override it",
   },
   image: { type: "string", description: "Container image" },
   kind: {
-    type: "string",
+    type: "choice",
+    choices: ["job", "worker"],
     alias: "k",
     default: "job",
-    description: "job or worker, if the file does not say",
-    parse: oneOf("job", "worker"),
+    description: "What it is, if the file does not say",
   },
   "max-replicas": { type: "int", alias: "r", description: "Greatest number of replicas" },
   input: { type: "list", alias: "i", description: "Input buffer parameters" },

@@ -7,7 +7,7 @@ import { asJson, shownCodespec } from "../../resources.ts";
 export default command({
   meta: { name: "show", description: "Show a codespec as JSON" },
   args: {
-    name: { type: "positional", required: true, description: "Name of the codespec" },
+    name: { type: "positional", required: true, suggest: "codespec", description: "Name of the codespec" },
     version: { type: "string", description: "Version; the latest unless given" },
   },
   async run(context) {

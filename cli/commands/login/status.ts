@@ -1,5 +1,5 @@
 import { connect } from "../../client.ts";
-import { command, oneOf } from "../../command.ts";
+import { command } from "../../command.ts";
 import { writeAll } from "../../host.ts";
 import { readLogin } from "../../login-file.ts";
 import { asJson } from "../../resources.ts";
@@ -8,7 +8,7 @@ import { shownUrlOf } from "../../server-url.ts";
 export default command({
   meta: { name: "status", description: "Show which server the commands speak to" },
   args: {
-    format: { type: "string", default: "text", description: "text or json", parse: oneOf("text", "json") },
+    format: { type: "choice", choices: ["text", "json"], default: "text", description: "How to show it" },
   },
   async run(context) {
     const { args, host } = context;

@@ -6,7 +6,7 @@ import { cancelRun } from "../../run-cancel.ts";
 
 export default command({
   meta: { name: "cancel", description: "Ask for a run to be canceled" },
-  args: { id: { type: "positional", required: true, description: "Run id" } },
+  args: { id: { type: "positional", required: true, suggest: "run", description: "Run id" } },
   async run(context) {
     const { args, host } = context;
     const run: Run = await cancelRun(await connect(context), args.id);

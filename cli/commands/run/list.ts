@@ -1,3 +1,4 @@
+import { RUN_STATUSES } from "../../../model/run.ts";
 import { parseSinceTime } from "../../../model/since-time.ts";
 import { connect } from "../../client.ts";
 import { command } from "../../command.ts";
@@ -10,7 +11,7 @@ export default command({
   args: {
     since: { type: "string", alias: "s", valueHint: "time", description: "Only runs created after this time" },
     tag: { type: "map", description: "Only runs with all of these tags" },
-    status: { type: "list", description: "Only runs with one of these statuses" },
+    status: { type: "list", suggest: RUN_STATUSES, description: "Only runs with one of these statuses" },
     limit: { type: "int", alias: "l", description: "How many at most (1000 unless given)" },
   },
   surplus: "ignore",

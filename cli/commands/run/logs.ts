@@ -6,7 +6,7 @@ import { copyLogs, followLogs } from "../../run-logs.ts";
 export default command({
   meta: { name: "logs", description: "Print what the containers of a run wrote to stdout and stderr" },
   args: {
-    id: { type: "positional", required: true, description: "Run id" },
+    id: { type: "positional", required: true, suggest: "run", description: "Run id" },
     follow: { type: "boolean", alias: "f", description: "Go on until the run has ended" },
     since: { type: "string", alias: "s", valueHint: "time", description: "Only lines after this time" },
     tail: { type: "int", default: -1, description: "Only this many of the last lines" },

@@ -5,7 +5,7 @@ import { asJson, shownRun } from "../../resources.ts";
 
 export default command({
   meta: { name: "show", description: "Show a run as JSON" },
-  args: { id: { type: "positional", required: true, description: "Run id" } },
+  args: { id: { type: "positional", required: true, suggest: "run", description: "Run id" } },
   async run(context) {
     const { args, host } = context;
     const client = await connect(context);

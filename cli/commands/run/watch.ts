@@ -7,7 +7,7 @@ import { watchRun } from "../../run-watch.ts";
 export default command({
   meta: { name: "watch", description: "Print a line of JSON for each change of a run until it ends" },
   args: {
-    id: { type: "positional", required: true, description: "Run id" },
+    id: { type: "positional", required: true, suggest: "run", description: "Run id" },
     "full-resource": { type: "boolean", description: "Print the whole run, not only what the system says of it" },
   },
   async run(context) {

@@ -1,0 +1,42 @@
+import type { CodespecVersion } from "../../../model/codespec.ts";
+import type { Run } from "../../../model/run.ts";
+import { connect } from "../../client.ts";
+import { command, type ArgsDef, type CommandContext } from "../../command.ts";
+import { writeAll } from "../../host.ts";
+import { type Candidate, suggestionsFor } from "../../suggestions.ts";
+import { TREE } from "../../tree.ts";
+
+/** Somebody waits at the prompt. */
+const LOOK_UP_MS = 1000;
+const MOST = 200;
+/** Tells the shell to offer files. */
+const FILES = ":files";
+
+export default command({
+  meta: { name: "__complete", description: "Print what may stand in place of the last word, one candidate a line" },
+  passThrough: true,
+  async run(context) {
+    const { host, rest } = context;
+    const { candidates, lookUp } = await suggestionsFor(rest, TREE);
+    if (lookUp?.what === "file") return writeAll(host.stdout, `${FILES}\n`);
+    const found = lookUp ? await lookedUp(lookUp.what, context).catch(() => []) : [];
+    const begun = rest.at(-1) ?? "";
+    const live = found.map(({ word, description }) => ({ word: `${lookUp?.prefix ?? ""}${word}`, description }));
+    const fitting = live.filter(({ word }) => word.startsWith(begun));
+    const lines = [...candidates, ...fitting].map(({ word, description }) => `${word}\t${description}\n`);
+    await writeAll(host.stdout, lines.join(""));
+  },
+});
+
+/** Ids of the newest runs, or the names of codespecs. */
+async function lookedUp(what: "run" | "codespec", context: CommandContext<ArgsDef>): Promise<Candidate[]> {
+  const client = await connect(context);
+  const request = { method: "GET", isOnce: true, signal: AbortSignal.timeout(LOOK_UP_MS) } as const;
+  if (what === "run") {
+    const { value } = await client.json<{ items: Run[] }>({ ...request, path: "/runs", query: { limit: MOST } });
+    return value.items.map(({ id, status }) => ({ word: String(id), description: status }));
+  }
+  const path = "/codespecs";
+  const { value } = await client.json<{ items: CodespecVersion[] }>({ ...request, path, query: { limit: MOST } });
+  return value.items.map(({ name, version }) => ({ word: name, description: `version ${version}` }));
+}

@@ -1,0 +1,15 @@
+import { command } from "../../command.ts";
+import { writeAll } from "../../host.ts";
+import { SCRIPTS } from "../../completion-scripts.ts";
+
+const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
+
+export default command({
+  meta: { name: "completion", description: "Print a script with which a shell completes commands, flags and ids" },
+  args: { shell: { type: "positional", required: true, suggest: SHELLS, description: SHELLS.join(", ") } },
+  async run({ args, host }) {
+    const shell = SHELLS.find((name) => name === args.shell);
+    if (!shell) throw new Error(`there is no completion for the shell '${args.shell}': give ${SHELLS.join(", ")}`);
+    await writeAll(host.stdout, SCRIPTS[shell]);
+  },
+});
