@@ -43,7 +43,7 @@ export async function transferBuffer<A extends ArgsDef>(
   const access = direct ?? serverAccess(await connect(context), argument, wish);
   warnPowerShell(host, log);
   await withInterrupt(host, log, async (signal) => {
-    const progress = new TransferProgress(log, { operation, buffer });
+    const progress = new TransferProgress(host, log, { operation, buffer });
     let hasSucceeded = false;
     try {
       await run(access, { signal, dop, onProgress: (sizeBytes) => progress.add(sizeBytes), ...warnings(log) });

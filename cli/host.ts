@@ -3,6 +3,7 @@ import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Readable, Writable } from "node:stream";
 import type { CliConfig } from "../config/cli.ts";
+import { TerminalOutput } from "./terminal-output.ts";
 
 /** What a command may touch of the process it runs in; tests give their own. */
 export interface Host {
@@ -11,8 +12,11 @@ export interface Host {
   readonly stdin: Readable;
   readonly stdout: Writable;
   readonly stderr: Writable;
-  /** Whether colours may go to these. */
   isTerminal: { stdout: boolean; stderr: boolean };
+  /** Whether colours may go to these. */
+  hasColours: { stdout: boolean; stderr: boolean };
+  /** Shows one line below all that is written to stderr, on a terminal only; an empty one takes it away. */
+  showStatus(text: string): void;
   /**
    * Calls `handler` with the first SIGINT or SIGTERM instead of dying of it; the second one ends the process at once.
    * Returns a function that takes the handler away.
@@ -33,9 +37,14 @@ export function processHost(config: CliConfig, leave: (exitCode: number) => neve
   let stdin: Readable | undefined;
   let stdout: Writable | undefined;
   let stderr: Writable | undefined;
+  const terminals = { stdout: isTerminal(1), stderr: isTerminal(2) };
   return {
     config,
-    isTerminal: { stdout: isTerminal(1), stderr: isTerminal(2) },
+    isTerminal: terminals,
+    hasColours: config.noColour ? { stdout: false, stderr: false } : terminals,
+    showStatus(text) {
+      if (stderr instanceof TerminalOutput) stderr.showStatus(text);
+    },
     get stdin() {
       return (stdin ??= process.stdin);
     },
@@ -49,6 +58,7 @@ export function processHost(config: CliConfig, leave: (exitCode: number) => neve
     parentName,
     async release(hasSucceeded) {
       stdin?.destroy();
+      this.showStatus("");
       if (hasSucceeded) await drained(stdout);
       else stdout?.destroy();
       await Promise.race([drained(stderr), sleep(FAREWELL_MS, undefined, { ref: false })]);
@@ -69,7 +79,9 @@ function openOutput(fd: 1 | 2): Writable {
         ? createWriteStream("", { fd, autoClose: false })
         : fd === 1
           ? process.stdout
-          : process.stderr;
+          : process.stderr.isTTY
+            ? new TerminalOutput(process.stderr, () => process.stderr.columns)
+            : process.stderr;
   // A reader that went away is learned from the write that fails; what cannot be said on stderr is not said.
   stream.on("error", () => {});
   return stream;

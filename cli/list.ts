@@ -1,5 +1,6 @@
 import type { Client, Query } from "./client.ts";
 import { type Host, writeAll } from "./host.ts";
+import { type Item, type ListFormat, listOutputOf, type ListShape } from "./list-output.ts";
 
 /** How many are shown unless `--limit` says otherwise. */
 const DEFAULT_LIMIT = 1000;
@@ -9,11 +10,15 @@ interface Listing {
   query: Query;
   /** As the user gave it, sent as it is. */
   limit: number | undefined;
-  shown: (item: unknown) => unknown;
+  shown: (item: unknown) => Item;
+  format: ListFormat;
+  shape: ListShape;
 }
 
-/** Prints a list as one JSON array, page by page as they come. */
-export async function printList(client: Client, host: Host, { path, query, limit, shown }: Listing): Promise<void> {
+/** Prints a list, page by page as they come. */
+export async function printList(client: Client, host: Host, listing: Listing): Promise<void> {
+  const { path, query, limit, shown, format, shape } = listing;
+  const output = await listOutputOf(format, shape);
   const wanted = limit ?? DEFAULT_LIMIT;
   // One more than is shown tells whether there are more.
   const items = itemsOf(client, path, { ...query, limit: limit ?? DEFAULT_LIMIT + 1 });
@@ -22,15 +27,14 @@ export async function printList(client: Client, host: Host, { path, query, limit
   for await (const { page, hasMore } of items) {
     isTruncated = limit === undefined && (count + page.length > wanted || (count + page.length === wanted && hasMore));
     const rest = page.slice(0, Math.max(0, wanted - count));
-    const text = rest.map((item) => `\n${JSON.stringify(shown(item), null, 2).replace(/^/gm, "  ")}`).join(",");
-    if (rest.length > 0) await writeAll(host.stdout, (count === 0 ? "[" : ",") + text);
+    if (rest.length > 0) await writeAll(host.stdout, output.page(rest.map(shown), count));
     count += rest.length;
     if (count >= wanted) break;
   }
-  await writeAll(host.stdout, count === 0 ? "[]\n" : "\n]\n");
+  await writeAll(host.stdout, output.end(count));
   if (isTruncated) {
     const warning = `WARNING: only the first ${wanted} are shown; raise --limit to see more.`;
-    await writeAll(host.stderr, host.isTerminal.stderr ? `\u001B[33m${warning}\u001B[0m\n` : `${warning}\n`);
+    await writeAll(host.stderr, host.hasColours.stderr ? `\u001B[33m${warning}\u001B[0m\n` : `${warning}\n`);
   }
 }
 

@@ -15,7 +15,7 @@ export async function runProgram(argv: readonly string[], host: Host, version: s
       await writeAll(host.stdout, `tyger version ${version}\n`);
     } else if (wants === "help" || !command) {
       const { usageOf } = await import("./usage.ts");
-      await writeAll(host.stdout, await usageOf(path, branch, host.isTerminal.stdout));
+      await writeAll(host.stdout, await usageOf(path, branch, host.hasColours.stdout));
     } else {
       await command.run({ args, rest, globals, host, log });
     }
@@ -29,7 +29,7 @@ export async function runProgram(argv: readonly string[], host: Host, version: s
 function logOf(host: Host, globals: { "log-level"?: "trace" | "debug" | "info" | "warn" | "error" } & Format): Log {
   return createLog({
     level: globals["log-level"] ?? "info",
-    format: globals["log-format"] ?? (host.isTerminal.stderr ? "pretty" : "plain"),
+    format: globals["log-format"] ?? (host.hasColours.stderr ? "pretty" : "plain"),
     write: (text) => void host.stderr.write(text),
   });
 }

@@ -70,9 +70,9 @@ const BUFFER: Shape = {
 /** A buffer as it is printed. */
 export const shownBuffer = (buffer: unknown): unknown => shownAs(BUFFER, buffer) ?? {};
 /** A codespec as it is printed. */
-export const shownCodespec = (codespec: unknown): unknown => shownAs(CODESPEC, codespec) ?? {};
+export const shownCodespec = (codespec: unknown): Fields => (shownAs(CODESPEC, codespec) ?? {}) as Fields;
 /** A run as it is printed. */
-export const shownRun = (run: unknown): unknown => shownAs(RUN, run) ?? {};
+export const shownRun = (run: unknown): Fields => (shownAs(RUN, run) ?? {}) as Fields;
 /** What the system says of a run, without what it was asked to do. */
 export const shownRunSystem = (run: unknown): unknown => shownAs(RUN_SYSTEM, run) ?? {};
 

@@ -11,6 +11,7 @@ import { withInterrupt } from "./interrupt.ts";
 import type { Log } from "./log.ts";
 import { cancelRun } from "./run-cancel.ts";
 import { createRun } from "./run-creation.ts";
+import { RunProgress } from "./run-progress.ts";
 import { followLogs } from "./run-logs.ts";
 import type { RunRequest } from "./run-request.ts";
 import { watchRun } from "./run-watch.ts";
@@ -54,7 +55,8 @@ export async function executeRun(execution: Execution): Promise<void> {
     const run = await createRun(client, request);
     log.info("Run created", { runId: run.id });
     const stopping = new AbortController();
-    const parts = startParts(execution, run, AbortSignal.any([signal, stopping.signal]));
+    const progress = new RunProgress(host, run);
+    const parts = startParts(execution, run, progress, AbortSignal.any([signal, stopping.signal]));
     try {
       signal.throwIfAborted();
       await seeToEnd(execution, run, parts);
@@ -67,6 +69,8 @@ export async function executeRun(execution: Execution): Promise<void> {
       }
       log.error("The reader of stdout has gone", { runId: run.id });
       await abandon(execution, run, parts);
+    } finally {
+      progress.end();
     }
   });
 }
@@ -79,7 +83,8 @@ interface Parts {
   logs: Promise<unknown>;
 }
 
-function startParts({ client, host, log, unmapped, stdin, options }: Execution, run: Run, signal: AbortSignal): Parts {
+function startParts(execution: Execution, run: Run, progress: RunProgress, signal: AbortSignal): Parts {
+  const { client, host, log, unmapped, stdin, options } = execution;
   const access = (parameter: string, writeable: boolean) =>
     serverAccess(client, run.job.buffers?.[parameter] ?? "", { writeable, ttl: run.bufferAccessTtl });
   const hooks = { signal, ...warnings(log) };
@@ -88,6 +93,7 @@ function startParts({ client, host, log, unmapped, stdin, options }: Execution, 
       unmapped.input !== undefined && stdin
         ? writeBuffer(stdin, access(unmapped.input, true), {
             ...hooks,
+            onProgress: (sizeBytes) => progress.input.add(sizeBytes),
             dop: options.writeDop,
             blockSizeBytes: options.blockSizeBytes,
           })
@@ -95,22 +101,27 @@ function startParts({ client, host, log, unmapped, stdin, options }: Execution, 
     output:
       unmapped.output === undefined
         ? Promise.resolve()
-        : readBuffer(access(unmapped.output, false), host.stdout, { ...hooks, dop: options.readDop }).then(() =>
+        : readBuffer(access(unmapped.output, false), host.stdout, {
+            ...hooks,
+            onProgress: (sizeBytes) => progress.output.add(sizeBytes),
+            dop: options.readDop,
+          }).then(() =>
             // What still waits in the stream has not been read by anybody yet.
             writeAll(host.stdout, ""),
           ),
     logs: options.showLogs
       ? followLogs(client, log, host.stderr, { id: String(run.id), timestamps: options.timestamps, signal })
       : Promise.resolve(),
-    end: endOf(client, log, run, signal),
+    end: endOf(client, log, run, progress, signal),
   };
   for (const part of Object.values(parts)) (part as Promise<unknown>).catch(() => undefined);
   return parts;
 }
 
-async function endOf(client: Client, log: Log, created: Run, signal: AbortSignal): Promise<Run> {
+async function endOf(client: Client, log: Log, created: Run, progress: RunProgress, signal: AbortSignal): Promise<Run> {
   let last: Pick<Run, "status" | "runningCount"> = { status: created.status };
   for await (const run of watchRun(client, log, String(created.id), signal)) {
+    progress.phase(run.status);
     if (run.status !== last.status || run.runningCount !== last.runningCount) {
       log.info("Run status changed", { runId: run.id, status: run.status, runningCount: run.runningCount });
     }

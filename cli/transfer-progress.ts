@@ -1,53 +1,67 @@
 import { formatBitRate, formatBytes } from "./data-size.ts";
+import type { Host } from "./host.ts";
 import type { Log } from "./log.ts";
+import { elapsedText, ProgressMeter } from "./progress-meter.ts";
 
 const REPORT_MS = 1000;
+const REDRAW_MS = 200;
 
-/** Logs how a transfer goes: its start, each second in which something moved, its end. */
+/** Says how a transfer goes: its start, each second in which something moved, its end. */
 export class TransferProgress {
+  readonly #host: Host;
   readonly #log: Log;
+  readonly #meter = new ProgressMeter();
   readonly #fields: { operation: string; buffer: string };
   readonly #startedAt = performance.now();
   readonly #timer: NodeJS.Timeout;
-  #total = 0;
   #reported = 0;
   #reportedAt = this.#startedAt;
 
-  constructor(log: Log, fields: { operation: string; buffer: string }) {
+  /** On a terminal a status line takes the place of the log lines in between. */
+  constructor(host: Host, log: Log, fields: { operation: string; buffer: string }) {
+    this.#host = host;
     this.#log = log;
     this.#fields = fields;
     log.info("Transfer starting", fields);
-    this.#timer = setInterval(() => this.#report(), REPORT_MS);
-    this.#timer.unref();
+    const { stderr: isTerminal } = host.isTerminal;
+    const [report, everyMs] = isTerminal ? [() => this.#draw(), REDRAW_MS] : [() => this.#report(), REPORT_MS];
+    this.#timer = setInterval(report, everyMs).unref();
   }
 
   add(sizeBytes: number): void {
-    this.#total += sizeBytes;
+    this.#meter.add(sizeBytes);
+  }
+
+  #draw(): void {
+    const nowMs = performance.now();
+    const { operation } = this.#fields;
+    this.#host.showStatus(`${operation}  ${this.#meter.textAt(nowMs)}  ${elapsedText(nowMs - this.#startedAt)}`);
   }
 
   #report(): void {
-    if (this.#total === this.#reported) return;
+    if (this.#meter.total === this.#reported) return;
     const now = performance.now();
-    const rate = (this.#total - this.#reported) / ((now - this.#reportedAt) / 1000);
+    const rate = (this.#meter.total - this.#reported) / ((now - this.#reportedAt) / 1000);
     this.#log.info("Transfer progress", {
       ...this.#fields,
       throughput: formatBitRate(rate),
-      totalCompletedData: formatBytes(this.#total),
+      totalCompletedData: formatBytes(this.#meter.total),
     });
-    this.#reported = this.#total;
+    this.#reported = this.#meter.total;
     this.#reportedAt = now;
   }
 
   /** Says how it was, or nothing more after a failure. */
   end(hasSucceeded: boolean): void {
     clearInterval(this.#timer);
+    this.#host.showStatus("");
     if (!hasSucceeded) return;
     const seconds = (performance.now() - this.#startedAt) / 1000;
     this.#log.info("Transfer complete", {
       ...this.#fields,
       elapsed: `${seconds.toFixed(seconds < 10 ? 3 : 1)}s`,
-      avgThroughput: formatBitRate(this.#total / Math.max(seconds, 0.001)),
-      totalCompletedData: formatBytes(this.#total),
+      avgThroughput: formatBitRate(this.#meter.total / Math.max(seconds, 0.001)),
+      totalCompletedData: formatBytes(this.#meter.total),
     });
   }
 }

@@ -4,7 +4,7 @@ import type { Branch } from "./branch.ts";
 import { type ArgDef, type ArgsDef, globalArgs } from "./command.ts";
 
 /** The help text of the place in the tree that `path` leads to. */
-export async function usageOf(path: readonly string[], branch: Branch, isTerminal: boolean): Promise<string> {
+export async function usageOf(path: readonly string[], branch: Branch, hasColours: boolean): Promise<string> {
   const command = (await branch.load?.())?.default;
   const parents = ["tyger", ...path.slice(0, -1)].join(" ");
   const shown: CittyCommand = {
@@ -17,7 +17,7 @@ export async function usageOf(path: readonly string[], branch: Branch, isTermina
   };
   const usage = await renderUsage(shown, path.length > 0 ? { meta: { name: parents } } : undefined);
   const text = (command?.passThrough ? usage.replace(/(USAGE.*)/, "$1 [-- ARGS…]") : usage).replace(/ +$/gm, "");
-  return `${isTerminal ? text : stripVTControlCharacters(text)}\n`;
+  return `${hasColours ? text : stripVTControlCharacters(text)}\n`;
 }
 
 async function subCommandsOf(branch: Branch): Promise<Record<string, CittyCommand>> {

@@ -11,6 +11,8 @@ export interface CliConfig {
   dockerHost: string | undefined;
   /** Standard streams that the caller had closed, which the runtime then opened on /dev/null; the launcher looks. */
   closedStreams: string[];
+  /** Set by those who want none. @see https://no-color.org */
+  noColour: boolean;
 }
 
 /** The place of a server that an operator installed for all users of the machine. */
@@ -23,6 +25,7 @@ export function readCliConfig(env: Environment, uid: number): CliConfig {
     loginFile: env["TYGER_CACHE_FILE"] || (cache && join(cache, ".tyger")),
     localSockets: () => localSocketsOf(env, uid),
     dockerHost: env["DOCKER_HOST"] || undefined,
+    noColour: Boolean(env["NO_COLOR"]),
     closedStreams: (env["TYGER_CLOSED_STREAMS"] ?? "").split(" ").filter((name) => name !== ""),
   };
 }

@@ -83,7 +83,8 @@ const worker = await Worker.create({
   maxCachedWorkflows: 500,
   // A cancel reaches an activity by its heartbeat; the default throttle would hold it back.
   maxHeartbeatThrottleInterval: "1 second",
-  shutdownGraceTime: "5 seconds",
+  // The watcher ends when it is cancelled, which comes after this; what a step has begun is waited for all the same.
+  shutdownGraceTime: "1 second",
 });
 
 const stopping = new AbortController();

@@ -2,6 +2,7 @@ import { PassThrough, Readable } from "node:stream";
 import type { Host } from "../../cli/host.ts";
 import { writeLogin } from "../../cli/login-file.ts";
 import { runProgram } from "../../cli/program.ts";
+import { TerminalOutput } from "../../cli/terminal-output.ts";
 import type { FakeServer } from "../fakes/tyger-server.ts";
 
 export interface CommandLineOptions {
@@ -14,6 +15,7 @@ export interface CommandLineOptions {
   parentName?: string;
   stdout?: PassThrough;
   terminal?: boolean;
+  noColour?: boolean;
 }
 
 /** A command under way in this process. */
@@ -35,6 +37,8 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
   if (!options.stdout) stdout.on("data", (chunk: Buffer) => out.push(Buffer.from(chunk)));
   stderr.on("data", (chunk: Buffer) => err.push(chunk));
   stdout.on("error", () => undefined);
+  const isTerminal = options.terminal ?? false;
+  const terminal = isTerminal ? new TerminalOutput(stderr, () => 80) : undefined;
   const handlers = new Set<() => void>();
   const host: Host = {
     config: {
@@ -42,11 +46,14 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
       localSockets: async () => options.localSockets ?? [],
       dockerHost: options.dockerHost,
       closedStreams: options.closedStreams ?? [],
+      noColour: options.noColour ?? false,
     },
     stdin: stdin instanceof Readable ? stdin : Readable.from([Buffer.from(stdin)].filter(({ length }) => length > 0)),
     stdout,
-    stderr,
-    isTerminal: { stdout: options.terminal ?? false, stderr: options.terminal ?? false },
+    stderr: terminal ?? stderr,
+    isTerminal: { stdout: isTerminal, stderr: isTerminal },
+    hasColours: { stdout: isTerminal && !options.noColour, stderr: isTerminal && !options.noColour },
+    showStatus: (text) => terminal?.showStatus(text),
     onInterrupt: (handler) => {
       handlers.add(handler);
       return () => handlers.delete(handler);

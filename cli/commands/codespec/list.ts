@@ -1,6 +1,7 @@
 import { connect } from "../../client.ts";
 import { command } from "../../command.ts";
 import { printList } from "../../list.ts";
+import { CODESPEC_SHAPE, outputArg } from "../../list-output.ts";
 import { shownCodespec } from "../../resources.ts";
 
 export default command({
@@ -8,6 +9,7 @@ export default command({
   args: {
     prefix: { type: "string", alias: "p", description: "Only names that begin so" },
     limit: { type: "int", alias: "l", description: "How many at most (1000 unless given)" },
+    output: outputArg,
   },
   async run(context) {
     const { args, host } = context;
@@ -17,6 +19,8 @@ export default command({
       query,
       limit: args.limit,
       shown: shownCodespec,
+      format: args.output,
+      shape: CODESPEC_SHAPE,
     });
   },
 });

@@ -3,6 +3,7 @@ import { parseSinceTime } from "../../../model/since-time.ts";
 import { connect } from "../../client.ts";
 import { command } from "../../command.ts";
 import { printList } from "../../list.ts";
+import { outputArg, RUN_SHAPE } from "../../list-output.ts";
 import { shownRun } from "../../resources.ts";
 import { tagQuery } from "../../tags.ts";
 
@@ -13,12 +14,20 @@ export default command({
     tag: { type: "map", description: "Only runs with all of these tags" },
     status: { type: "list", suggest: RUN_STATUSES, description: "Only runs with one of these statuses" },
     limit: { type: "int", alias: "l", description: "How many at most (1000 unless given)" },
+    output: outputArg,
   },
   surplus: "ignore",
   async run(context) {
     const { args, host } = context;
     const since = args.since === undefined ? undefined : parseSinceTime(args.since, new Date());
     const query = { since, status: args.status, ...tagQuery("tag", args.tag) };
-    await printList(await connect(context), host, { path: "/runs", query, limit: args.limit, shown: shownRun });
+    await printList(await connect(context), host, {
+      path: "/runs",
+      query,
+      limit: args.limit,
+      shown: shownRun,
+      format: args.output,
+      shape: RUN_SHAPE,
+    });
   },
 });

@@ -1,0 +1,42 @@
+import type { Host } from "./host.ts";
+import { elapsedText, ProgressMeter } from "./progress-meter.ts";
+
+const REDRAW_MS = 200;
+
+/** The status line of a run that somebody waits for at a terminal; elsewhere it costs nothing and shows nothing. */
+export class RunProgress {
+  readonly input = new ProgressMeter();
+  readonly output = new ProgressMeter();
+  readonly #host: Host;
+  readonly #startedAtMs = performance.now();
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #title: string;
+  #phase: string;
+
+  constructor(host: Host, run: { id: number; status: string }) {
+    this.#host = host;
+    this.#title = `run ${run.id}`;
+    this.#phase = run.status;
+    if (host.isTerminal.stderr) this.#timer = setInterval(() => this.#draw(), REDRAW_MS).unref();
+  }
+
+  phase(status: string): void {
+    this.#phase = status;
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+    this.#host.showStatus("");
+  }
+
+  #draw(): void {
+    const nowMs = performance.now();
+    const meters = [
+      ["in", this.input],
+      ["out", this.output],
+    ] as const;
+    const moved = meters.flatMap(([name, meter]) => (meter.total > 0 ? [`${name} ${meter.textAt(nowMs)}`] : []));
+    const parts = [this.#title, this.#phase, ...moved, elapsedText(nowMs - this.#startedAtMs)];
+    this.#host.showStatus(parts.join("  "));
+  }
+}
