@@ -76,6 +76,8 @@ export interface CommandContext<A extends ArgsDef> {
 
 export interface CommandDef<A extends ArgsDef> {
   meta: { name: string; description: string };
+  /** Command lines of a shell, for the help text. */
+  examples: readonly string[];
   args?: A;
   /** Positional words beyond those of `args`; an error unless they are to be ignored. */
   surplus?: "ignore";
@@ -88,6 +90,7 @@ export interface CommandDef<A extends ArgsDef> {
 /** A command whose types no longer matter: what the parser and the program see of each. */
 export interface Command {
   meta: { name: string; description: string };
+  examples: readonly string[];
   args: ArgsDef;
   surplus?: "ignore";
   passThrough?: true;

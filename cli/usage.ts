@@ -16,8 +16,9 @@ export async function usageOf(path: readonly string[], branch: Branch, hasColour
     subCommands: await subCommandsOf(branch),
   };
   const usage = await renderUsage(shown, path.length > 0 ? { meta: { name: parents } } : undefined);
+  const examples = command?.examples.map((line) => `  ${line}\n`).join("") ?? "";
   const text = (command?.passThrough ? usage.replace(/(USAGE.*)/, "$1 [-- ARGS…]") : usage).replace(/ +$/gm, "");
-  return `${hasColours ? text : stripVTControlCharacters(text)}\n`;
+  return `${hasColours ? text : stripVTControlCharacters(text)}\n${examples === "" ? "" : `EXAMPLES\n\n${examples}`}`;
 }
 
 async function subCommandsOf(branch: Branch): Promise<Record<string, CittyCommand>> {

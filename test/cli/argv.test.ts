@@ -190,6 +190,25 @@ describe("help goes to stdout with exit code 0", () => {
     expect(stdout).not.toContain("\u001B");
   });
 
+  test("every command has examples, and each is a line that means something", async () => {
+    const commands = Object.values(TREE.commands ?? {}).flatMap((branch) => [
+      branch,
+      ...Object.values(branch.commands ?? {}),
+    ]);
+    let lines = 0;
+    for (const { load, isHidden } of commands) {
+      const command = (await load?.())?.default;
+      if (!command || isHidden) continue;
+      expect(command).toHaveProperty("examples.0");
+      for (const example of command.examples) {
+        const words = /(?:^|[\s(])tyger ([^|<>)]*)/.exec(example)?.[1]?.match(/'[^']*'|\S+/g) ?? [];
+        expect((await readArgv(words, TREE)).wants).toBe("run");
+        lines += 1;
+      }
+    }
+    expect(lines).toBeGreaterThan(30);
+  });
+
   test("a value that looks like --help is a value", async () => {
     expect((await tyger("codespec create c --input --help")).stderr).toMatch(/tyger login/);
   });

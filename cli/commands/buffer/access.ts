@@ -6,6 +6,7 @@ import { formatTtl, parseTtl } from "../../ttl.ts";
 
 export default command({
   meta: { name: "access", description: "Print a signed URL of a buffer" },
+  examples: ["tyger buffer access $id", "tyger buffer access $id --write > url.txt"],
   args: {
     id: { type: "positional", required: true, description: "Buffer id" },
     write: { type: "boolean", alias: "w", description: "For writing, too" },

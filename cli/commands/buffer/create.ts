@@ -6,6 +6,7 @@ import { expiryOf, parseTtl } from "../../ttl.ts";
 
 export default command({
   meta: { name: "create", description: "Create a buffer and print its id" },
+  examples: ["tyger buffer create", "tyger buffer create --tag scan=42 --ttl 7"],
   args: {
     location: { type: "string", description: "Where its data lies" },
     tag: { type: "map", description: "Tags" },

@@ -9,6 +9,7 @@ const CHUNK_BYTES = 256 * 1024;
 
 export default command({
   meta: { name: "gen", description: "Generate data for tests" },
+  examples: ["tyger buffer gen 1G | tyger buffer write $id"],
   args: {
     size: { type: "positional", required: true, description: "How much: 4096, 1.5K, 2GiB" },
     output: { type: "string", alias: "o", valueHint: "path", description: "File to write to instead of stdout" },

@@ -7,6 +7,7 @@ import { parseTtl } from "../../ttl.ts";
 
 export default command({
   meta: { name: "read", description: "Write the bytes of a buffer to stdout" },
+  examples: ["tyger buffer read $id > result.h5", "tyger buffer read url.txt -o result.h5"],
   args: {
     source: { type: "positional", required: true, description: "Buffer id, access URL or file with an access URL" },
     output: { type: "string", alias: "o", valueHint: "path", description: "File or named pipe instead of stdout" },

@@ -5,6 +5,7 @@ import { asJson, shownBuffer } from "../../resources.ts";
 
 export default command({
   meta: { name: "show", description: "Show a buffer as JSON" },
+  examples: ["tyger buffer show $id"],
   args: {
     id: { type: "positional", required: true, description: "Buffer id" },
     "soft-deleted": { type: "boolean", description: "Show one that is soft-deleted" },

@@ -8,6 +8,7 @@ import { parseTtl } from "../../ttl.ts";
 
 export default command({
   meta: { name: "write", description: "Write the bytes of stdin to a buffer" },
+  examples: ["tyger buffer write $id < data.h5", "tyger buffer write $id -i data.h5"],
   args: {
     target: { type: "positional", required: true, description: "Buffer id, access URL or file with an access URL" },
     input: { type: "string", alias: "i", valueHint: "path", description: "File or named pipe instead of stdin" },

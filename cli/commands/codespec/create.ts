@@ -48,6 +48,10 @@ type Flags = Parameters<Parameters<typeof command<typeof args>>[0]["run"]>[0]["a
 
 export default command({
   meta: { name: "create", description: "Create a codespec or a new version of it, and print the version" },
+  examples: [
+    "tyger codespec create -f codespec.yml",
+    "tyger codespec create upper --image ubuntu -i input -o output --command -- bash -c 'tr a-z A-Z < $INPUT_PIPE > $OUTPUT_PIPE'",
+  ],
   args,
   passThrough: true,
   async run(context) {

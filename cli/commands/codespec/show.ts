@@ -6,6 +6,7 @@ import { asJson, shownCodespec } from "../../resources.ts";
 
 export default command({
   meta: { name: "show", description: "Show a codespec as JSON" },
+  examples: ["tyger codespec show hello", "tyger codespec show hello --version 1"],
   args: {
     name: { type: "positional", required: true, suggest: "codespec", description: "Name of the codespec" },
     version: { type: "string", description: "Version; the latest unless given" },

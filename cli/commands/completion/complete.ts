@@ -14,6 +14,7 @@ const FILES = ":files";
 
 export default command({
   meta: { name: "__complete", description: "Print what may stand in place of the last word, one candidate a line" },
+  examples: [],
   passThrough: true,
   async run(context) {
     const { host, rest } = context;

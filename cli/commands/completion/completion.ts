@@ -6,6 +6,7 @@ const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
 
 export default command({
   meta: { name: "completion", description: "Print a script with which a shell completes commands, flags and ids" },
+  examples: ["source <(tyger completion bash)", "source <(tyger completion zsh)", "tyger completion fish | source"],
   args: { shell: { type: "positional", required: true, suggest: SHELLS, description: SHELLS.join(", ") } },
   async run({ args, host }) {
     const shell = SHELLS.find((name) => name === args.shell);

@@ -6,6 +6,7 @@ import { readYamlFile } from "../../yaml-file.ts";
 
 export default command({
   meta: { name: "login", description: "Choose the server that all commands speak to" },
+  examples: ["tyger login --local", "tyger login unix:///opt/tyger/api.sock", "tyger login http://localhost:8080"],
   args: {
     "server-url": { type: "positional", required: false, description: "http://host:port or unix:///path/api.sock" },
     file: { type: "string", alias: "f", valueHint: "path", description: "YAML file with serverUrl and proxy" },

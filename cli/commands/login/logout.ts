@@ -3,6 +3,7 @@ import { writeLogin } from "../../login-file.ts";
 
 export default command({
   meta: { name: "logout", description: "Forget the server" },
+  examples: ["tyger logout"],
   async run({ host }) {
     if (host.config.loginFile !== undefined) writeLogin(host.config.loginFile, {});
   },

@@ -7,6 +7,7 @@ import { shownUrlOf } from "../../server-url.ts";
 
 export default command({
   meta: { name: "status", description: "Show which server the commands speak to" },
+  examples: ["tyger login status", "tyger login status --format json"],
   args: {
     format: { type: "choice", choices: ["text", "json"], default: "text", description: "How to show it" },
   },

@@ -6,6 +6,7 @@ import { cancelRun } from "../../run-cancel.ts";
 
 export default command({
   meta: { name: "cancel", description: "Ask for a run to be canceled" },
+  examples: ["tyger run cancel 7"],
   args: { id: { type: "positional", required: true, suggest: "run", description: "Run id" } },
   async run(context) {
     const { args, host } = context;

@@ -7,6 +7,7 @@ import { tagQuery } from "../../tags.ts";
 
 export default command({
   meta: { name: "counts", description: "Count runs by status" },
+  examples: ["tyger run counts", "tyger run counts --since '1 hour ago' --tag scan=42"],
   args: {
     since: { type: "string", alias: "s", valueHint: "time", description: "Only runs created after this time" },
     tag: { type: "map", description: "Only runs with all of these tags" },

@@ -8,6 +8,10 @@ import { readRunFile } from "../../spec-file.ts";
 
 export default command({
   meta: { name: "create", description: "Create a run and print its id" },
+  examples: [
+    "tyger run create --codespec hello --buffer input=$in --buffer output=$out",
+    "tyger run create -f run.yml --tag scan=42 --timeout 2h",
+  ],
   args: runArgs,
   async run(context) {
     const { args, host } = context;

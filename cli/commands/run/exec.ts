@@ -15,6 +15,10 @@ export default command({
     name: "exec",
     description: "Create a run, feed it stdin, write its output to stdout, and wait for its end",
   },
+  examples: [
+    "echo Paul | tyger run exec -f examples/hello.yml",
+    "tyger run exec --codespec recon --logs --timeout 30m < raw.h5 > image.h5",
+  ],
   args: {
     ...runArgs,
     logs: { type: "boolean", description: "Show the run's logs on stderr" },

@@ -9,6 +9,11 @@ import { tagQuery } from "../../tags.ts";
 
 export default command({
   meta: { name: "list", description: "List runs, the newest first" },
+  examples: [
+    "tyger run list -o table",
+    "tyger run list --status failed --since yesterday",
+    "tyger run list --tag scan=42 -o name",
+  ],
   args: {
     since: { type: "string", alias: "s", valueHint: "time", description: "Only runs created after this time" },
     tag: { type: "map", description: "Only runs with all of these tags" },

@@ -5,6 +5,7 @@ import { copyLogs, followLogs } from "../../run-logs.ts";
 
 export default command({
   meta: { name: "logs", description: "Print what the containers of a run wrote to stdout and stderr" },
+  examples: ["tyger run logs 7", "tyger run logs 7 --follow --timestamps", "tyger run logs 7 --tail 20"],
   args: {
     id: { type: "positional", required: true, suggest: "run", description: "Run id" },
     follow: { type: "boolean", alias: "f", description: "Go on until the run has ended" },

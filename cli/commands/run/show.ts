@@ -5,6 +5,7 @@ import { asJson, shownRun } from "../../resources.ts";
 
 export default command({
   meta: { name: "show", description: "Show a run as JSON" },
+  examples: ["tyger run show 7"],
   args: { id: { type: "positional", required: true, suggest: "run", description: "Run id" } },
   async run(context) {
     const { args, host } = context;

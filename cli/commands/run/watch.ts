@@ -6,6 +6,7 @@ import { watchRun } from "../../run-watch.ts";
 
 export default command({
   meta: { name: "watch", description: "Print a line of JSON for each change of a run until it ends" },
+  examples: ["tyger run watch 7", "tyger run watch 7 --full-resource"],
   args: {
     id: { type: "positional", required: true, suggest: "run", description: "Run id" },
     "full-resource": { type: "boolean", description: "Print the whole run, not only what the system says of it" },

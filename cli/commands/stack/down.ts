@@ -4,6 +4,7 @@ import { command } from "../../command.ts";
 
 export default command({
   meta: { name: "down", description: "Stop the local stack; its data and the jobs that run stay" },
+  examples: ["tyger down", "tyger down --cancel"],
   args: { cancel: { type: "boolean", description: "Cancel all open runs first" } },
   async run({ args, log }) {
     const wasRunning = await down(readStackConfig(), { cancelRuns: args.cancel }, (line) => log.info(line));

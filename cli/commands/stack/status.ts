@@ -5,6 +5,7 @@ import { writeAll } from "../../host.ts";
 
 export default command({
   meta: { name: "status", description: "Say what runs of the local stack; exit code 1 unless all of it does" },
+  examples: ["tyger status"],
   async run({ host }) {
     const config = readStackConfig();
     const view = await status(config);

@@ -7,6 +7,7 @@ import { readLogin, writeLogin } from "../../login-file.ts";
 
 export default command({
   meta: { name: "up", description: "Start the local stack in the background, and log in to it" },
+  examples: ["tyger up", "TYGER_DATA_DIR=/data/tyger tyger up"],
   async run({ host, log }) {
     const config = readStackConfig();
     const { view, hasStarted } = await up(config, (line) => log.info(line));
