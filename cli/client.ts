@@ -167,7 +167,9 @@ const WORDS: Readonly<Record<string, string>> = {
 
 function unreachable(address: ServerAddress, failure: Failure, cause: unknown): Error {
   const code = failure.kind === "connection" ? failure.code : "";
-  return new Error(`cannot reach the server at ${shownUrlOf(address)}: ${WORDS[code] ?? code}`, { cause });
+  const isDown = address.kind !== "tcp" && (code === "ENOENT" || code === "ECONNREFUSED");
+  const hint = isDown ? "; is it running? 'tyger up' starts the local stack" : "";
+  return new Error(`cannot reach the server at ${shownUrlOf(address)}: ${WORDS[code] ?? code}${hint}`, { cause });
 }
 
 function targetOf(

@@ -444,7 +444,9 @@ describe("the connection", () => {
     await rm(server.socketPath, { force: true });
     const { code, stderr } = await tyger("run show 7", { server });
     expect(code).toBe(1);
-    expect(stderr).toContain(`Error: cannot reach the server at unix://${server.socketPath}: no such socket\n`);
+    expect(stderr).toContain(
+      `Error: cannot reach the server at unix://${server.socketPath}: no such socket; is it running? 'tyger up' starts the local stack\n`,
+    );
   });
 
   test("a busy server is asked again", async () => {
