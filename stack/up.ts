@@ -7,6 +7,7 @@ import { messageOf } from "../model/errors.ts";
 import { controlSocketOf, type ProcessView, type StackView } from "./control.ts";
 import { proveNamedPipes } from "./docker-proof.ts";
 import { findDocker } from "./docker.ts";
+import { leaveDockerd } from "./dockerd.ts";
 import { settleDatabase, settleTemporal } from "./engines.ts";
 import { EXAMPLE_IMAGE, hasImage, provideExampleImage } from "./image.ts";
 import { findInstallation, versionOf, type Installation } from "./installation.ts";
@@ -57,14 +58,16 @@ export async function up(config: StackConfig, report: Report): Promise<UpResult>
   }
   await endRecorded(paths.stateDir);
 
-  const { settings, provingPipes } = await settle(config, installation, version, report);
-  report("starting Postgres, Temporal, the API and the worker");
-  startSupervisor(settings);
   try {
+    const { settings, provingPipes } = await settle(config, installation, version, report);
+    report("starting Postgres, Temporal, the API and the worker");
+    startSupervisor(settings);
     const [view] = await Promise.all([awaitReady(config, report), provingPipes]);
     return { hasStarted: true, view };
   } catch (err) {
     await askStack(paths, "stop", STOP_MS);
+    // A stack that did not come up needs no engine.
+    await leaveDockerd(paths.runtimeDir);
     throw err;
   }
 }
@@ -92,11 +95,14 @@ async function settle(
     await provideExampleImage(source).catch((err: unknown) => report(messageOf(err)));
     return engine;
   };
-  const [engine, postgres, temporal] = await Promise.all([
+  const parts = [
     docker(),
     settleDatabase(config, report),
     settleTemporal(config, installation.temporalConfig, report),
-  ]);
+  ] as const;
+  // Nothing goes on behind a failure.
+  await Promise.allSettled(parts);
+  const [engine, postgres, temporal] = await Promise.all(parts);
   const provingPipes = (async () => {
     if (!(await hasImage(engine, EXAMPLE_IMAGE))) return;
     await proveNamedPipes(engine, EXAMPLE_IMAGE, config.paths.stateDir, config.path);

@@ -50,7 +50,12 @@ export async function startPump(
   const jobs: Job[] = [];
 
   const folderFd = await open(folder);
-  const socket = await eventually(() => tryConnect(`/proc/self/fd/${folderFd.fd}/${PUMP_FILES.socket}`));
+  const connecting = eventually(() => tryConnect(`/proc/self/fd/${folderFd.fd}/${PUMP_FILES.socket}`));
+  // One that does not come up must not stay.
+  const socket = await connecting.catch((err: unknown) => {
+    child.kill("SIGKILL");
+    throw err;
+  });
   let said = "";
   socket.on("data", (data: Buffer) => (said += data.toString())).on("error", () => {});
   await eventually(() => said.includes("\n"));
