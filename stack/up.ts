@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -28,6 +28,8 @@ const LONGEST_WORDS = 300;
 /** Of what the kernel takes as the address of a Unix socket. */
 const LONGEST_SOCKET_PATH = 107;
 const STOP_MS = 60_000;
+/** From the start of a supervisor until it takes commands. */
+const LISTENING_MS = 10_000;
 
 export interface UpResult {
   /** False when the very same stack was already running. */
@@ -38,10 +40,11 @@ export interface UpResult {
 export const lockNameOf = (config: StackConfig): string => `stack-${basename(config.paths.runtimeDir)}-${config.uid}`;
 
 /**
- * Starts the local stack, unless it runs; replaces one of another version.
+ * Starts the local stack, unless it runs; replaces one of another version. Once `signal` is aborted the step under way
+ * is finished, and what this call has started is stopped again.
  * @throws Error in one sentence: an engine that cannot be had, a port that is taken, a process that does not start.
  */
-export async function up(config: StackConfig, report: Report): Promise<UpResult> {
+export async function up(config: StackConfig, report: Report, signal: AbortSignal): Promise<UpResult> {
   const installation = findInstallation();
   const version = versionOf(installation);
   const { paths } = config;
@@ -50,7 +53,7 @@ export async function up(config: StackConfig, report: Report): Promise<UpResult>
 
   const running = await askStack(paths, "status");
   if (running?.version === version) {
-    return { hasStarted: false, view: running.isReady ? running : await awaitReady(config, report) };
+    return { hasStarted: false, view: running.isReady ? running : await awaitReady(config, report, signal) };
   }
   if (running) {
     report("stopping the processes of another version");
@@ -58,14 +61,16 @@ export async function up(config: StackConfig, report: Report): Promise<UpResult>
   }
   await endRecorded(paths.stateDir);
 
+  let supervisor: ChildProcess | undefined;
   try {
     const { settings, provingPipes } = await settle(config, installation, version, report);
+    signal.throwIfAborted();
     report("starting Postgres, Temporal, the API and the worker");
-    startSupervisor(settings);
-    const [view] = await Promise.all([awaitReady(config, report), provingPipes]);
+    supervisor = startSupervisor(settings);
+    const [view] = await Promise.all([awaitReady(config, report, signal), provingPipes]);
     return { hasStarted: true, view };
   } catch (err) {
-    await askStack(paths, "stop", STOP_MS);
+    if (supervisor) await stopAgain(supervisor, paths);
     // A stack that did not come up needs no engine.
     await leaveDockerd(paths.runtimeDir);
     throw err;
@@ -123,7 +128,7 @@ async function settle(
   return { settings, provingPipes };
 }
 
-function startSupervisor(settings: StackSettings): void {
+function startSupervisor(settings: StackSettings): ChildProcess {
   const { stateDir } = settings.paths;
   const log = openSync(logFileOf(stateDir, "supervisor"), "a", 0o600);
   const main = join(settings.dist, "supervisor.js");
@@ -139,13 +144,23 @@ function startSupervisor(settings: StackSettings): void {
   child.stdin?.on("error", () => {});
   child.stdin?.end(JSON.stringify(settings));
   child.unref();
+  return child;
 }
 
-async function awaitReady({ paths }: StackConfig, report: Report): Promise<StackView> {
+/** Stops what was started a moment ago: its supervisor may not be listening yet. */
+async function stopAgain(supervisor: ChildProcess, paths: StackConfig["paths"]): Promise<void> {
+  for (const endMs = Date.now() + LISTENING_MS; Date.now() < endMs && supervisor.exitCode === null; await sleep(50)) {
+    if (await askStack(paths, "stop", STOP_MS)) return;
+  }
+  supervisor.kill("SIGTERM");
+}
+
+async function awaitReady({ paths }: StackConfig, report: Report, signal: AbortSignal): Promise<StackView> {
   const endMs = Date.now() + READY_MS;
   const ready = new Set<string>();
   let view: StackView | undefined;
   while (Date.now() < endMs) {
+    signal.throwIfAborted();
     view = await askStack(paths, "status");
     for (const { name, state } of view?.processes ?? []) {
       if (state !== "ready" || ready.has(name)) continue;

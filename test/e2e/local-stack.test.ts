@@ -86,6 +86,18 @@ test("down keeps the data for the next up", async () => {
   expect(await list()).toBe(before);
 });
 
+test("an up that is interrupted stops what it had started", async () => {
+  await stack.tyger(["down"]);
+  const line = [
+    "tyger up 2> $HOME/up.log & pid=$!",
+    "until grep -q 'starting Postgres' $HOME/up.log; do sleep 0.05; done",
+    "kill -TERM $pid; wait $pid; echo code=$?; cat $HOME/up.log; tyger status",
+  ].join("; ");
+  const { stdout } = await stack.shell(line);
+  expect(stdout.toString()).toMatch(/^code=1\n(.*\n)*Error: the command was interrupted\nThe stack is down\.\n/);
+  expect((await stack.tyger(["up"], { limitMs: 120_000 })).code).toBe(0);
+});
+
 test("an engine that does not answer is named by up, in one line", async () => {
   await stack.tyger(["down"]);
   const { code, stderr } = await stack.shell("DOCKER_HOST=tcp://127.0.0.1:1 tyger up");

@@ -4,40 +4,26 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { PUMP_FILES } from "../../model/pump.ts";
 import { fromUrl } from "../../transfer/access.ts";
 import { markFailed, writeBuffer } from "../../transfer/writer.ts";
 import { eventually } from "../eventually.ts";
-import { PUMP_MAIN, startPump, type PumpProcess } from "./pump-process.ts";
-import { startWorld, type World } from "./world.ts";
+import { PUMP_MAIN, type PumpProcess } from "./pump-process.ts";
+import { pumpSuite } from "./pump-suite.ts";
 
-let world: World;
+const suite = pumpSuite();
 let out: string;
-const pumps: PumpProcess[] = [];
 
-beforeAll(async () => {
-  world = await startWorld();
-});
-afterAll(() => world.close());
 beforeEach(async () => {
-  world.ttlSeconds = 3600;
-  out = await world.plane.newBuffer();
+  suite.world.ttlSeconds = 3600;
+  out = await suite.world.plane.newBuffer();
 });
-afterEach(() => {
-  for (const pump of pumps.splice(0)) pump.end();
-});
-
-async function start(pipes: Parameters<typeof startPump>[1]): Promise<PumpProcess> {
-  const pump = await startPump(world.apiUrl, pipes);
-  pumps.push(pump);
-  return pump;
-}
 
 const resultOf = (pump: PumpProcess) => eventually(() => pump.result());
 const failureOf = (pump: PumpProcess) => eventually(() => pump.states().find(({ phase }) => phase === "Failed"));
 const blobFile = (bufferId: string, path: string): string =>
-  join(world.plane.dir, "buffers", bufferId, path.replaceAll("/", "-"));
+  join(suite.world.plane.dir, "buffers", bufferId, path.replaceAll("/", "-"));
 const started = (bufferId: string) => eventually(() => existsSync(blobFile(bufferId, "00/000")));
 const FAILED = `{"status":"failed"}`;
 
@@ -46,13 +32,13 @@ describe("an input that is not whole", () => {
     [
       "whose writer failed",
       async () => {
-        const id = await world.plane.newBuffer();
+        const id = await suite.world.plane.newBuffer();
         async function* half(): AsyncGenerator<Uint8Array> {
           yield Buffer.from("first half");
           await sleep(100);
           throw new Error("the writer broke");
         }
-        const access = fromUrl(world.plane.urlOf(id, true));
+        const access = fromUrl(suite.world.plane.urlOf(id, true));
         await writeBuffer(half(), access, { flushIntervalMs: 20 }).catch(() => {});
         return id;
       },
@@ -61,7 +47,7 @@ describe("an input that is not whole", () => {
     [
       "in which a bit was flipped",
       async () => {
-        const id = await world.fill(randomBytes(9 << 20));
+        const id = await suite.world.fill(randomBytes(9 << 20));
         const file = blobFile(id, "00/001");
         const bytes = readFileSync(file);
         bytes[bytes.length - 1]! ^= 1;
@@ -74,7 +60,7 @@ describe("an input that is not whole", () => {
     [
       "in which a blob is missing",
       async () => {
-        const id = await world.fill(randomBytes(9 << 20));
+        const id = await suite.world.fill(randomBytes(9 << 20));
         rmSync(blobFile(id, "00/001"));
         return id;
       },
@@ -84,7 +70,7 @@ describe("an input that is not whole", () => {
   ];
 
   test.each(broken)("%s leaves the pipe open, fails the outputs and says why", async (_name, make, reason) => {
-    const pump = await start({ inputs: { in: await make() }, outputs: { out } });
+    const pump = await suite.start({ inputs: { in: await make() }, outputs: { out } });
     const job = pump.startJob("echo begun > out.pipe; cat in.pipe > /dev/null; echo the job saw an end");
     const { message } = await failureOf(pump);
     expect(message).toContain(`The input 'in' failed: `);
@@ -99,59 +85,59 @@ describe("an input that is not whole", () => {
   });
 
   test("fails the outputs that are open or were never opened", async () => {
-    const [open, untouched] = [out, await world.plane.newBuffer()];
-    const input = await world.plane.newBuffer();
-    const pump = await start({ inputs: { in: input }, outputs: { open, untouched } });
+    const [open, untouched] = [out, await suite.world.plane.newBuffer()];
+    const input = await suite.world.plane.newBuffer();
+    const pump = await suite.start({ inputs: { in: input }, outputs: { open, untouched } });
     const job = pump.startJob("exec 3> open.pipe; echo part >&3; cat in.pipe; echo more >&3; sleep 60");
     await started(open);
-    await markFailed(fromUrl(world.plane.urlOf(input, true)));
-    await expect.poll(() => world.endOf(open)).toBe(FAILED);
-    expect(await world.blobsOf(untouched)).toEqual([]);
+    await markFailed(fromUrl(suite.world.plane.urlOf(input, true)));
+    await expect.poll(() => suite.world.endOf(open)).toBe(FAILED);
+    expect(await suite.world.blobsOf(untouched)).toEqual([]);
     job.end();
     pump.tell("jobEnded");
     await resultOf(pump);
-    expect(await world.endOf(untouched)).toBe(FAILED);
-    expect(await world.blobsOf(untouched)).toEqual([".bufferend"]);
+    expect(await suite.world.endOf(untouched)).toBe(FAILED);
+    expect(await suite.world.blobsOf(untouched)).toEqual([".bufferend"]);
   });
 });
 
 describe("an output that somebody else has written", () => {
   test("is left as it is, and the pump fails", async () => {
     const source = new Readable({ read() {} });
-    const other = writeBuffer(source, fromUrl(world.plane.urlOf(out, true)));
+    const other = writeBuffer(source, fromUrl(suite.world.plane.urlOf(out, true)));
     await eventually(() => existsSync(blobFile(out, ".bufferstart")));
-    const pump = await start({ outputs: { out } });
+    const pump = await suite.start({ outputs: { out } });
     const { result } = await pump.runJob("echo mine > out.pipe");
     expect(result.message).toContain("The output 'out' failed: The buffer has already been written to");
     source.push("theirs");
     source.push(null);
     await other;
-    expect((await world.contentOf(out)).toString()).toBe("theirs");
+    expect((await suite.world.contentOf(out)).toString()).toBe("theirs");
   });
 });
 
 describe("commands", () => {
   test("stop in mid-stream marks the output failed and does not end the input", async () => {
-    const pump = await start({ inputs: { in: await world.plane.newBuffer() }, outputs: { out } });
+    const pump = await suite.start({ inputs: { in: await suite.world.plane.newBuffer() }, outputs: { out } });
     const job = pump.startJob("exec 3> out.pipe; echo part >&3; cat in.pipe");
     await started(out);
     pump.tell("stop");
     expect(await resultOf(pump)).toEqual({ status: "Failed", message: "The run was stopped" });
-    expect(await world.endOf(out)).toBe(FAILED);
-    await expect(world.contentOf(out)).rejects.toThrow("permanently failed");
+    expect(await suite.world.endOf(out)).toBe(FAILED);
+    await expect(suite.world.contentOf(out)).rejects.toThrow("permanently failed");
     job.end();
   });
 
   test("stop before anything was opened marks outputs failed", async () => {
-    const pump = await start({ inputs: { in: await world.plane.newBuffer() }, outputs: { out } });
+    const pump = await suite.start({ inputs: { in: await suite.world.plane.newBuffer() }, outputs: { out } });
     pump.tell("stop");
     expect((await resultOf(pump)).status).toBe("Failed");
-    expect(await world.blobsOf(out)).toEqual([".bufferend"]);
-    expect(await world.endOf(out)).toBe(FAILED);
+    expect(await suite.world.blobsOf(out)).toEqual([".bufferend"]);
+    expect(await suite.world.endOf(out)).toBe(FAILED);
   });
 
   test("stop after all was moved is a success", async () => {
-    const pump = await start({ outputs: { out } });
+    const pump = await suite.start({ outputs: { out } });
     pump.startJob("echo x > out.pipe; sleep 60");
     await eventually(() => pump.log().includes("the buffer is complete"));
     pump.tell("stop");
@@ -159,17 +145,17 @@ describe("commands", () => {
   });
 
   test("abandon leaves no result and touches no buffer, also in a folder that was renamed", async () => {
-    const pump = await start({ inputs: { in: await world.fill(Buffer.from("x")) }, outputs: { out } });
+    const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("x")) }, outputs: { out } });
     renameSync(pump.folder, `${pump.folder}.fenced`);
     pump.tell("abandon");
     expect(await pump.exit).toBe(0);
     expect(existsSync(join(`${pump.folder}.fenced`, PUMP_FILES.result))).toBe(false);
-    expect(await world.blobsOf(out)).toEqual([]);
+    expect(await suite.world.blobsOf(out)).toEqual([]);
     rmSync(`${pump.folder}.fenced`, { recursive: true });
   });
 
   test("a pump in a renamed folder leaves its result there", async () => {
-    const pump = await start({ outputs: { out } });
+    const pump = await suite.start({ outputs: { out } });
     const renamed = `${pump.folder}.renamed`;
     renameSync(pump.folder, renamed);
     mkdirSync(pump.folder);
@@ -182,22 +168,22 @@ describe("commands", () => {
 
 describe("what happens to the process", () => {
   test("kill -9 in mid-stream leaves no result and no end mark", async () => {
-    const pump = await start({ outputs: { out } });
+    const pump = await suite.start({ outputs: { out } });
     pump.startJob("exec 3> out.pipe; echo part >&3; sleep 60");
     await started(out);
     process.kill(pump.pid, "SIGKILL");
     await pump.exit;
     expect(pump.result()).toBe(undefined);
-    await expect(world.endOf(out)).rejects.toThrow("does not exist");
+    await expect(suite.world.endOf(out)).rejects.toThrow("does not exist");
   });
 
   test("SIGTERM fails it, and the pipes stay open until the job has ended", async () => {
-    const pump = await start({ inputs: { in: await world.plane.newBuffer() }, outputs: { out } });
+    const pump = await suite.start({ inputs: { in: await suite.world.plane.newBuffer() }, outputs: { out } });
     const job = pump.startJob("exec 3> out.pipe; echo part >&3; cat in.pipe");
     await started(out);
     process.kill(pump.pid, "SIGTERM");
     expect((await failureOf(pump)).message).toBe("The pump was ended by SIGTERM");
-    await expect.poll(() => world.endOf(out)).toBe(FAILED);
+    await expect.poll(() => suite.world.endOf(out)).toBe(FAILED);
     expect(job.process.exitCode).toBe(null);
     pump.tell("jobEnded");
     expect((await resultOf(pump)).status).toBe("Failed");
@@ -209,7 +195,7 @@ describe("what happens to the process", () => {
     ["has a socket already", PUMP_FILES.socket],
     ["has a result already", PUMP_FILES.result],
   ])("a folder that %s is left alone", async (_name, file) => {
-    const pump = await start({ outputs: { out } });
+    const pump = await suite.start({ outputs: { out } });
     const folder = join(pump.folder, "other");
     if (file !== undefined) mkdirSync(folder);
     if (file) {
@@ -223,8 +209,8 @@ describe("what happens to the process", () => {
   });
 
   test("a pipe that is not there is a failure that says so", async () => {
-    const pump = await start({ inputs: { in: await world.fill(Buffer.from("x")) }, outputs: { out } });
-    const other = await start({ outputs: { out: await world.plane.newBuffer() } });
+    const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("x")) }, outputs: { out } });
+    const other = await suite.start({ outputs: { out: await suite.world.plane.newBuffer() } });
     rmSync(join(pump.folder, "pipes/in.pipe"));
     expect((await failureOf(pump)).message).toContain("in.pipe");
     other.tell("jobEnded");
@@ -232,7 +218,7 @@ describe("what happens to the process", () => {
   });
 
   test("its files are for their owner alone, and its log holds no signature", async () => {
-    const pump = await start({ inputs: { in: await world.fill(Buffer.from("x")) }, outputs: { out } });
+    const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("x")) }, outputs: { out } });
     await pump.runJob("cat in.pipe > out.pipe");
     const modes = spawnSync("stat", ["-c", "%a", PUMP_FILES.result], { cwd: pump.folder, encoding: "utf8" });
     expect(modes.stdout.trim()).toBe("600");
@@ -244,53 +230,53 @@ describe("what happens to the process", () => {
 describe("outages", () => {
   test("the data plane away for 3 s in mid-stream is waited out, both ways", async () => {
     const bytes = randomBytes(48 << 20);
-    const pump = await start({ inputs: { in: await world.fill(bytes) }, outputs: { out } });
+    const pump = await suite.start({ inputs: { in: await suite.world.fill(bytes) }, outputs: { out } });
     const run = pump.runJob("exec 3< in.pipe 4> out.pipe; head -c 9000000 <&3 >&4; sleep 1; cat <&3 >&4");
     await started(out);
-    await world.plane.stop();
+    await suite.world.plane.stop();
     await sleep(3000);
     expect(pump.states().at(-1)?.phase).toBe("Running");
-    await world.plane.listen();
+    await suite.world.plane.listen();
     expect((await run).result).toEqual({ status: "Succeeded" });
-    expect((await world.contentOf(out)).equals(bytes)).toBe(true);
+    expect((await suite.world.contentOf(out)).equals(bytes)).toBe(true);
   });
 
   test("the API and the data plane away at the start are waited out", async () => {
-    const input = await world.fill(Buffer.from("late"));
-    await world.stopApi();
-    await world.plane.stop();
-    const pump = await start({ inputs: { in: input }, outputs: { out } });
+    const input = await suite.world.fill(Buffer.from("late"));
+    await suite.world.stopApi();
+    await suite.world.plane.stop();
+    const pump = await suite.start({ inputs: { in: input }, outputs: { out } });
     const run = pump.runJob("cat in.pipe > out.pipe");
     await sleep(1000);
-    await world.listenApi();
+    await suite.world.listenApi();
     await sleep(500);
-    await world.plane.listen();
+    await suite.world.plane.listen();
     expect((await run).result).toEqual({ status: "Succeeded" });
-    expect((await world.contentOf(out)).toString()).toBe("late");
+    expect((await suite.world.contentOf(out)).toString()).toBe("late");
   });
 
   test("a stop while everything is away still leaves a result", async () => {
-    await world.stopApi();
-    await world.plane.stop();
+    await suite.world.stopApi();
+    await suite.world.plane.stop();
     try {
-      const pump = await start({ inputs: { in: "b".repeat(26) }, outputs: { out } });
+      const pump = await suite.start({ inputs: { in: "b".repeat(26) }, outputs: { out } });
       pump.startJob("echo x > out.pipe; cat in.pipe");
       await sleep(300);
       pump.tell("stop");
       expect((await resultOf(pump)).message).toBe("The run was stopped");
     } finally {
-      await world.listenApi();
-      await world.plane.listen();
+      await suite.world.listenApi();
+      await suite.world.plane.listen();
     }
   });
 
   test("URLs that expire in mid-stream are renewed", async () => {
-    world.ttlSeconds = 1;
-    const pump = await start({ outputs: { out } });
+    suite.world.ttlSeconds = 1;
+    const pump = await suite.start({ outputs: { out } });
     const run = pump.runJob("(for i in 1 2 3 4 5; do echo $i; sleep 1; done) > out.pipe");
     expect((await run).result).toEqual({ status: "Succeeded" });
-    expect((await world.contentOf(out)).toString()).toBe("1\n2\n3\n4\n5\n");
-    const asked = world.asked.filter((path) => path.includes(out));
+    expect((await suite.world.contentOf(out)).toString()).toBe("1\n2\n3\n4\n5\n");
+    const asked = suite.world.asked.filter((path) => path.includes(out));
     expect(asked.length).toBeGreaterThan(2);
     expect(asked[0]).toContain("?api-version=1.0&writeable=true&ttl=01%3A00%3A00");
   });

@@ -1,16 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { resolve } from "node:path";
-import type { Client } from "@temporalio/client";
-import {
-  bundleWorkflowCode,
-  DefaultLogger,
-  NativeConnection,
-  Runtime,
-  Worker,
-  type WorkflowBundle,
-} from "@temporalio/worker";
 import { pino } from "pino";
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { runActivities } from "../../activities/run.ts";
 import type { Database } from "../../db/database.ts";
 import { base32 } from "../../model/buffer.ts";
@@ -18,17 +8,16 @@ import { CodedError } from "../../model/errors.ts";
 import type { ReplicaState } from "../../model/lifecycle.ts";
 import { taskQueueOf, workflowIdOf } from "../../model/names.ts";
 import { reconcile, reconcileForever } from "../../worker/reconciler.ts";
-import { connectClient, createRunWorkflows, type RunWorkflows } from "../../worker/temporal.ts";
+import { createRunWorkflows, type RunWorkflows } from "../../worker/temporal.ts";
 import { createdId, newRun, openFresh } from "../db/fixture.ts";
 import { eventually } from "../eventually.ts";
 import { createFakeRunPorts, type FakeRunPorts } from "../fakes/run-ports.ts";
+import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
 const CLUSTER = "docker";
 const RUNNING: ReplicaState = { container: { phase: "Running", startedAt: "2024-01-01T00:00:00Z" } };
 
-let client: Client;
-let native: NativeConnection;
-let bundle: WorkflowBundle;
+let rig: TemporalRig;
 let database: Database;
 /** Each test has an installation of its own: its ids and its task queue are nobody else's. */
 let installation: string;
@@ -36,27 +25,18 @@ let workflows: RunWorkflows;
 let ports: FakeRunPorts;
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger("ERROR") });
-  client = await connectClient({ address: inject("temporalAddress"), namespace: "default" }, 10_000);
-  native = await NativeConnection.connect({ address: inject("temporalAddress") });
-  bundle = await bundleWorkflowCode({
-    workflowsPath: resolve(import.meta.dirname, "../../workflows/index.ts"),
-    logger: new DefaultLogger("ERROR"),
-  });
+  rig = await openTemporalRig();
 });
-afterAll(async () => {
-  await native?.close();
-  await client?.connection.close();
-});
+afterAll(() => rig?.close());
 beforeEach(async () => {
   ({ database } = await openFresh());
   installation = base32(randomBytes(8)).slice(0, 10);
-  workflows = createRunWorkflows(client, installation, CLUSTER);
+  workflows = createRunWorkflows(rig.client, installation, CLUSTER);
   ports = createFakeRunPorts(database.runs, { maxLiveRuns: 1000, tellPlaceFree: async () => undefined });
 });
 
 const pass = () => reconcile({ ...ports, workflows, log: pino({ level: "silent" }) });
-const handleOf = (id: number) => client.workflow.getHandle(workflowIdOf(installation, id));
+const handleOf = (id: number) => rig.client.workflow.getHandle(workflowIdOf(installation, id));
 
 /** A run with an open workflow, on which no worker works. */
 async function startedRun(given: Partial<ReturnType<typeof newRun>> = {}): Promise<number> {
@@ -69,15 +49,10 @@ async function startedRun(given: Partial<ReturnType<typeof newRun>> = {}): Promi
 /** The workflow of the run comes to its end by itself, without a word on the run. */
 async function closeWorkflow(id: number, argument: number): Promise<void> {
   const taskQueue = taskQueueOf(installation, CLUSTER);
-  const worker = await Worker.create({
-    connection: native,
-    taskQueue,
-    workflowBundle: bundle,
-    activities: runActivities(ports),
-  });
+  const worker = await rig.createWorker({ taskQueue, activities: runActivities(ports) });
   await worker.runUntil(async () => {
     const workflowId = workflowIdOf(installation, id);
-    const handle = await client.workflow.start("runWorkflow", { taskQueue, workflowId, args: [argument] });
+    const handle = await rig.client.workflow.start("runWorkflow", { taskQueue, workflowId, args: [argument] });
     await handle.result().catch(() => undefined);
   });
 }

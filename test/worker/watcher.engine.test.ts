@@ -1,57 +1,35 @@
 import { randomBytes } from "node:crypto";
-import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Client } from "@temporalio/client";
-import {
-  bundleWorkflowCode,
-  DefaultLogger,
-  NativeConnection,
-  Runtime,
-  Worker,
-  type WorkflowBundle,
-} from "@temporalio/worker";
-import { afterAll, beforeAll, beforeEach, expect, inject, test } from "vitest";
+import type { Worker } from "@temporalio/worker";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { watchActivities, type WatchPorts } from "../../activities/watch.ts";
 import { base32 } from "../../model/buffer.ts";
 import type { ReplicaState } from "../../model/lifecycle.ts";
 import { taskQueueOf, watcherIdOf } from "../../model/names.ts";
-import { connectClient, createRunWorkflows, type RunWorkflows } from "../../worker/temporal.ts";
+import { createRunWorkflows, type RunWorkflows } from "../../worker/temporal.ts";
 import { eventually } from "../eventually.ts";
+import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
 const CLUSTER = "docker";
 const RUNNING: ReplicaState = { container: { phase: "Running" } };
 
-let client: Client;
-let native: NativeConnection;
-let bundle: WorkflowBundle;
+let rig: TemporalRig;
 let installation: string;
 let workflows: RunWorkflows;
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger("ERROR") });
-  client = await connectClient({ address: inject("temporalAddress"), namespace: "default" }, 10_000);
-  native = await NativeConnection.connect({ address: inject("temporalAddress") });
-  bundle = await bundleWorkflowCode({
-    workflowsPath: resolve(import.meta.dirname, "../../workflows/index.ts"),
-    logger: new DefaultLogger("ERROR"),
-  });
+  rig = await openTemporalRig();
 });
-afterAll(async () => {
-  await native?.close();
-  await client?.connection.close();
-});
+afterAll(() => rig?.close());
 beforeEach(() => {
   installation = base32(randomBytes(8)).slice(0, 10);
-  workflows = createRunWorkflows(client, installation, CLUSTER);
+  workflows = createRunWorkflows(rig.client, installation, CLUSTER);
 });
 
 const workerWith = (ports: WatchPorts): Promise<Worker> =>
-  Worker.create({
-    connection: native,
+  rig.createWorker({
     taskQueue: taskQueueOf(installation, CLUSTER),
-    workflowBundle: bundle,
     activities: watchActivities(ports),
-    maxHeartbeatThrottleInterval: "200 ms",
     shutdownGraceTime: "1 second",
   });
 
@@ -77,7 +55,7 @@ test("a cluster has one watcher however often it is asked for, and the next work
   const second = await workerWith(portsOf("second"));
   await second.runUntil(() => eventually(() => watching.length === 2, { withinMs: 20_000 }));
   expect(watching).toEqual(["first", "second"]);
-  await client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
+  await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
 });
 
 test("a state that could not be delivered is sent again, the newest one only", async () => {
@@ -104,5 +82,5 @@ test("a state that could not be delivered is sent again, the newest one only", a
     await sleep(1500);
   });
   expect(told).toEqual(["7 Running"]);
-  await client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
+  await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
 });

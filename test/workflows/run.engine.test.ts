@@ -1,18 +1,10 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Client, Connection, type WorkflowHandle } from "@temporalio/client";
+import type { WorkflowHandle } from "@temporalio/client";
 import { temporal } from "@temporalio/proto";
-import {
-  bundleWorkflowCode,
-  DefaultLogger,
-  NativeConnection,
-  Runtime,
-  Worker,
-  type WorkflowBundle,
-} from "@temporalio/worker";
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runActivities } from "../../activities/run.ts";
 import { openDatabase, type Database } from "../../db/database.ts";
 import { CodedError } from "../../model/errors.ts";
@@ -23,30 +15,22 @@ import { cancelRun, currentRun, replicaChanged } from "../../workflows/messages.
 import { freshDatabase } from "../engines.ts";
 import { eventually } from "../eventually.ts";
 import { createFakeRunPorts, type FakeRunPorts } from "../fakes/run-ports.ts";
+import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
 const HISTORIES = resolve(import.meta.dirname, "../histories");
 const EXITED: ReplicaState = { container: { phase: "Exited", exitCode: 0, finishedAt: "2100-01-01T00:00:00Z" } };
 
 let database: Awaited<ReturnType<typeof freshDatabase>>;
 let db: Database;
-let client: Client;
-let native: NativeConnection;
-let bundle: WorkflowBundle;
+let rig: TemporalRig;
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger("ERROR") });
   database = await freshDatabase();
   db = await openDatabase(database.url);
-  client = new Client({ connection: await Connection.connect({ address: inject("temporalAddress") }) });
-  native = await NativeConnection.connect({ address: inject("temporalAddress") });
-  bundle = await bundleWorkflowCode({
-    workflowsPath: resolve(import.meta.dirname, "../../workflows/index.ts"),
-    logger: new DefaultLogger("ERROR"),
-  });
+  rig = await openTemporalRig();
 });
 afterAll(async () => {
-  await native?.close();
-  await client?.connection.close();
+  await rig?.close();
   await db?.close();
   await database?.drop();
 });
@@ -78,15 +62,9 @@ async function withWorker(
   const taskQueue = `test-${randomBytes(5).toString("hex")}`;
   const ports = createFakeRunPorts(db.runs, {
     maxLiveRuns: options.maxLiveRuns ?? 1000,
-    tellPlaceFree: (id) => client.workflow.getHandle(workflowIdOf(taskQueue, id)).signal("placeFree"),
+    tellPlaceFree: (id) => rig.client.workflow.getHandle(workflowIdOf(taskQueue, id)).signal("placeFree"),
   });
-  const worker = await Worker.create({
-    connection: native,
-    taskQueue,
-    workflowBundle: bundle,
-    activities: runActivities(ports),
-    maxHeartbeatThrottleInterval: "200 ms",
-  });
+  const worker = await rig.createWorker({ taskQueue, activities: runActivities(ports) });
   const handles: WorkflowHandle[] = [];
   const scene: Scene = {
     ports,
@@ -94,7 +72,7 @@ async function withWorker(
       const { run } = await db.runs.create({ ...NEW_RUN, ...given });
       await prepare?.(run.id);
       await db.runs.recordWorkflowStarted(run.id);
-      const handle = await client.workflow.start("runWorkflow", {
+      const handle = await rig.client.workflow.start("runWorkflow", {
         taskQueue,
         workflowId: workflowIdOf(taskQueue, run.id),
         args: [run.id],

@@ -3,6 +3,7 @@ import { describeStack, serverUrlOf } from "../../../stack/status.ts";
 import { up } from "../../../stack/up.ts";
 import { command } from "../../command.ts";
 import { writeAll } from "../../host.ts";
+import { withInterrupt } from "../../interrupt.ts";
 import { readLogin, writeLogin } from "../../login-file.ts";
 
 export default command({
@@ -10,7 +11,9 @@ export default command({
   examples: ["tyger up", "TYGER_DATA_DIR=/data/tyger tyger up"],
   async run({ host, log }) {
     const config = readStackConfig();
-    const { view, hasStarted } = await up(config, (line) => log.info(line));
+    const { view, hasStarted } = await withInterrupt(host, log, (signal) =>
+      up(config, (line) => log.info(line), signal),
+    );
     const serverUrl = serverUrlOf(view);
     const { loginFile } = config;
     if (!loginFile) log.warn("not logged in: set TYGER_CACHE_FILE or HOME to have a place for the login file");

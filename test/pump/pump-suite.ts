@@ -1,0 +1,32 @@
+import { afterAll, afterEach, beforeAll } from "vitest";
+import { startPump, type PumpProcess } from "./pump-process.ts";
+import { startWorld, type World } from "./world.ts";
+
+/** What the tests of a file share: one world, and pumps that end with the test that started them. */
+export interface PumpSuite {
+  readonly world: World;
+  start(pipes: Parameters<typeof startPump>[1]): Promise<PumpProcess>;
+}
+
+export function pumpSuite(): PumpSuite {
+  let world: World | undefined;
+  const pumps: PumpProcess[] = [];
+  beforeAll(async () => {
+    world = await startWorld();
+  });
+  afterAll(() => world?.close());
+  afterEach(() => {
+    for (const pump of pumps.splice(0)) pump.end();
+  });
+  return {
+    get world() {
+      if (!world) throw new Error("The world is there from beforeAll on");
+      return world;
+    },
+    async start(pipes) {
+      const pump = await startPump(this.world.apiUrl, pipes);
+      pumps.push(pump);
+      return pump;
+    },
+  };
+}
