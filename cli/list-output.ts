@@ -71,12 +71,10 @@ const words = (value: unknown): string => (Array.isArray(value) ? value.map(text
 
 const age = (value: unknown): string => (typeof value === "string" ? ageOf(value, Date.now()) : "");
 
-/** `hello/versions/2`, or the image of a codespec that a run brought along. */
-function codespecOf({ job }: Item): string {
+/** What the run executes; a run keeps its codespec, and not the name under which it was stored. */
+function imageOf({ job }: Item): string {
   const { codespec } = (job ?? {}) as Item;
-  if (typeof codespec !== "object") return textOf(codespec);
-  const { name, version, image } = codespec as Item;
-  return name === undefined ? textOf(image) : `${textOf(name)}/versions/${textOf(version)}`;
+  return typeof codespec === "object" ? textOf((codespec as Item)["image"]) : textOf(codespec);
 }
 
 function durationOf({ startedAt, finishedAt }: Item): string {
@@ -89,7 +87,7 @@ export const RUN_SHAPE: ListShape = {
   columns: [
     { title: "ID", textOf: ({ id }) => textOf(id) },
     { title: "STATUS", textOf: ({ status }) => textOf(status) },
-    { title: "CODESPEC", textOf: codespecOf },
+    { title: "IMAGE", textOf: imageOf },
     { title: "AGE", textOf: ({ createdAt }) => age(createdAt) },
     { title: "DURATION", textOf: durationOf },
     { title: "REASON", isWide: true, textOf: ({ statusReason }) => textOf(statusReason) },

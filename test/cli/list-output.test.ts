@@ -18,7 +18,7 @@ const RUNS = [
     createdAt: "2024-01-25T18:20:49.5+00:00",
     startedAt: "2024-01-25T18:20:50+00:00",
     finishedAt: "2024-01-25T18:22:55+00:00",
-    job: { codespec: { name: "hello", version: 2, image: "ubuntu" } },
+    job: { codespec: { image: "ubuntu" } },
     tags: { a: "1", b: "2" },
   },
   { id: 7, status: "Pending", createdAt: "2024-01-25T18:20:49+00:00", job: { codespec: { image: "busybox" } } },
@@ -31,8 +31,8 @@ test("a table has a line of titles and a row for each run", async () => {
   const { stdout } = await tyger("run list -o table", { server });
   const lines = stdout.replaceAll(/\d+d(\d+h)?/g, "AGE").split("\n");
   expect(lines.map((line) => line.split(/ {2,}/))).toEqual([
-    ["ID", "STATUS", "CODESPEC", "AGE", "DURATION"],
-    ["8", "Failed", "hello/versions/2", "AGE", "2m5s"],
+    ["ID", "STATUS", "IMAGE", "AGE", "DURATION"],
+    ["8", "Failed", "ubuntu", "AGE", "2m5s"],
     ["7", "Pending", "busybox", "AGE", "-"],
     [""],
   ]);
@@ -79,7 +79,7 @@ describe("an empty list", () => {
     ["json", "[]\n"],
     ["yaml", "[]\n"],
     ["name", ""],
-    ["table", "ID   STATUS   CODESPEC   AGE   DURATION\n"],
+    ["table", "ID   STATUS   IMAGE   AGE   DURATION\n"],
   ])("as %s", async (format, stdout) => {
     list([]);
     expect(await tyger(`run list -o ${format}`, { server })).toEqual({ code: 0, stdout, stderr: "" });
