@@ -117,7 +117,9 @@ describe("what is refused, with the line and the field", () => {
   });
 
   test("a file that is not there", async () => {
-    await expect(readRunFile("/no/such.yml")).rejects.toThrow("the file '/no/such.yml' cannot be read");
+    const reason = "the file '/no/such.yml' cannot be read: there is no such file";
+    await expect(readRunFile("/no/such.yml")).rejects.toThrow(reason);
+    await expect(readRunFile("/tmp")).rejects.toThrow("the file '/tmp' cannot be read: it is a folder");
   });
 
   test("a bomb of aliases ends at once", async () => {
