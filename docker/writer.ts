@@ -43,6 +43,8 @@ const REPLICA = 0;
 /** How long a pump may take to end its buffers once its job is over. */
 const PUMP_END_MS = 5000;
 const ABANDON_MS = 1000;
+/** A pump answers a stop at once; one that is suspended must not hold up the end of its job. */
+const STOP_HEARD_MS = 1000;
 /** How often a name may turn out to be taken by what an earlier attempt left. */
 const MAX_CREATES = 5;
 
@@ -226,8 +228,9 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
       }
       const folder = folderOf(run, attemptOf(info));
       const hasPump = pipesOf(run).length > 0;
-      // The pump hears it first: the end of a killed job's pipe must not pass for the end of its output.
-      if (info.State.Running && hasPump) await endPump(folder, { command: "stop" }, 0);
+      // The pump has heard it before the job is killed: the end of a killed job's pipe must not pass for the end of its
+      // output, and the watcher, which tells the pump that the job has ended, may be quicker than we are.
+      if (info.State.Running && hasPump) await endPump(folder, { command: "stop" }, STOP_HEARD_MS);
       if (info.State.Running) await engine.stop(info.Id, stopGraceSeconds);
       const container = containerStateOf(await engine.inspect(info.Id));
       return hasPump ? { container, pump: await settlePump(folder, info.State.Running) } : { container };

@@ -85,6 +85,20 @@ test("a pump that does not end is not waited for for ever", async () => {
   process.kill(pumpOf(run), "SIGKILL");
 });
 
+test("a pump hears of a stop before it hears that the job has ended, however busy it is", async () => {
+  const run = rig.shell("trap 'exit 0' TERM; sleep 60 & wait", { buffers: { outputs: ["out"] } });
+  await rig.writer.launch(run);
+  await heardOf(run, ({ pump }) => pump?.phase === "Running");
+  const pump = pumpOf(run);
+  process.kill(pump, "SIGSTOP");
+  const stopping = rig.writer.stop(run);
+  const isDown = async (): Promise<boolean> =>
+    (await rig.engine.inspect(containerNameOf(rig.installationId, run.id)))?.State.Running === false;
+  await eventually(isDown, { withinMs: 600 }).catch(() => undefined);
+  process.kill(pump, "SIGCONT");
+  expect(await stopping).toMatchObject({ container: { phase: "Exited" }, pump: { phase: "Failed" } });
+});
+
 test("a container that is removed in mid-run is reported as gone", async () => {
   const run = rig.run({ hasBuffers: true, forMs: 60_000 });
   await rig.writer.launch(run);
