@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import Fastify, {
   LogController,
@@ -100,9 +101,7 @@ export function createDataPlane({ store, verify, log }: DataPlaneParts): Fastify
   });
   app.get("/containers/:container/*", async (req, reply) => {
     const { id, path } = allow(req, "r");
-    const blob = await getOrWait(store, id, path, req, reply);
-    describe(reply, blob);
-    return reply.send(blob.body);
+    await sendBlob(req, reply, await getOrWait(store, id, path, req, reply));
   });
   app.head("/containers/:container/*", async (req, reply) => {
     const { id, path } = allow(req, "r");
@@ -179,6 +178,44 @@ function describe(reply: FastifyReply, head: BlobHead): void {
   void reply.type("application/octet-stream");
   void reply.header("Content-Length", head.sizeBytes).header("Content-MD5", head.contentMd5);
   for (const [name, value] of Object.entries(head.metadata)) void reply.header(`${METADATA_PREFIX}${name}`, value);
+}
+
+/**
+ * Streams a blob past Fastify, which would take streams only: they do not say when a piece has been sent, and so each
+ * would need memory of its own. An answer that cannot be sent whole is cut off.
+ */
+async function sendBlob(req: FastifyRequest, reply: FastifyReply, blob: Blob): Promise<void> {
+  describe(reply, blob);
+  reply.hijack();
+  const { raw } = reply;
+  let sentBytes = 0;
+  try {
+    for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value);
+    for await (const piece of blob.body) {
+      await writeTo(raw, piece);
+      sentBytes += piece.byteLength;
+    }
+    if (sentBytes === blob.sizeBytes) raw.end();
+    else throw new Error(`The blob has ${sentBytes} bytes, not ${blob.sizeBytes}`);
+  } catch (err) {
+    // The rest of the answer would pass for the next one on this connection.
+    if (!raw.destroyed) req.log.error({ err }, "a blob could not be sent whole");
+    raw.destroy();
+  }
+}
+
+/** Resolves when the kernel has taken all of `bytes`; rejects when the client is gone. */
+function writeTo(raw: ServerResponse, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => reject(new Error("The client is gone"));
+    if (raw.destroyed) return leave();
+    raw.once("close", leave);
+    raw.write(bytes, (err) => {
+      raw.off("close", leave);
+      if (err) reject(err);
+      else resolve();
+    });
+  });
 }
 
 /** The codes of the protocol say all; the body is for people, with failures that no client has a reaction to. */

@@ -1,6 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { CodedError } from "../model/errors.ts";
 import type { BlobHead } from "../model/store.ts";
+import { giveBackBatch, takeBatch } from "./batches.ts";
 
 /**
  * How a blob lies in one file, so that one `link` publishes its bytes and its metadata together: 4 bytes magic, the
@@ -50,6 +51,35 @@ export async function readBlobFile(file: FileHandle, name: string): Promise<Blob
   };
   if (probe.length >= fileBytes) found.bytes = probe.subarray(startsAt, fileBytes);
   return found;
+}
+
+/**
+ * The bytes of `file` from `position` on; closes it in the end. A piece is good until the next one is asked for: the one
+ * after it is being read meanwhile.
+ */
+export async function* restOf(file: FileHandle, position: number): AsyncGenerator<Uint8Array, void> {
+  let [current, other] = [takeBatch(), takeBatch()];
+  const readInto = (batch: Buffer, at: number) => {
+    const reading = file.read(batch, 0, batch.length, at);
+    reading.catch(() => undefined); // Reported when the piece is asked for.
+    return reading;
+  };
+  let reading = readInto(current, position);
+  try {
+    for (let at = position; ;) {
+      const { bytesRead } = await reading;
+      if (bytesRead === 0) return;
+      at += bytesRead;
+      reading = readInto(other, at);
+      yield current.subarray(0, bytesRead);
+      [current, other] = [other, current];
+    }
+  } finally {
+    await reading.catch(() => undefined);
+    giveBackBatch(current);
+    giveBackBatch(other);
+    await file.close();
+  }
 }
 
 async function readStart(file: FileHandle, bytes: number): Promise<Buffer> {

@@ -3,81 +3,69 @@ import { open, type FileHandle } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { CodedError } from "../model/errors.ts";
 import type { BlobHead } from "../model/store.ts";
+import { giveBackBatch, takeBatch } from "./batches.ts";
 import { headerOf } from "./blob-file.ts";
 
-/** Two of these are in memory for a blob on its way: one is filled while the other is written. */
-const BATCH_BYTES = 256 * 1024;
-/** As many as the blobs that a busy client sends at once. */
-const SPARE_BATCHES = 32;
-
 /**
- * Gives a function that writes a whole blob file, which is durable when it returns.
+ * Writes a whole blob file, which is durable when it returns. Two batches are in memory for it: one is filled while the
+ * other is written. What the network brings is copied there: held until it is written, each of its chunks would outlive
+ * the young generation.
  * @throws CodedError Md5Mismatch, and whatever ends `body` early.
  */
-export function createBlobWriter() {
-  // What the network brings is copied into batches that are used again: held until it is written, each of its chunks
-  // would outlive the young generation, and the garbage collector would then work as hard as all the rest.
-  const spare: Buffer[] = [];
-  const takeBatch = (): Buffer => spare.pop() ?? Buffer.allocUnsafeSlow(BATCH_BYTES);
-  const giveBack = (batch: Buffer): void => {
-    if (spare.length < SPARE_BATCHES) spare.push(batch);
-  };
-
-  return async function writeBlobFile(
-    path: string,
-    body: Readable,
-    expect: { contentMd5?: string; metadata: Record<string, string> },
-  ): Promise<BlobHead> {
-    const file = await open(path, "wx", 0o600);
-    let pending: Promise<void> = Promise.resolve();
-    try {
-      const startsAt = headerOf(expect.metadata, new Uint8Array(16)).length;
-      const hash = createHash("md5");
-      let position = startsAt;
-      let batch = takeBatch();
-      let filled = 0;
-      const writeBatch = async (full: Buffer, at: number): Promise<void> => {
-        await writeAll(file, [full], at);
-        giveBack(full);
-      };
-      for await (const chunk of body as AsyncIterable<Uint8Array>) {
-        hash.update(chunk);
-        for (let at = 0; at < chunk.length;) {
-          const part = chunk.subarray(at, at + batch.length - filled);
-          batch.set(part, filled);
-          filled += part.length;
-          at += part.length;
-          if (filled < batch.length) break;
-          await pending;
-          pending = writeBatch(batch, position);
-          pending.catch(() => {}); // Reported by the next await; the chunk in between may be long in coming.
-          position += filled;
-          batch = takeBatch();
-          filled = 0;
-        }
+export async function writeBlobFile(
+  path: string,
+  body: Readable,
+  expect: { contentMd5?: string; metadata: Record<string, string> },
+): Promise<BlobHead> {
+  const file = await open(path, "wx", 0o600);
+  let pending: Promise<void> = Promise.resolve();
+  try {
+    const startsAt = headerOf(expect.metadata, new Uint8Array(16)).length;
+    const hash = createHash("md5");
+    let position = startsAt;
+    let batch = takeBatch();
+    let filled = 0;
+    const writeBatch = async (full: Buffer, at: number): Promise<void> => {
+      await writeAll(file, [full], at);
+      giveBackBatch(full);
+    };
+    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+      hash.update(chunk);
+      for (let at = 0; at < chunk.length;) {
+        const part = chunk.subarray(at, at + batch.length - filled);
+        batch.set(part, filled);
+        filled += part.length;
+        at += part.length;
+        if (filled < batch.length) break;
+        await pending;
+        pending = writeBatch(batch, position);
+        pending.catch(() => {}); // Reported by the next await; the chunk in between may be long in coming.
+        position += filled;
+        batch = takeBatch();
+        filled = 0;
       }
-      await pending;
-      const md5 = hash.digest();
-      const contentMd5 = md5.toString("base64");
-      if (expect.contentMd5 !== undefined && expect.contentMd5 !== contentMd5) {
-        throw new CodedError("Md5Mismatch", `The bytes have the MD5 '${contentMd5}', not '${expect.contentMd5}'`);
-      }
-      const header = headerOf(expect.metadata, md5);
-      const rest = batch.subarray(0, filled);
-      if (position === startsAt) {
-        await writeAll(file, [header, rest], 0);
-      } else {
-        await writeAll(file, [rest], position);
-        await writeAll(file, [header], 0);
-      }
-      giveBack(batch);
-      await file.datasync();
-      return { sizeBytes: position + filled - startsAt, contentMd5, metadata: expect.metadata };
-    } finally {
-      await pending.catch(() => {});
-      await file.close();
     }
-  };
+    await pending;
+    const md5 = hash.digest();
+    const contentMd5 = md5.toString("base64");
+    if (expect.contentMd5 !== undefined && expect.contentMd5 !== contentMd5) {
+      throw new CodedError("Md5Mismatch", `The bytes have the MD5 '${contentMd5}', not '${expect.contentMd5}'`);
+    }
+    const header = headerOf(expect.metadata, md5);
+    const rest = batch.subarray(0, filled);
+    if (position === startsAt) {
+      await writeAll(file, [header, rest], 0);
+    } else {
+      await writeAll(file, [rest], position);
+      await writeAll(file, [header], 0);
+    }
+    giveBackBatch(batch);
+    await file.datasync();
+    return { sizeBytes: position + filled - startsAt, contentMd5, metadata: expect.metadata };
+  } finally {
+    await pending.catch(() => {});
+    await file.close();
+  }
 }
 
 /** A nearly full disk takes a part of a write before it refuses. */

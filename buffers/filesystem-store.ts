@@ -2,20 +2,18 @@ import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { link, mkdir, open, readdir, rename, rm, stat, unlink, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError, errnoOf } from "../model/errors.ts";
 import type { Blob, BlobHead, BufferStore } from "../model/store.ts";
-import { readBlobFile } from "./blob-file.ts";
+import { readBlobFile, restOf } from "./blob-file.ts";
 import { checkBlobPath, checkContainerName } from "./blob-names.ts";
-import { createBlobWriter } from "./blob-writer.ts";
+import { writeBlobFile } from "./blob-writer.ts";
 import { createFolderSync } from "./folder-sync.ts";
 
 /** Blobs on their way in and buffers on their way out; no buffer can have this name. */
 const PASSAGE = "-passage";
 /** What a killed process left in the passage; an upload that rests this long has lost its client. */
 const LEFTOVER_MS = 3_600_000;
-const READ_BYTES = 256 * 1024;
 /** Blobs of another process (the worker's end marks) are noticed this late. */
 const POLL_MS = 500;
 
@@ -26,7 +24,6 @@ const POLL_MS = 500;
 export function createFilesystemStore(rootDir: string): BufferStore {
   const passage = join(rootDir, PASSAGE);
   const syncFolder = createFolderSync();
-  const writeBlobFile = createBlobWriter();
   const arrivals = new EventEmitter().setMaxListeners(0);
   let prepared: Promise<void> | undefined;
 
@@ -98,9 +95,9 @@ export function createFilesystemStore(rootDir: string): BufferStore {
       const file = await openBlob(bufferId, blobPath);
       try {
         const { startsAt, bytes, ...head } = await readBlobFile(file, `${bufferId}/${blobPath}`);
-        if (!bytes) return { ...head, body: file.createReadStream({ start: startsAt, highWaterMark: READ_BYTES }) };
+        if (!bytes) return { ...head, body: restOf(file, startsAt) };
         await file.close();
-        return { ...head, body: Readable.from(bytes.length > 0 ? [bytes] : []) };
+        return { ...head, body: piecesOf(bytes) };
       } catch (err) {
         await file.close();
         throw err;
@@ -152,6 +149,10 @@ export function createFilesystemStore(rootDir: string): BufferStore {
       await rm(gone, { recursive: true, force: true });
     },
   };
+}
+
+async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
+  if (bytes.length > 0) yield bytes;
 }
 
 async function preparePassage(passage: string): Promise<void> {

@@ -10,7 +10,8 @@ export interface BlobHead {
 }
 
 export interface Blob extends BlobHead {
-  body: Readable;
+  /** Its bytes, to be iterated to the end or given up by `break`: a piece is good until the next one is asked for. */
+  body: AsyncIterable<Uint8Array>;
 }
 
 /** Where the blobs of buffers lie. A blob is visible only whole, and is written once. */
