@@ -1,5 +1,6 @@
 import { Agent } from "node:http";
 import type { IncomingMessage } from "node:http";
+import { inspect } from "node:util";
 import Dockerode from "dockerode";
 import { CodedError } from "../model/errors.ts";
 import { createCaller, EngineRefusal } from "./engine-call.ts";
@@ -41,10 +42,20 @@ export interface Engine {
 const QUICK_MS = 30_000;
 const SLOW_MS = 90_000;
 
+/**
+ * The client describes each call for its debug log in full depth, also when nobody reads that. An agent leads to every
+ * open connection: with a hundred followed logs each call would hold up the process for hundreds of milliseconds.
+ */
+class TerseAgent extends Agent {
+  [inspect.custom](): string {
+    return "Agent";
+  }
+}
+
 /** The engine of `dockerHost` (`unix://` or `tcp://`), or the one of this machine. Connects with the first call. */
 export function connectEngine(dockerHost?: string): Engine {
   // No kept connections: a stale one would make a call fail that must not be repeated.
-  const connection = { ...addressOf(dockerHost), agent: new Agent({ keepAlive: false }) };
+  const connection = { ...addressOf(dockerHost), agent: new TerseAgent({ keepAlive: false }) };
   const docker = new Dockerode(connection);
   const { ask, open } = createCaller(docker, dockerHost ?? "/var/run/docker.sock");
   const containerPath = (container: string): string => `/containers/${encodeURIComponent(container)}`;
