@@ -32,7 +32,7 @@ export async function transferBuffer<A extends ArgsDef>(
   { operation, argument, dop, ttlSeconds, run }: BufferTransfer,
 ): Promise<void> {
   const { host, log } = context;
-  if (dop < 1) throw new Error(`the degree of parallelism must be at least 1, not '${dop}'`);
+  if (dop < 1) throw new Error(`--dop must be at least 1, not '${dop}'`);
   const direct = await directAccess(argument);
   if (direct && ttlSeconds !== undefined) throw new Error("--access-ttl can be given with a buffer id only");
   const buffer = direct ? nameOf(argument) : argument;

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument } from "yaml";
-import { errnoOf, messageOf } from "../model/errors.ts";
+import { fileFailure } from "./file-failure.ts";
 
 /**
  * What a YAML file may hold. `text` takes any scalar as it is written; `freeMap` has keys of the user's and text as
@@ -16,12 +16,6 @@ export type Shape =
   | { listOf: Shape }
   | { textOr: Shape };
 
-const REASONS: Record<string, string> = {
-  ENOENT: "there is no such file",
-  EISDIR: "it is a folder",
-  EACCES: "you may not read it",
-};
-
 /**
  * Reads a YAML file strictly: unknown keys and wrong kinds are refused.
  * @throws Error with the file, the line and the key
@@ -31,9 +25,7 @@ export async function readYamlFile(path: string, shape: Shape): Promise<Record<s
   try {
     text = await readFile(path, "utf8");
   } catch (err) {
-    throw new Error(`the file '${path}' cannot be read: ${REASONS[errnoOf(err) ?? ""] ?? messageOf(err)}`, {
-      cause: err,
-    });
+    throw fileFailure(path, "read", err);
   }
   return parseYaml(text, path, shape);
 }

@@ -27,26 +27,32 @@ export default command({
       default: "1s",
       valueHint: "duration",
       description: "Longest time for which bytes wait for a full block; 0 for ever",
-      parse: (text) => Number(parseGoDuration(text)) / 1e6,
+      parse: flushIntervalMs,
     },
     "access-ttl": { type: "string", hidden: true, description: "How long access URLs live", parse: parseTtl },
   },
   async run(context) {
     const { args, host } = context;
-    if (args["flush-interval"] < 0) throw new Error("the flush interval cannot be negative");
-    const { stream, isRegular } =
-      args.input === undefined ? { stream: stdinOf(host), isRegular: false } : await openInput(args.input);
     await transferBuffer(context, {
       operation: "buffer write",
       argument: args.target,
       dop: args.dop,
       ttlSeconds: args["access-ttl"],
-      run: (access, hooks) =>
-        writeBuffer(stream, access, {
+      run: async (access, hooks) => {
+        const { stream, isRegular } =
+          args.input === undefined ? { stream: stdinOf(host), isRegular: false } : await openInput(args.input);
+        await writeBuffer(stream, access, {
           ...hooks,
           blockSizeBytes: args["block-size"],
           flushIntervalMs: isRegular ? 0 : args["flush-interval"],
-        }),
+        });
+      },
     });
   },
 });
+
+function flushIntervalMs(text: string): number {
+  const ms = Number(parseGoDuration(text)) / 1e6;
+  if (ms < 0) throw new Error("it must not be negative");
+  return ms;
+}
