@@ -1,12 +1,6 @@
-import { type ArgDef, type ArgsDef, type Command, globalArgs, type Values } from "./command.ts";
+import { type ArgDef, type ArgsDef, type Command, globalArgs, helpArg, type Values, versionArg } from "./command.ts";
 import { splitCsv } from "./csv.ts";
 import { type Branch, childOf } from "./branch.ts";
-
-/** Flags of the program itself, known at every place and at the root. */
-const HELP = { help: { type: "boolean", alias: "h", description: "Show this help" } } as const satisfies ArgsDef;
-const VERSION = {
-  version: { type: "boolean", alias: "v", description: "Show the version" },
-} as const satisfies ArgsDef;
 
 /** What a command line asks for. */
 export interface Invocation {
@@ -80,6 +74,10 @@ class ArgvReader {
     const hasOwn = Object.keys(this.#command?.args ?? {}).some((name) => this.#given.has(name));
     const child = this.#positionals.length === 0 && !hasOwn ? childOf(this.#branch, word) : undefined;
     if (child) {
+      // Commands have a --version of their own, of which this would be taken for the value.
+      if (this.#path.length === 0 && this.#given.has("version")) {
+        throw new UsageError(`the flag --version cannot be given with the command "${word}"`);
+      }
       this.#path.push(child.name);
       this.#branch = child.branch;
       this.#command = (await child.branch.load?.())?.default;
@@ -95,7 +93,7 @@ class ArgvReader {
     const equals = word.indexOf("=");
     const name = equals < 0 ? word.slice(2) : word.slice(2, equals);
     const def = Object.hasOwn(this.#flags(), name) ? this.#flags()[name] : undefined;
-    if (!def || def.type === "positional") throw new UsageError(`unknown flag: --${name}`);
+    if (!def || def.type === "positional") throw this.#unknownFlag(`--${name}`);
     if (equals >= 0) this.#take(name, def, word.slice(equals + 1));
     else if (def.type === "boolean") this.#take(name, def, "true");
     else this.#take(name, def, this.#next(`--${name}`));
@@ -105,13 +103,15 @@ class ArgvReader {
     for (let at = 1; at < word.length; at++) {
       const letter = word[at];
       const [name, def] = Object.entries(this.#flags()).find(([, def]) => "alias" in def && def.alias === letter) ?? [];
-      if (!name || !def) throw new UsageError(`unknown flag: -${letter} in ${word}`);
+      if (!name || !def) throw this.#unknownFlag(word.length === 2 ? word : `-${letter} in ${word}`);
       const tail = word.slice(at + 1);
       if (tail.startsWith("=")) return this.#take(name, def, tail.slice(1));
       if (def.type === "boolean") this.#take(name, def, "true");
       else return this.#take(name, def, tail === "" ? this.#next(`-${letter}`) : tail);
     }
   }
+
+  #unknownFlag = (flag: string): UsageError => new UsageError(`unknown flag: ${flag} for "${this.#name()}"`);
 
   #next(flag: string): string {
     const value = this.#words[this.#at++];
@@ -131,8 +131,8 @@ class ArgvReader {
   #flags(): ArgsDef {
     return {
       ...globalArgs,
-      ...HELP,
-      ...(this.#path.length === 0 ? VERSION : {}),
+      ...helpArg,
+      ...(this.#path.length === 0 ? versionArg : {}),
       ...this.#command?.args,
     };
   }
@@ -155,7 +155,9 @@ class ArgvReader {
 
   #wants(): Invocation["wants"] {
     if (this.#given.get("help") === true || this.#wantsHelp) return "help";
-    if (this.#path.length === 0) return this.#given.get("version") === true ? "version" : "help";
+    if (this.#path.length === 0 && this.#rest.length === 0) {
+      return this.#given.get("version") === true ? "version" : "help";
+    }
     if (this.#command) return "run";
     throw new UsageError("a command is required");
   }
@@ -166,8 +168,10 @@ class ArgvReader {
     for (const [name, def] of Object.entries(command.args)) {
       if (def.type !== "positional") continue;
       const word = words.shift();
-      if (word === undefined && def.required !== false) {
-        throw new UsageError(`the argument ${name.toUpperCase()} is missing`);
+      // An empty one is a variable that a script did not set; as part of a path it would name something else.
+      if (!word && def.required !== false) {
+        const what = word === undefined ? "missing" : "empty";
+        throw new UsageError(`the argument ${name.toUpperCase()} of "${this.#name()}" is ${what}`);
       }
       if (word !== undefined) values[name] = word;
     }

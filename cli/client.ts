@@ -179,6 +179,9 @@ function targetOf(
   host?: string;
   port?: string;
 } {
+  const dots = /\/(?<name>\.{1,2})(?=[/?]|$)/.exec(request.path)?.groups?.["name"];
+  // A URL would lead to another place: 'run show .' to the list of all runs.
+  if (dots !== undefined) throw new Error(`'${dots}' is no id or name of anything on a server`);
   const base = address.kind === "tcp" ? address.baseUrl : "http://localhost";
   const url = new URL(`${base}${request.path}`);
   const given = Object.entries({ ...request.query })
@@ -192,7 +195,15 @@ function targetOf(
   return { shown: url, path, host: url.hostname.replace(/^\[|\]$/g, ""), port: url.port || "80" };
 }
 
+/** @see https://www.w3.org/TR/baggage/#key: a token of HTTP. */
+const BAGGAGE_KEY = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
 const baggageHeader = (pairs: Readonly<Record<string, string>>): string =>
   Object.entries(pairs)
-    .map(([key, value]) => `${key}=${encodeURIComponent(value)}`)
+    .map(([key, value]) => {
+      if (!BAGGAGE_KEY.test(key)) {
+        throw new Error(`the key '${key}' of --baggage may hold letters, digits and the signs of HTTP tokens only`);
+      }
+      return `${key}=${encodeURIComponent(value)}`;
+    })
     .join(",");

@@ -1,5 +1,6 @@
 import type { Host } from "./host.ts";
 import type { Log } from "./log.ts";
+import { parseProxy } from "./proxy.ts";
 
 interface Flag {
   description: string;
@@ -48,6 +49,11 @@ export type ValueOf<A extends ArgDef> = A extends { type: "boolean" }
 
 export type Values<A extends ArgsDef> = { [K in keyof A]: ValueOf<A[K]> };
 
+/** Known at every place. */
+export const helpArg = { help: { type: "boolean", alias: "h", description: "Show this help" } } as const;
+/** Known where no command is named. */
+export const versionArg = { version: { type: "boolean", alias: "v", description: "Show the version" } } as const;
+
 /** Flags that stand anywhere before `--`. */
 export const globalArgs = {
   "log-level": {
@@ -61,7 +67,11 @@ export const globalArgs = {
     choices: ["pretty", "plain", "json"],
     description: "How to log; pretty on a terminal, else plain",
   },
-  proxy: { type: "string", description: "HTTP proxy: auto, none, a URL or host:port; stored by login" },
+  proxy: {
+    type: "string",
+    description: "HTTP proxy: auto, none, a URL or host:port; stored by login",
+    parse: parseProxy,
+  },
   baggage: { type: "map", description: "Pairs that are sent as baggage header", valueHint: "key=value" },
 } as const satisfies ArgsDef;
 

@@ -38,7 +38,7 @@ export const runArgs = {
     type: "string",
     valueHint: "duration",
     description: "Time for the run to complete, from its creation: 300s, 1.5h, 2h45m",
-    parse: (text: string): number => Number(parseGoDuration(text) / 1_000_000_000n),
+    parse: wholeSeconds,
   },
   tag: { type: "map", description: "Tags of the run" },
   pull: { type: "boolean", description: "Pull the images of the run first" },
@@ -50,6 +50,12 @@ export type RunFlags = Values<typeof runArgs>;
 /** The body of `POST /runs`. */
 export interface RunRequest extends RunFile {
   job: TargetFile & { codespec: string | CodespecFile };
+}
+
+function wholeSeconds(text: string): number {
+  const seconds = Number(parseGoDuration(text) / 1_000_000_000n);
+  if (seconds < 1) throw new Error("it must be at least one second");
+  return seconds;
 }
 
 function bufferTtl(text: string): string {

@@ -1,5 +1,13 @@
 import { type Branch, childOf } from "./branch.ts";
-import { type ArgDef, type ArgsDef, type Command, globalArgs, type Suggestion } from "./command.ts";
+import {
+  type ArgDef,
+  type ArgsDef,
+  type Command,
+  globalArgs,
+  helpArg,
+  type Suggestion,
+  versionArg,
+} from "./command.ts";
 
 /** A word that the shell may put at the cursor, and what it is. */
 export interface Candidate {
@@ -94,11 +102,10 @@ const shortFlag = (place: Place, letter: string | undefined): ArgDef | undefined
   Object.values(flagsOf(place)).find((def) => "alias" in def && def.alias === letter);
 
 function flagCandidates(place: Place): Candidate[] {
-  const flags = Object.entries(flagsOf(place)).flatMap(([name, def]) =>
+  const known: ArgsDef = { ...flagsOf(place), ...helpArg, ...(place.isRoot ? versionArg : {}) };
+  return Object.entries(known).flatMap(([name, def]) =>
     def.type === "positional" || def.hidden ? [] : [{ word: `--${name}`, description: def.description }],
   );
-  const help = { word: "--help", description: "Show this help" };
-  return [...flags, help, ...(place.isRoot ? [{ word: "--version", description: "Show the version" }] : [])];
 }
 
 function childCandidates({ commands = {} }: Branch): Promise<Candidate[]> {

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { type ArgsDef as CittyArgs, type CommandDef as CittyCommand, renderUsage } from "citty";
 import type { Branch } from "./branch.ts";
-import { type ArgDef, type ArgsDef, globalArgs } from "./command.ts";
+import { type ArgDef, type ArgsDef, globalArgs, helpArg, versionArg } from "./command.ts";
 
 /** The help text of the place in the tree that `path` leads to. */
 export async function usageOf(path: readonly string[], branch: Branch, hasColours: boolean): Promise<string> {
@@ -12,7 +12,12 @@ export async function usageOf(path: readonly string[], branch: Branch, hasColour
       name: path.at(-1) ?? "tyger",
       description: command?.meta.description ?? branch.description ?? "",
     },
-    args: { ...cittyArgs(command?.args ?? {}), ...cittyArgs(globalArgs) },
+    args: cittyArgs({
+      ...command?.args,
+      ...globalArgs,
+      ...helpArg,
+      ...(path.length === 0 ? versionArg : {}),
+    }),
     subCommands: await subCommandsOf(branch),
   };
   const usage = await renderUsage(shown, path.length > 0 ? { meta: { name: parents } } : undefined);

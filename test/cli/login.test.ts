@@ -47,6 +47,12 @@ test("login status shows the server, logout forgets it", async () => {
   });
 });
 
+test.each(["auto", "automatic", "none"])("the proxy '%s' in a login file is none to speak of", async (proxy) => {
+  const loginFile = join(folder, "login");
+  writeLogin(loginFile, { serverUrl: `http+unix://${server.socketPath}:`, proxy });
+  expect((await tyger("login status", { loginFile })).stdout).toBe(`Logged in to unix://${server.socketPath}\n`);
+});
+
 test("login --local finds the first socket behind which a server answers", async () => {
   const loginFile = join(folder, "login");
   const localSockets = [join(folder, "none.sock"), server.socketPath];

@@ -20,6 +20,14 @@ type Handler = (request: SeenRequest, response: ServerResponse) => unknown;
 /** What the job of the one fake run does with its input; its result is the output, and how the run ends. */
 export type FakeJob = (input: Buffer) => Promise<{ output?: Buffer; status?: string; statusReason?: string }>;
 
+interface CodespecParameters {
+  buffers?: { inputs?: string[]; outputs?: string[] };
+}
+
+interface RunRequest {
+  job: { codespec: string | CodespecParameters; buffers?: Record<string, string> };
+}
+
 /** An HTTP server on a Unix socket that answers as the API does, as far as the commands look. */
 export class FakeServer {
   readonly seen: SeenRequest[] = [];
@@ -135,7 +143,17 @@ export class FakeServer {
       /^\/buffers\/[^/]+\/access/,
       ({ url }, response) => reply(response, 201, { uri: this.accessUrl(url.split("/")[2] ?? "") }),
     ],
-    ["POST", /^\/runs\?/, ({ body }, response) => reply(response, 201, this.#create(JSON.parse(body)))],
+    [
+      "POST",
+      /^\/runs\?/,
+      ({ body }, response) => {
+        const request = JSON.parse(body) as RunRequest;
+        const { codespec } = request.job;
+        const found = typeof codespec === "object" ? codespec : this.#codespecOf(codespec);
+        if (found) reply(response, 201, this.#create(request, found));
+        else fail(response, 400, "InvalidInput", `The codespec ${JSON.stringify(codespec)} was not found`);
+      },
+    ],
     [
       "GET",
       /^\/runs\/7\?.*watch=true/,
@@ -173,11 +191,13 @@ export class FakeServer {
     return eventually(() => /Succeeded|Failed|Canceled/.test(String(this.run?.["status"])), { withinMs: 15_000 });
   }
 
-  #create(request: { job: { codespec: string | object; buffers?: Record<string, string> } }): object {
+  /** The codespec that `name` or `name/versions/N` refers to; the fake keeps one version. */
+  #codespecOf(reference: string): CodespecParameters | undefined {
+    return this.codespecs.get(reference.split("/")[0] ?? "");
+  }
+
+  #create(request: RunRequest, codespec: CodespecParameters): object {
     const { job } = request;
-    const codespec = (typeof job.codespec === "string" ? this.codespecs.get(job.codespec) : job.codespec) as {
-      buffers?: { inputs?: string[]; outputs?: string[] };
-    };
     const { inputs = [], outputs = [] } = codespec.buffers ?? {};
     const buffers = Object.fromEntries(
       [...inputs, ...outputs].map((name) => [name, job.buffers?.[name] ?? `b${name}`]),

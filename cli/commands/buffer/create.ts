@@ -4,13 +4,16 @@ import { writeAll } from "../../host.ts";
 import { asJson, shownBuffer } from "../../resources.ts";
 import { expiryOf, parseTtl } from "../../ttl.ts";
 
+/** The instant at which a time to live that begins at once ends. */
+const expiry = (text: string): string => expiryOf(parseTtl(text), Date.now());
+
 export default command({
   meta: { name: "create", description: "Create a buffer and print its id" },
   examples: ["tyger buffer create", "tyger buffer create --tag scan=42 --ttl 7"],
   args: {
     location: { type: "string", description: "Where its data lies" },
     tag: { type: "map", description: "Tags" },
-    ttl: { type: "string", valueHint: "D.HH:MM:SS", description: "Time after which it is deleted", parse: parseTtl },
+    ttl: { type: "string", valueHint: "D.HH:MM:SS", description: "Time after which it is deleted", parse: expiry },
     "full-resource": { type: "boolean", description: "Print the whole buffer as JSON" },
   },
   surplus: "ignore",
@@ -19,7 +22,7 @@ export default command({
     const body = {
       ...(args.location !== undefined && { location: args.location }),
       ...(args.tag && { tags: args.tag }),
-      ...(args.ttl !== undefined && { expiresAt: expiryOf(args.ttl, Date.now()) }),
+      ...(args.ttl !== undefined && { expiresAt: args.ttl }),
     };
     const client = await connect(context);
     const { value } = await client.json<{ id: string }>({ method: "POST", path: "/buffers", body });

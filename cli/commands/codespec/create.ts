@@ -108,17 +108,23 @@ function resourcesOf(
 const given = (members: Readonly<Record<string, string | undefined>>): Record<string, string> =>
   Object.fromEntries(Object.entries(members).filter((entry): entry is [string, string] => entry[1] !== undefined));
 
+const MAX_PORT = 65_535;
+
 function portsOf(endpoints: Readonly<Record<string, string>>): Record<string, number> {
   const entries = Object.entries(endpoints).map(([name, port]): [string, number] => {
-    if (!/^[0-9]{1,5}$/.test(port)) throw new Error(`the port '${port}' of the endpoint '${name}' is not a number`);
-    return [name, Number(port)];
+    const number = /^[0-9]{1,5}$/.test(port) ? Number(port) : 0;
+    if (number < 1 || number > MAX_PORT) {
+      throw new Error(`the port '${port}' of the endpoint '${name}' is not a number from 1 to ${MAX_PORT}`);
+    }
+    return [name, number];
   });
   return Object.fromEntries(entries);
 }
 
 function checkKind({ kind, endpoints, buffers, sockets }: CodespecFile): void {
   if (kind !== "job" && kind !== "worker") throw new Error(`the codespec kind '${kind}' is neither job nor worker`);
-  if (kind === "job" && endpoints) throw new Error("a job codespec cannot have endpoints");
+  if (kind === "job" && Object.keys(endpoints ?? {}).length > 0)
+    throw new Error("a job codespec cannot have endpoints");
   const hasBuffers = (buffers?.inputs?.length ?? 0) + (buffers?.outputs?.length ?? 0) > 0 || sockets !== undefined;
   if (kind === "worker" && hasBuffers) throw new Error("a worker codespec cannot have buffers");
 }

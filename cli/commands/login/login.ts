@@ -1,6 +1,8 @@
+import { messageOf } from "../../../model/errors.ts";
 import { createClient } from "../../client.ts";
 import { command } from "../../command.ts";
 import { writeLogin } from "../../login-file.ts";
+import { parseProxy } from "../../proxy.ts";
 import { parseServerUrl, type ServerAddress, storedUrlOf } from "../../server-url.ts";
 import { readYamlFile } from "../../yaml-file.ts";
 
@@ -63,7 +65,15 @@ async function addressOf(
   if (file === undefined) throw new Error("a server URL, --file or --local is required");
   const { serverUrl, proxy } = (await readYamlFile(file, LOGIN_FILE)) as { serverUrl?: string; proxy?: string };
   if (!serverUrl) throw new Error(`the file '${file}' has no serverUrl`);
-  return { address: parseServerUrl(serverUrl), proxy };
+  return { address: parseServerUrl(serverUrl), proxy: proxy === undefined ? undefined : proxyOf(proxy, file) };
+}
+
+function proxyOf(text: string, file: string): string {
+  try {
+    return parseProxy(text);
+  } catch (err) {
+    throw new Error(`the file '${file}' has the proxy '${text}': ${messageOf(err)}`, { cause: err });
+  }
 }
 
 /** The options that this client can honour, and those of companion programs, which it may ignore. */

@@ -2,6 +2,7 @@ import { connect } from "../../client.ts";
 import { command } from "../../command.ts";
 import { writeAll } from "../../host.ts";
 import { readLogin } from "../../login-file.ts";
+import { namedProxy } from "../../proxy.ts";
 import { asJson } from "../../resources.ts";
 import { shownUrlOf } from "../../server-url.ts";
 
@@ -17,7 +18,7 @@ export default command({
     const { value: metadata } = await client.json({ method: "GET", path: "/metadata", isVersionless: true });
     const { proxy } = (await readLogin(host.config.loginFile ?? "")) ?? {};
     const serverUrl = shownUrlOf(client.address);
-    const named = proxy !== undefined && proxy !== "auto" && proxy !== "none" ? proxy : undefined;
+    const named = namedProxy(proxy);
     if (args.format === "json") {
       await writeAll(host.stdout, asJson({ serverUrl, ...(named && { proxy: named }), metadata }));
     } else {
