@@ -2,6 +2,7 @@ import { createWriteStream, fstatSync, readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Readable, Writable } from "node:stream";
+import type { WriteStream } from "node:tty";
 import type { CliConfig } from "../config/cli.ts";
 import { TerminalOutput } from "./terminal-output.ts";
 
@@ -12,10 +13,13 @@ export interface Host {
   readonly stdin: Readable;
   readonly stdout: Writable;
   readonly stderr: Writable;
-  isTerminal: { stdout: boolean; stderr: boolean };
   /** Whether colours may go to these. */
   hasColours: { stdout: boolean; stderr: boolean };
-  /** Shows one line below all that is written to stderr, on a terminal only; an empty one takes it away. */
+  /** The width of the terminal that stdout is; undefined where it is none, and lines may have any length. */
+  readonly columns: number | undefined;
+  /** Whether stderr is a terminal that can show a status. */
+  hasStatus: boolean;
+  /** Shows one line below all that is written to the terminal, if it can; an empty one takes it away. */
   showStatus(text: string): void;
   /**
    * Calls `handler` with the first SIGINT or SIGTERM instead of dying of it; the second one ends the process at once.
@@ -38,10 +42,20 @@ export function processHost(config: CliConfig, leave: (exitCode: number) => neve
   let stdout: Writable | undefined;
   let stderr: Writable | undefined;
   const terminals = { stdout: isTerminal(1), stderr: isTerminal(2) };
+  const noColours = { stdout: false, stderr: false };
+  /** The width that a terminal says it has; some say 0, when they do not know. */
+  const columnsOf = ({ columns }: WriteStream): number => columns || config.columns || USUAL_COLUMNS;
+  const openError = (): Writable =>
+    terminals.stderr && !config.isDumbTerminal
+      ? withoutCrash(new TerminalOutput(process.stderr, () => columnsOf(process.stderr)))
+      : openOutput(2);
   return {
     config,
-    isTerminal: terminals,
-    hasColours: config.noColour ? { stdout: false, stderr: false } : terminals,
+    hasColours: config.noColour || config.isDumbTerminal ? noColours : terminals,
+    get columns() {
+      return terminals.stdout ? columnsOf(process.stdout) : undefined;
+    },
+    hasStatus: terminals.stderr && !config.isDumbTerminal,
     showStatus(text) {
       if (stderr instanceof TerminalOutput) stderr.showStatus(text);
     },
@@ -49,10 +63,14 @@ export function processHost(config: CliConfig, leave: (exitCode: number) => neve
       return (stdin ??= process.stdin);
     },
     get stdout() {
-      return (stdout ??= config.closedStreams.includes("stdout") ? closedOutput() : openOutput(1));
+      if (stdout) return stdout;
+      if (config.closedStreams.includes("stdout")) return (stdout = closedOutput());
+      const { stderr } = this;
+      const isShared = terminals.stdout && stderr instanceof TerminalOutput;
+      return (stdout = isShared ? withoutCrash(stderr.besides(process.stdout)) : openOutput(1));
     },
     get stderr() {
-      return (stderr ??= openOutput(2));
+      return (stderr ??= openError());
     },
     onInterrupt: (handler) => onSignals(handler, leave),
     parentName,
@@ -79,13 +97,14 @@ function openOutput(fd: 1 | 2): Writable {
         ? createWriteStream("", { fd, autoClose: false })
         : fd === 1
           ? process.stdout
-          : process.stderr.isTTY
-            ? new TerminalOutput(process.stderr, () => process.stderr.columns)
-            : process.stderr;
-  // A reader that went away is learned from the write that fails; what cannot be said on stderr is not said.
-  stream.on("error", () => {});
-  return stream;
+          : process.stderr;
+  return withoutCrash(stream);
 }
+
+/** A reader that went away is learned from the write that fails; what cannot be said on stderr is not said. */
+const withoutCrash = <S extends Writable>(stream: S): S => stream.on("error", () => {});
+
+const USUAL_COLUMNS = 80;
 
 /** What the caller closed takes nothing: the runtime would swallow it. */
 const closedOutput = (): Writable =>

@@ -1,5 +1,6 @@
 import type { Host } from "./host.ts";
 import { elapsedText, ProgressMeter } from "./progress-meter.ts";
+import { STATUS_GAP } from "./terminal-output.ts";
 
 const REDRAW_MS = 200;
 
@@ -17,7 +18,7 @@ export class RunProgress {
     this.#host = host;
     this.#title = `run ${run.id}`;
     this.#phase = run.status;
-    if (host.isTerminal.stderr) this.#timer = setInterval(() => this.#draw(), REDRAW_MS).unref();
+    if (host.hasStatus) this.#timer = setInterval(() => this.#draw(), REDRAW_MS).unref();
   }
 
   phase(status: string): void {
@@ -36,7 +37,8 @@ export class RunProgress {
       ["out", this.output],
     ] as const;
     const moved = meters.flatMap(([name, meter]) => (meter.total > 0 ? [`${name} ${meter.textAt(nowMs)}`] : []));
-    const parts = [this.#title, this.#phase, ...moved, elapsedText(nowMs - this.#startedAtMs)];
-    this.#host.showStatus(parts.join("  "));
+    // By weight: a narrow terminal shows the first ones.
+    const parts = [this.#title, this.#phase, elapsedText(nowMs - this.#startedAtMs), ...moved];
+    this.#host.showStatus(parts.join(STATUS_GAP));
   }
 }

@@ -2,6 +2,7 @@ import { formatBitRate, formatBytes } from "./data-size.ts";
 import type { Host } from "./host.ts";
 import type { Log } from "./log.ts";
 import { elapsedText, ProgressMeter } from "./progress-meter.ts";
+import { STATUS_GAP } from "./terminal-output.ts";
 
 const REPORT_MS = 1000;
 const REDRAW_MS = 200;
@@ -23,8 +24,7 @@ export class TransferProgress {
     this.#log = log;
     this.#fields = fields;
     log.info("Transfer starting", fields);
-    const { stderr: isTerminal } = host.isTerminal;
-    const [report, everyMs] = isTerminal ? [() => this.#draw(), REDRAW_MS] : [() => this.#report(), REPORT_MS];
+    const [report, everyMs] = host.hasStatus ? [() => this.#draw(), REDRAW_MS] : [() => this.#report(), REPORT_MS];
     this.#timer = setInterval(report, everyMs).unref();
   }
 
@@ -35,7 +35,8 @@ export class TransferProgress {
   #draw(): void {
     const nowMs = performance.now();
     const { operation } = this.#fields;
-    this.#host.showStatus(`${operation}  ${this.#meter.textAt(nowMs)}  ${elapsedText(nowMs - this.#startedAt)}`);
+    const parts = [operation, this.#meter.textAt(nowMs), elapsedText(nowMs - this.#startedAt)];
+    this.#host.showStatus(parts.join(STATUS_GAP));
   }
 
   #report(): void {

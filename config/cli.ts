@@ -13,6 +13,10 @@ export interface CliConfig {
   closedStreams: string[];
   /** Set by those who want none. @see https://no-color.org */
   noColour: boolean;
+  /** A terminal that shows what it is sent and knows no control sequences. */
+  isDumbTerminal: boolean;
+  /** The width of terminals that do not tell it themselves. */
+  columns: number | undefined;
 }
 
 /** The place of a server that an operator installed for all users of the machine. */
@@ -26,6 +30,8 @@ export function readCliConfig(env: Environment, uid: number): CliConfig {
     localSockets: () => localSocketsOf(env, uid),
     dockerHost: env["DOCKER_HOST"] || undefined,
     noColour: Boolean(env["NO_COLOR"]),
+    isDumbTerminal: env["TERM"] === "dumb",
+    columns: /^[1-9][0-9]{0,4}$/.test(env["COLUMNS"] ?? "") ? Number(env["COLUMNS"]) : undefined,
     closedStreams: (env["TYGER_CLOSED_STREAMS"] ?? "").split(" ").filter((name) => name !== ""),
   };
 }

@@ -15,6 +15,8 @@ export interface CommandLineOptions {
   parentName?: string;
   stdout?: PassThrough;
   terminal?: boolean;
+  /** The width of the terminal, 80 unless given. */
+  columns?: number;
   noColour?: boolean;
 }
 
@@ -47,11 +49,14 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
       dockerHost: options.dockerHost,
       closedStreams: options.closedStreams ?? [],
       noColour: options.noColour ?? false,
+      isDumbTerminal: false,
+      columns: undefined,
     },
     stdin: stdin instanceof Readable ? stdin : Readable.from([Buffer.from(stdin)].filter(({ length }) => length > 0)),
     stdout,
     stderr: terminal ?? stderr,
-    isTerminal: { stdout: isTerminal, stderr: isTerminal },
+    columns: isTerminal ? (options.columns ?? 80) : undefined,
+    hasStatus: isTerminal,
     hasColours: { stdout: isTerminal && !options.noColour, stderr: isTerminal && !options.noColour },
     showStatus: (text) => terminal?.showStatus(text),
     onInterrupt: (handler) => {

@@ -40,6 +40,43 @@ describe("the status line", () => {
     expect(screenOf(written())).toEqual(["half done", "still working"]);
   });
 
+  test("stays below what other streams write to the same terminal", async () => {
+    const screen = new PassThrough();
+    const chunks: Buffer[] = [];
+    screen.on("data", (chunk: Buffer) => chunks.push(chunk));
+    const output = new TerminalOutput(screen, () => 40);
+    const results = output.besides(screen);
+    output.showStatus("working");
+    await writeAll(results, "one\ntw");
+    output.showStatus("still working");
+    await writeAll(results, "o\n");
+    expect(screenOf(Buffer.concat(chunks).toString())).toEqual(["one", "two", "still working"]);
+  });
+
+  test("is taken away from all the rows that it has on a terminal that became narrower", () => {
+    let columns = 40;
+    const screen = new PassThrough();
+    const output = new TerminalOutput(screen, () => columns);
+    output.showStatus("x".repeat(25));
+    columns = 10;
+    output.showStatus("y");
+    expect(String(screen.read())).toBe(`${"x".repeat(25)}\u001B[2A\r\u001B[Jy`);
+  });
+
+  test.each([
+    [30, "run 7  Running  0:07  in 12MiB"],
+    [29, "run 7  Running  0:07"],
+    [20, "run 7  Running  0:07"],
+    [19, "run 7  Running"],
+    [7, "run 7"],
+    [4, "run "],
+    [0, ""],
+  ])("with room for %i columns shows the parts that fit", (room, shown) => {
+    const { output, written } = terminal(room + 1);
+    output.showStatus("run 7  Running  0:07  in 12MiB");
+    expect(written()).toBe(shown);
+  });
+
   test("is cut to a narrow terminal, and never fills its last column", () => {
     const { output, written } = terminal(10);
     output.showStatus("0123456789abcdef");
