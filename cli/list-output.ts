@@ -28,7 +28,8 @@ export interface ListShape {
   columns: readonly Column<Item>[];
 }
 
-export async function listOutputOf(format: ListFormat, shape: ListShape): Promise<ListOutput> {
+/** `room`: the width of the terminal that the list goes to; a wide table is one that may be wider. */
+export async function listOutputOf(format: ListFormat, shape: ListShape, room?: number): Promise<ListOutput> {
   switch (format) {
     case "json":
       return {
@@ -49,7 +50,7 @@ export async function listOutputOf(format: ListFormat, shape: ListShape): Promis
     case "table":
     case "wide": {
       const columns = shape.columns.filter(({ isWide }) => !isWide || format === "wide");
-      const print = table(columns);
+      const print = table(columns, format === "table" ? room : undefined);
       return { page: (items) => print(items), end: (count) => (count === 0 ? print([]) : "") };
     }
   }
@@ -87,7 +88,7 @@ export const RUN_SHAPE: ListShape = {
   columns: [
     { title: "ID", textOf: ({ id }) => textOf(id) },
     { title: "STATUS", textOf: ({ status }) => textOf(status) },
-    { title: "IMAGE", textOf: imageOf },
+    { title: "IMAGE", isElastic: true, textOf: imageOf },
     { title: "AGE", textOf: ({ createdAt }) => age(createdAt) },
     { title: "DURATION", textOf: durationOf },
     { title: "REASON", isWide: true, textOf: ({ statusReason }) => textOf(statusReason) },
@@ -102,7 +103,7 @@ export const CODESPEC_SHAPE: ListShape = {
     { title: "NAME", textOf: ({ name }) => textOf(name) },
     { title: "VERSION", textOf: ({ version }) => textOf(version) },
     { title: "KIND", textOf: ({ kind }) => textOf(kind) },
-    { title: "IMAGE", textOf: ({ image }) => textOf(image) },
+    { title: "IMAGE", isElastic: true, textOf: ({ image }) => textOf(image) },
     { title: "AGE", textOf: ({ createdAt }) => age(createdAt) },
     { title: "INPUTS", isWide: true, textOf: ({ buffers }) => words((buffers as Item | undefined)?.["inputs"]) },
     { title: "OUTPUTS", isWide: true, textOf: ({ buffers }) => words((buffers as Item | undefined)?.["outputs"]) },

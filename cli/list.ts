@@ -18,7 +18,7 @@ interface Listing {
 /** Prints a list, page by page as they come. */
 export async function printList(client: Client, host: Host, listing: Listing): Promise<void> {
   const { path, query, limit, shown, format, shape } = listing;
-  const output = await listOutputOf(format, shape);
+  const output = await listOutputOf(format, shape, host.columns);
   const wanted = limit ?? DEFAULT_LIMIT;
   // One more than is shown tells whether there are more.
   const items = itemsOf(client, path, { ...query, limit: limit ?? DEFAULT_LIMIT + 1 });

@@ -3,24 +3,57 @@ export interface Column<T> {
   title: string;
   /** Only where there is room for everything. */
   isWide?: true;
+  /** Gives way first where there is little room. */
+  isElastic?: true;
   textOf(item: T): string;
 }
 
-const GAP = "   ";
+/** Between columns, the first one that lets the rows fit. */
+const GAPS = ["   ", "  ", " "] as const;
+/** What an elastic column keeps, so that it can still be told from others. */
+const LEAST = 8;
 const NOTHING = "-";
 /** Longer texts would push the rest out of sight. */
 const LONGEST = 60;
 
-/** Prints rows below one line of titles; later calls go on with the widths of the first one. */
-export function table<T>(columns: readonly Column<T>[]): (items: readonly T[]) => string {
-  let widths: number[] | undefined;
+/**
+ * Prints rows below one line of titles; later calls go on with the widths of the first one. `room` is the width of a
+ * terminal, into which the rows are made to fit as far as that leaves something to read.
+ */
+export function table<T>(columns: readonly Column<T>[], room = Infinity): (items: readonly T[]) => string {
+  let layout: Layout | undefined;
   return (items) => {
     const rows = items.map((item) => columns.map((column) => cellOf(column.textOf(item))));
-    const shown = widths ? rows : [columns.map(({ title }) => title), ...rows];
-    widths ??= columns.map((_, at) => Math.max(...shown.map((row) => row[at]?.length ?? 0)));
-    const lineOf = (row: string[]): string => row.map((cell, at) => cell.padEnd(widths?.[at] ?? 0)).join(GAP);
-    return shown.map((row) => `${lineOf(row).trimEnd()}\n`).join("");
+    const shown = layout ? rows : [columns.map(({ title }) => title), ...rows];
+    const { widths, gap } = (layout ??= layoutOf(columns, shown, room));
+    const cell = (text: string, at: number): string => {
+      const width = widths[at] ?? 0;
+      return (columns[at]?.isElastic && room < Infinity ? cut(text, width) : text).padEnd(width);
+    };
+    return shown.map((row) => `${row.map(cell).join(gap).trimEnd()}\n`).join("");
   };
+}
+
+interface Layout {
+  widths: number[];
+  gap: string;
+}
+
+function layoutOf(columns: readonly { isElastic?: true }[], rows: readonly string[][], room: number): Layout {
+  const widths = columns.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
+  let narrowest: Layout = { widths, gap: GAPS[0] };
+  for (const gap of GAPS) {
+    narrowest = { widths: [...widths], gap };
+    let over = widths.reduce((sum, width) => sum + width + gap.length, -gap.length) - room;
+    columns.forEach(({ isElastic }, at) => {
+      const width = widths[at] ?? 0;
+      const less = isElastic ? Math.max(0, Math.min(over, width - LEAST)) : 0;
+      narrowest.widths[at] = width - less;
+      over -= less;
+    });
+    if (over <= 0) break;
+  }
+  return narrowest;
 }
 
 /** One line of it, so that a row stays a row. */
@@ -28,7 +61,14 @@ function cellOf(text: string): string {
   // oxlint-disable-next-line no-control-regex -- what a job's name or reason holds must not move the cursor
   const line = text.replace(/[\u0000-\u001F\u007F-\u009F]+/g, " ").trim();
   if (line === "") return NOTHING;
-  return line.length > LONGEST ? `${line.slice(0, LONGEST - 1)}…` : line;
+  return cut(line, LONGEST);
+}
+
+/** A text of `most` characters at most; one that is cut says so. */
+function cut(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const characters = Array.from(text);
+  return characters.length > most ? `${characters.slice(0, most - 1).join("")}…` : text;
 }
 
 const UNITS: readonly [name: string, seconds: number][] = [

@@ -95,6 +95,39 @@ test("pages go on below the same titles, in the same widths", () => {
   expect(print(["a"])).toBe("a        -\n");
 });
 
+describe("on a terminal", () => {
+  const IMAGE = "registry.example/team/reconstruction:1.2";
+  const onTerminal = (format: string, columns: number): Promise<{ stdout: string }> => {
+    list([{ ...RUNS[0], job: { codespec: { image: IMAGE } }, createdAt: new Date(Date.now() - 5000).toISOString() }]);
+    return tyger(`run list -o ${format}`, { server, terminal: true, columns });
+  };
+
+  test.each([
+    [80, `8    Failed   ${IMAGE}   5s    2m5s`],
+    [50, "8    Failed   registry.example/t…   5s    2m5s"],
+    [39, "8    Failed   registr…   5s    2m5s"],
+    [36, "8   Failed  registry…  5s   2m5s"],
+    [32, "8  Failed registry… 5s  2m5s"],
+    [20, "8  Failed registr… 5s  2m5s"],
+  ])("%i columns wide, the image gives way", async (columns, row) => {
+    const { stdout } = await onTerminal("table", columns);
+    const [titles = "", shown] = stdout.split("\n");
+    expect(shown).toBe(row);
+    expect(titles.length).toBeLessThanOrEqual(Math.max(columns, 31));
+  });
+
+  test("a wide table is as wide as it is, and so is one that goes elsewhere", async () => {
+    expect((await onTerminal("wide", 40)).stdout).toContain(IMAGE);
+    expect((await tyger("run list -o table", { server })).stdout).toContain(IMAGE);
+  });
+
+  test("later pages keep the widths of the first", () => {
+    const print = table<string>([{ title: "IMAGE", isElastic: true, textOf: (text) => text }], 10);
+    expect(print(["abcdefghijk"])).toBe("IMAGE\nabcdefghi…\n");
+    expect(print(["😀".repeat(11)])).toBe(`${"😀".repeat(9)}…\n`);
+  });
+});
+
 test("what a text holds moves no cursor and breaks no row", () => {
   const print = table<string>([{ title: "T", textOf: (text) => text }]);
   expect(print(["a\nb\u001B[2Jc", "x".repeat(100)])).toBe(`T\na b [2Jc\n${"x".repeat(59)}…\n`);
