@@ -15,7 +15,10 @@ export async function runProgram(argv: readonly string[], host: Host, version: s
       await writeAll(host.stdout, `tyger version ${version}\n`);
     } else if (wants === "help" || !command) {
       const { usageOf } = await import("./usage.ts");
-      await writeAll(host.stdout, await usageOf(path, branch, host.hasColours.stdout));
+      await writeAll(
+        host.stdout,
+        await usageOf(path, branch, { hasColours: host.hasColours.stdout, columns: host.columns }),
+      );
     } else {
       await command.run({ args, rest, globals, host, log });
     }

@@ -1,10 +1,15 @@
 import { stripVTControlCharacters } from "node:util";
 import { type ArgsDef as CittyArgs, type CommandDef as CittyCommand, renderUsage } from "citty";
 import type { Branch } from "./branch.ts";
+import { fitUsage } from "./usage-layout.ts";
 import { type ArgDef, type ArgsDef, globalArgs, helpArg, versionArg } from "./command.ts";
 
-/** The help text of the place in the tree that `path` leads to. */
-export async function usageOf(path: readonly string[], branch: Branch, hasColours: boolean): Promise<string> {
+/** The help text of the place in the tree that `path` leads to; `columns` is the width of the terminal it goes to. */
+export async function usageOf(
+  path: readonly string[],
+  branch: Branch,
+  { hasColours, columns }: { hasColours: boolean; columns: number | undefined },
+): Promise<string> {
   const command = (await branch.load?.())?.default;
   const parents = ["tyger", ...path.slice(0, -1)].join(" ");
   const shown: CittyCommand = {
@@ -23,7 +28,9 @@ export async function usageOf(path: readonly string[], branch: Branch, hasColour
   const usage = await renderUsage(shown, path.length > 0 ? { meta: { name: parents } } : undefined);
   const examples = command?.examples.map((line) => `  ${line}\n`).join("") ?? "";
   const text = (command?.passThrough ? usage.replace(/(USAGE.*)/, "$1 [-- ARGS…]") : usage).replace(/ +$/gm, "");
-  return `${hasColours ? text : stripVTControlCharacters(text)}\n${examples === "" ? "" : `EXAMPLES\n\n${examples}`}`;
+  const shownText = hasColours ? text : stripVTControlCharacters(text);
+  const fitted = columns === undefined ? shownText : fitUsage(shownText, columns);
+  return `${fitted}\n${examples === "" ? "" : `EXAMPLES\n\n${examples}`}`;
 }
 
 async function subCommandsOf(branch: Branch): Promise<Record<string, CittyCommand>> {

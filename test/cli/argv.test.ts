@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
 import { readArgv } from "../../cli/argv.ts";
 import { TREE } from "../../cli/tree.ts";
@@ -64,6 +65,36 @@ describe("help goes to stdout with exit code 0", () => {
       }
     }
     expect(lines).toBeGreaterThan(30);
+  });
+
+  test.each([
+    [
+      100,
+      "           --log-format=<pretty|plain|json>    How to log; pretty on a terminal, else plain",
+      "  counts, count    Count runs by status",
+    ],
+    [
+      80,
+      "           --log-format=<pretty|plain|json>    How to log; pretty on a terminal,\n" +
+        "                                               else plain",
+      "  counts, count    Count runs by status",
+    ],
+    [
+      40,
+      "  --log-format=<pretty|plain|json>\n      How to log; pretty on a terminal,\n      else plain",
+      "  counts, count\n      Count runs by status",
+    ],
+    [
+      20,
+      "  --log-format=\n    <pretty|plain|\n    json>\n      How to log;\n      pretty on a\n      terminal, else\n      plain",
+      "  counts, count\n      Count runs by\n      status",
+    ],
+  ])("fits into %i columns", async (columns, flag, command) => {
+    const { stdout } = await tyger("run --help", { terminal: true, noColour: true, columns });
+    expect(stdout).toContain(`\n${flag}\n`);
+    expect(stdout).toContain(`\n${command}\n`);
+    const exact = await tyger("run --help", { terminal: true, columns });
+    expect(stripVTControlCharacters(exact.stdout)).toBe(stdout);
   });
 
   test("every command's help names its flags, but for hidden ones", async () => {
