@@ -21,6 +21,7 @@ import { serverRoutes } from "./routes/server.ts";
 import type { RunService } from "./run-service.ts";
 import type { ServerService } from "./server-service.ts";
 import { createStreams } from "./streams.ts";
+import { answerUnreadable } from "./unreadable-request.ts";
 import { checkVersion, routedUrl } from "./version.ts";
 
 export interface AppParts {
@@ -45,11 +46,13 @@ export function createApp({ codespecs, buffers, runs, server, place, log }: AppP
     forceCloseConnections: "idle",
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    http: { requireHostHeader: false },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
     genReqId: () => randomUUID(),
     rewriteUrl: (req) => routedUrl(req.url ?? "/"),
     childLoggerFactory: (logger, bindings, options, raw) =>
       logger.child({ ...bindings, ...baggageOf(raw.headers["baggage"]) }, options),
+    clientErrorHandler: answerUnreadable,
     frameworkErrors: (err, req, reply) => {
       setRequestId(req, reply);
       void replyWithError(err, req, reply);

@@ -12,6 +12,7 @@ import { CodedError, errnoOf, type ErrorCode } from "../model/errors.ts";
 import type { Blob, BlobHead, BufferStore } from "../model/store.ts";
 import { errorBodyOf, statusOf } from "./errors.ts";
 import type { VerifyAccess } from "./signing.ts";
+import { answerUnreadable } from "./unreadable-request.ts";
 import { checkVersion } from "./version.ts";
 
 export interface DataPlaneParts {
@@ -38,14 +39,20 @@ export function createDataPlane({ store, verify, log }: DataPlaneParts): Fastify
     exposeHeadRoutes: false,
     forceCloseConnections: true,
     requestTimeout: REQUEST_MS,
+    http: { requireHostHeader: false },
     genReqId: () => randomUUID(),
     routerOptions: { maxParamLength: 1024 },
+    clientErrorHandler: answerUnreadable,
+    // The router's own refusal: its text would hold the whole URL, signature included.
+    frameworkErrors: (_err, req, reply) => {
+      setRequestId(req, reply);
+      void refuse(new CodedError("InvalidBlobName", "The path is not well encoded"), req, reply);
+    },
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", (_req, payload, done) => done(null, payload));
   app.addHook("onRequest", async (req, reply) => {
-    // Straight on the raw response, for Fastify would write the name in lower case.
-    reply.raw.setHeader("Request-Id", req.id);
+    setRequestId(req, reply);
     // Bytes are bytes: Fastify would refuse an upload with a type that is no type.
     req.headers["content-type"] = "application/octet-stream";
   });
@@ -110,6 +117,11 @@ export function createDataPlane({ store, verify, log }: DataPlaneParts): Fastify
   });
   return app;
 }
+
+/** Straight on the raw response, for Fastify would write the name in lower case. */
+const setRequestId = (req: FastifyRequest, reply: FastifyReply): void => {
+  reply.raw.setHeader("Request-Id", req.id);
+};
 
 /** The blob; one that is missing is waited for as long as `Prefer: wait=N` asks, and not at all without it. */
 async function getOrWait(
@@ -240,7 +252,7 @@ function refuse(err: CodedError, req: FastifyRequest, reply: FastifyReply): Fast
   return reply.code(isFull ? 507 : statusOf(err.code)).send(errorBodyOf(err.code, err.message));
 }
 
-/** What Fastify itself refuses, such as a path that is not well encoded. */
+/** What Fastify itself refuses. */
 const isMalformed = (err: unknown): boolean =>
   err instanceof Error && "statusCode" in err && typeof err.statusCode === "number" && err.statusCode < 500;
 

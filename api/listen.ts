@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { errnoOf } from "../model/errors.ts";
+import { answerUnreadable } from "./unreadable-request.ts";
 
 /** A path of a Unix socket beyond this is cut or refused by the kernel. */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -51,6 +52,7 @@ export async function listenOnTcp(control: FastifyInstance, data: FastifyInstanc
     const plane = req.url?.startsWith("/containers/") ? data : control;
     plane.routing(req, res);
   });
+  server.on("clientError", answerUnreadable);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host: hostname.replace(/^\[|\]$/g, ""), port }, resolve);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFakeApi, type FakeApi } from "../fakes/api.ts";
+import { refusalOf, sendRaw, UNREADABLE } from "../raw-request.ts";
 
 let api: FakeApi;
 beforeEach(() => {
@@ -68,6 +69,19 @@ describe("answers", () => {
       });
       expect(rawHeaders).toContain("Request-Id");
     }
+  });
+
+  test("what is no request that can be read is refused in the same form", async () => {
+    await api.app.listen({ port: 0, host: "127.0.0.1" });
+    const { port } = api.app.server.address() as { port: number };
+    for (const [text, status] of UNREADABLE) expect(await sendRaw({ port }, text)).toMatch(refusalOf(status));
+  });
+
+  test("a request needs no Host header", async () => {
+    await api.app.listen({ port: 0, host: "127.0.0.1" });
+    const { port } = api.app.server.address() as { port: number };
+    const answer = await sendRaw({ port }, "GET /healthcheck HTTP/1.1\r\nConnection: close\r\n\r\n");
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   test("an unknown route or method is told so without a version, a file gets a bare 404", async () => {

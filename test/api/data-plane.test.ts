@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { CodedError } from "../../model/errors.ts";
 import { startDataPlane, type TestDataPlane } from "../data-plane.ts";
 import { eventually } from "../eventually.ts";
+import { refusalOf, sendRaw, UNREADABLE } from "../raw-request.ts";
 
 let plane: TestDataPlane;
 beforeAll(async () => {
@@ -154,12 +155,28 @@ test("every answer has a Request-Id, spelled so", async () => {
   }
 });
 
+test("what is no request that can be read is refused with a Request-Id, too", async () => {
+  for (const [text, status] of UNREADABLE) {
+    expect(await sendRaw({ path: plane.socketPath }, text)).toMatch(refusalOf(status));
+  }
+});
+
+test("a request needs no Host header", async () => {
+  const answer = await sendRaw({ path: plane.socketPath }, "GET /healthcheck HTTP/1.1\r\nConnection: close\r\n\r\n");
+  expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test("a path that is not well encoded is an invalid name, and its signature stays out of the answer", async () => {
+  const { status, headers, rawHeaders, body } = await send("GET", "/containers/abc/%zz?api-version=1.0&sig=secret");
+  expect([status, headers["x-ms-error-code"], body]).toEqual([400, "InvalidBlobName", ""]);
+  expect(rawHeaders).toContain("Request-Id");
+});
+
 test("an unknown route is InvalidRoute, and a bare 404 where a file seems to be asked for", async () => {
   const unknown = await send("GET", "/nowhere");
   expect([unknown.status, JSON.parse(unknown.body)]).toMatchObject([400, { error: { code: "InvalidRoute" } }]);
   const file = await send("GET", "/favicon.ico");
   expect([file.status, file.body]).toEqual([404, ""]);
-  expect((await send("GET", "/containers/abc/%zz")).status).toBe(400);
   const health = await send("GET", "/healthcheck");
   expect([health.status, health.body]).toEqual([200, "Healthy"]);
 });

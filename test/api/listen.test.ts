@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { listenOnSocket, listenOnTcp } from "../../api/listen.ts";
 import { createFakeApi, type FakeApi } from "../fakes/api.ts";
+import { refusalOf, sendRaw, UNREADABLE } from "../raw-request.ts";
 
 let folder: string;
 let api: FakeApi;
@@ -72,6 +73,7 @@ test("over TCP one port serves both planes, old paths included", async () => {
   const before = data.logged.length;
   await ask({ port, path: "/containers/x?api-version=1.0" });
   expect(data.logged.length).toBeGreaterThan(before);
+  for (const [text, status] of UNREADABLE) expect(await sendRaw({ port }, text)).toMatch(refusalOf(status));
   server.close();
   await data.app.close();
 });
