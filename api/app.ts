@@ -8,12 +8,12 @@ import Fastify, {
 } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { CodedError } from "../model/errors.ts";
+import { baggageOf } from "./baggage.ts";
 import type { BufferService } from "./buffer-service.ts";
 import { installBodyParser, validatorOf } from "./body.ts";
 import type { CodespecService } from "./codespec-service.ts";
 import type { DataPlanePlace } from "./data-plane-place.ts";
 import { errorBodyOf, replyWithError } from "./errors.ts";
-import { baggageOf } from "./log.ts";
 import { bufferRoutes } from "./routes/buffers.ts";
 import { codespecRoutes } from "./routes/codespecs.ts";
 import { runRoutes } from "./routes/runs.ts";

@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DefaultLogger, NativeConnection, Runtime, Worker } from "@temporalio/worker";
-import { pino, stdTimeFunctions } from "pino";
 import { runActivities } from "../activities/run.ts";
 import { watchActivities } from "../activities/watch.ts";
 import { createFilesystemStore } from "../buffers/filesystem-store.ts";
+import { createLog } from "../config/log.ts";
 import { readWorkerConfig } from "../config/server.ts";
 import { openDatabase } from "../db/database.ts";
 import { createDockerReader } from "../docker/reader.ts";
@@ -22,7 +22,7 @@ const CONNECT_MS = 60_000;
 const RECONCILE_MS = 10_000;
 
 const config = readWorkerConfig(process.env);
-const log = pino({ level: config.TYGER_LOG_LEVEL, timestamp: stdTimeFunctions.isoTime });
+const log = createLog(config.TYGER_LOG_LEVEL, "worker");
 Runtime.install({
   logger: new DefaultLogger("INFO", ({ level, message, meta }) => {
     const write = { TRACE: log.trace, DEBUG: log.debug, INFO: log.info, WARN: log.warn, ERROR: log.error }[level];

@@ -4,7 +4,7 @@ import { createApp } from "../../api/app.ts";
 import { createBufferService } from "../../api/buffer-service.ts";
 import { createCodespecService } from "../../api/codespec-service.ts";
 import { createDataPlanePlace } from "../../api/data-plane-place.ts";
-import { createLog } from "../../api/log.ts";
+import { createLog } from "../../config/log.ts";
 import { createRunChanges, type RunChanges } from "../../api/run-changes.ts";
 import { createRunService } from "../../api/run-service.ts";
 import { createRunStarter, type RunStarter } from "../../api/run-starter.ts";

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { identify } from "../../stack/processes.ts";
 import { eventually } from "../eventually.ts";
@@ -34,6 +35,19 @@ test("up logs in, and a second up changes nothing", async () => {
   const { code, stdout } = await stack.tyger(["up"]);
   expect({ code, stdout: stdout.toString() }).toEqual({ code: 0, stdout: "" });
   expect(await statusOf(stack)).toBe(before);
+});
+
+test.each(["api", "worker"])("the log of the %s is JSON with the keys of the contract", async (name) => {
+  const log = await readFile(join(stack.dataDir, "state", `${name}.log`), "utf8");
+  const lines = log.trimEnd().split("\n");
+  for (const line of lines) {
+    expect(JSON.parse(line)).toMatchObject({
+      timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+      level: expect.stringMatching(/^[a-z]+$/),
+      category: name,
+      message: expect.any(String),
+    });
+  }
 });
 
 test("calls of up at the same time end with one stack", async () => {

@@ -3,7 +3,7 @@ import { createApp } from "../../api/app.ts";
 import { createBufferService, type AccessGrant } from "../../api/buffer-service.ts";
 import { createCodespecService } from "../../api/codespec-service.ts";
 import { createDataPlanePlace } from "../../api/data-plane-place.ts";
-import { createLog } from "../../api/log.ts";
+import { createLog } from "../../config/log.ts";
 import { createRunChanges } from "../../api/run-changes.ts";
 import { createRunService } from "../../api/run-service.ts";
 import { createServerService } from "../../api/server-service.ts";

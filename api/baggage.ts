@@ -1,20 +1,3 @@
-import { pino, type DestinationStream, type Logger } from "pino";
-
-/** The server's log: a JSON object a line, with the keys of the contract. @see rest-api.md, server logs */
-export function createLog(level: string, category: string, destination?: DestinationStream): Logger {
-  return pino(
-    {
-      level,
-      base: { category },
-      messageKey: "message",
-      errorKey: "exception",
-      timestamp: () => `,"timestamp":"${new Date().toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    ...(destination ? [destination] : []),
-  );
-}
-
 const MAX_PAIRS = 64;
 
 /** The pairs of a W3C `baggage` header, for the lines that are logged about its request. */
