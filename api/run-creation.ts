@@ -67,7 +67,8 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
       ...(tags && { tags }),
       ...(bufferTtl !== undefined && { bufferTtl }),
       ...(nodePool !== undefined && { nodePool }),
-      replicas,
+      // Zero is written by leaving it out, as in every answer.
+      ...(replicas !== 0 && { replicas }),
     };
     const stored = await ports.runs.create({
       job,

@@ -60,6 +60,11 @@ describe("creating a run", () => {
     expect((await call("GET", "/runs?")).json()).toEqual({ items: [shown] });
   });
 
+  test("a number of replicas that is zero is left out", async () => {
+    const run = (await post({ job: { codespec: INLINE, replicas: 0 } })).json();
+    expect(run.job).toEqual({ codespec: INLINE });
+  });
+
   test("takes an inline codespec without what the server sets, ignores what Docker does not have", async () => {
     const codespec = { ...INLINE, name: "x", version: 3, createdAt: "2024-01-01T00:00:00Z" };
     const job = { codespec, nodePool: "gpunp", replicas: "4" };
