@@ -51,14 +51,8 @@ export async function readBuffer(
     if (status !== "complete") options.onWarning?.(`The end mark has the unknown status '${status}'`);
     ended.abort();
   };
-  const checkStart = async (): Promise<void> => {
-    const { version } = parse((await waitForBlob(client, START_BLOB, signal)).bytes);
-    if (version !== FORMAT_VERSION)
-      throw new CodedError("InvalidInput", `The buffer has the unknown format '${String(version)}'`);
-  };
   // Missing blobs are waited for until the end mark is seen; then they are missing for good.
-  const fetch = async (number: number): Promise<ReceivedBlob> => {
-    const path = blobPathOf(number);
+  const fetch = async (path: string): Promise<ReceivedBlob> => {
     if (!ended.signal.aborted) {
       try {
         return await waitForBlob(client, path, waits);
@@ -69,6 +63,11 @@ export async function readBuffer(
     const blob = await client.get(path, 0);
     if (!blob) throw new CodedError("BlobNotFound", `The buffer is incomplete: blob '${path}' is missing`);
     return blob;
+  };
+  const checkStart = async (): Promise<void> => {
+    const { version } = parse((await fetch(START_BLOB)).bytes);
+    if (version !== FORMAT_VERSION)
+      throw new CodedError("InvalidInput", `The buffer has the unknown format '${String(version)}'`);
   };
 
   const endSeen = watchEnd();
@@ -84,7 +83,7 @@ export async function readBuffer(
 }
 
 interface Passing {
-  fetch: (number: number) => Promise<ReceivedBlob>;
+  fetch: (path: string) => Promise<ReceivedBlob>;
   sink: Writable;
   dop: number;
   /** Where the bytes of blobs come from and go back to. */
@@ -104,7 +103,7 @@ async function passBlobs(passing: Passing): Promise<{ sizeBytes: number }> {
   let sizeBytes = 0;
   for (let number = 0; ; number++) {
     while (ahead.length < Math.min(width, dop, Math.max(2, Math.floor(AHEAD_BYTES / largest)))) {
-      const fetching = fetch(next++);
+      const fetching = fetch(blobPathOf(next++));
       // A blob beyond the end is asked for in vain; whoever waits for it hears of a failure.
       fetching.catch(() => undefined);
       ahead.push(fetching);

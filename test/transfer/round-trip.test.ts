@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { PassThrough, Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { blobPathOf } from "../../model/buffer-format.ts";
+import { blobPathOf, START_BLOB } from "../../model/buffer-format.ts";
 import { fromServer, fromUrl } from "../../transfer/access.ts";
 import { readBuffer, type ReadOptions } from "../../transfer/reader.ts";
 import { writeBuffer, type WriteOptions } from "../../transfer/writer.ts";
@@ -170,6 +170,7 @@ describe("what is not whole is never short data", () => {
         await plane.store.put(id, blobPathOf(1), Readable.from([]), { metadata: { cumulative_hash_chain: "x" } });
       },
     ],
+    ["a missing start", (id: string) => rm(fileOf(id, START_BLOB))],
     ["a missing end of the data", (id: string) => rm(fileOf(id, blobPathOf(3)))],
   ])("%s is an error", async (_name, harm) => {
     const id = await plane.newBuffer();
