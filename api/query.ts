@@ -56,10 +56,16 @@ export async function pageOf<T>(
 }
 
 /** The path and query of this request with the continuation token in place. */
-export function nextLinkOf(url: string, token: string): string {
-  const [path = "", query = ""] = url.split("?", 2);
+function nextLinkOf(url: string, token: string): string {
+  const [path, query] = pathAndQueryOf(url);
   const kept = query.split("&").filter((part) => part !== "" && !part.startsWith("_ct="));
   return `${path}?${[...kept, `_ct=${encodeURIComponent(token)}`].join("&")}`;
+}
+
+/** The two parts of a request's URL; a query may hold further question marks. */
+export function pathAndQueryOf(url: string): [path: string, query: string] {
+  const at = url.indexOf("?");
+  return at < 0 ? [url, ""] : [url.slice(0, at), url.slice(at + 1)];
 }
 
 /** The filter of repeated `tag[<key>]=<value>`; the first value of a key counts. */

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from "fastify";
 import { CodedError } from "../model/errors.ts";
 import { API_VERSIONS } from "./errors.ts";
+import { pathAndQueryOf } from "./query.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -17,8 +18,8 @@ const WELL_FORMED = /^(?:[0-9]{1,9}(?:\.[0-9]{1,9})?|[0-9]{4}-[0-9]{2}-[0-9]{2})
  */
 export function routedUrl(url: string): string {
   if (!url.startsWith("/v1/")) return url;
-  const [path, query] = splitOnce(url, "?");
-  const parameters = (query ?? "").split("&").filter((part) => part !== "" && !/^api-version=?$/.test(part));
+  const [path, query] = pathAndQueryOf(url);
+  const parameters = query.split("&").filter((part) => part !== "" && !/^api-version=?$/.test(part));
   if (!parameters.some((part) => part.startsWith("api-version="))) parameters.push(`api-version=${API_VERSIONS[0]}`);
   return `${path.replaceAll("/v1/", "/")}?${parameters.join("&")}`;
 }
@@ -39,9 +40,4 @@ function versionsOf(query: unknown): string[] {
   const given = query["api-version"];
   const values = Array.isArray(given) ? given : [given];
   return [...new Set(values.filter((value) => typeof value === "string" && value !== ""))];
-}
-
-function splitOnce(text: string, separator: string): [string, string?] {
-  const at = text.indexOf(separator);
-  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
 }

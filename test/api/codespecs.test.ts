@@ -43,6 +43,14 @@ test("a list has pages of the latest versions and links to the next", async () =
   expect(last.nextLink).toBeUndefined();
 });
 
+test("the link to the next page keeps the whole query, question marks included", async () => {
+  for (const name of ["a", "b"]) await put(name, { kind: "job", image: "i" });
+  const { nextLink } = (
+    await api.app.inject({ method: "GET", url: "/codespecs?api-version=1.0&x=a?b&limit=1" })
+  ).json();
+  expect(nextLink).toBe("/codespecs?api-version=1.0&x=a?b&limit=1&_ct=1");
+});
+
 test("quantities come back as Kubernetes writes them, empty members not at all", async () => {
   const resources = { requests: { cpu: "1000m", memory: "1.5Gi" }, limits: { cpu: "" }, gpu: 2, shm: "1G" };
   const answer = await put("q", { kind: "job", image: "i", resources, workingDir: "", command: [], env: {} });
