@@ -13,8 +13,6 @@ import { LOCAL, newBufferId } from "./buffer-service.ts";
 import { checkArgument, runBuffersOf } from "./run-arguments.ts";
 import { shownRun } from "./run-view.ts";
 
-const MAX_KEY_LENGTH = 1000;
-
 export interface CreationPorts {
   runs: Pick<RunRecords, "create" | "findByKey" | "countOpen">;
   codespecs: CodespecRecords;
@@ -38,9 +36,6 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
   const inFlight = new Map<string, Promise<unknown>>();
 
   const findByKey = async (key: string): Promise<Run | undefined> => {
-    if (key.length > MAX_KEY_LENGTH) {
-      throw new CodedError("InvalidInput", `The idempotency key must have at most ${MAX_KEY_LENGTH} characters`);
-    }
     await inFlight.get(key)?.catch(() => undefined);
     const run = await ports.runs.findByKey(key);
     return run && shownRun(run);

@@ -158,6 +158,12 @@ describe("an idempotency key", () => {
     expect((await post({ job: { codespec: INLINE } }, "other")).json().id).toBe(2);
   });
 
+  test("may be as long as a header may be", async () => {
+    const key = "k".repeat(10_000);
+    const ids = [await post({ job: { codespec: INLINE } }, key), await post({}, key)].map((answer) => answer.json().id);
+    expect(ids).toEqual([1, 1]);
+  });
+
   test("makes one run of many requests at once", async () => {
     const answers = await Promise.all(Array.from({ length: 8 }, () => post({ job: { codespec: "hello" } }, "same")));
     expect(new Set(answers.map((answer) => answer.json().id))).toEqual(new Set([1]));
