@@ -107,7 +107,9 @@ function exitedBefore(container: ContainerState, instant: string | undefined): b
 }
 
 function ownOutcome(container: ContainerState, pump: PumpState | undefined): Outcome {
-  if (pump && (pump.phase === "Failed" || pump.phase === "Dead")) {
+  // A container that is taken away takes its pump along, whose last words then name no cause.
+  const isTakenAway = container.phase === "Gone";
+  if (!isTakenAway && (pump?.phase === "Failed" || pump?.phase === "Dead")) {
     return { status: "Failed", statusReason: pump.message ?? "The pump of the buffers died before it was done" };
   }
   if (container.phase !== "Exited") {

@@ -89,6 +89,16 @@ describe("the outcome of a run", () => {
       { replica: { container: { phase: "Gone", startedAt: AT(1) } } },
       { status: "Failed", statusReason: expect.stringContaining("gone") },
     ],
+    [
+      "a container that vanished beside its pump, which was then stopped",
+      {
+        replica: {
+          container: { phase: "Gone", startedAt: AT(1) },
+          pump: { phase: "Failed", message: "The run was stopped" },
+        },
+      },
+      { status: "Failed", statusReason: expect.stringContaining("gone") },
+    ],
   ];
   test.each(cases)("%s", (_name, ending, expected) => {
     expect(outcomeOf({ ...base, ...ending })).toMatchObject(expected);
