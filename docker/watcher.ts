@@ -151,6 +151,8 @@ class Watch {
     if (info) return;
     const container = containerStateOf(undefined);
     const replica = this.#replicaOf(runId, { container });
+    // Removed after its end: the pump goes on until the outputs are complete.
+    if (replica.state.container.phase === "Exited") return this.#update(runId, replica, replica.state, true);
     const folder = await this.#folderOf(runId, claim.attempt);
     if (await isThere(join(folder, PUMP_FILES.spec))) await this.#watchPumpOf(runId, replica, folder);
     // How the job ended is not known, so what it wrote does not count.

@@ -108,6 +108,15 @@ test("a container that is removed in mid-run is reported as gone", async () => {
   expect(container.phase === "Gone" || container.exitCode === 137).toBe(true);
 });
 
+test("a container that is removed after its end leaves its pump the time to complete the outputs", async () => {
+  const run = rig.shell("true", { buffers: { outputs: ["slow"] } });
+  await rig.writer.launch(run);
+  await heardOf(run, ({ container }) => container.phase === "Exited");
+  await rig.engine.remove(containerNameOf(rig.installationId, run.id), { force: true });
+  const ended = await heardOf(run, ({ pump }) => pump?.phase !== "Running");
+  expect(ended).toMatchObject({ container: { phase: "Exited", exitCode: 0 }, pump: { phase: "Succeeded" } });
+});
+
 test("a container that went while nobody watched is reported as gone by the next watcher", async () => {
   const run = rig.run({ hasBuffers: true, forMs: 60_000 });
   const other = await openDockerRig();

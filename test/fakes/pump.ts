@@ -3,7 +3,8 @@ import { createServer, type Socket } from "node:net";
 
 /**
  * A pump that moves no bytes: it opens the outputs, so that jobs can write, and gives the result that its commands ask
- * for. Parameters say how it behaves: `dies` exits at once, `deaf` never ends, `fails` fails while its job goes on.
+ * for. Parameters say how it behaves: `dies` exits at once, `deaf` never ends, `fails` fails while its job goes on,
+ * `slow` has bytes to move for a second after its job.
  */
 process.chdir(process.argv[2] ?? "");
 const spec = JSON.parse(readFileSync("pump.json", "utf8")) as { pipes: { parameter: string; direction: string }[] };
@@ -34,6 +35,11 @@ server.listen("pump.sock");
 function obey(command: string): void {
   if (command === "abandon") process.exit(0);
   if (has("deaf")) return;
+  if (command === "jobEnded" && has("slow")) setTimeout(() => finish(command), 1000);
+  else finish(command);
+}
+
+function finish(command: string): void {
   const result =
     command === "stop" || has("fails")
       ? { status: "Failed", message: has("fails") ? "The input broke" : "The run was stopped" }
