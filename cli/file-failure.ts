@@ -1,8 +1,19 @@
 import { errnoOf, messageOf } from "../model/errors.ts";
 
 const REASONS: Readonly<Record<"read" | "written", Readonly<Record<string, string>>>> = {
-  read: { ENOENT: "there is no such file", EISDIR: "it is a folder", EACCES: "you may not read it" },
-  written: { ENOENT: "its folder does not exist", EISDIR: "it is a folder", EACCES: "you may not write it" },
+  read: {
+    ENOENT: "there is no such file",
+    ENOTDIR: "a part of its path is no folder",
+    EISDIR: "it is a folder",
+    EACCES: "you may not read it",
+  },
+  written: {
+    ENOENT: "its folder does not exist",
+    ENOTDIR: "a part of its path is no folder",
+    EISDIR: "it is a folder",
+    EACCES: "you may not write it",
+    ENOSPC: "the disk is full",
+  },
 };
 
 /** The error for the person who named the file, from that of the system. */

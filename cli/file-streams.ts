@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { errnoOf } from "../model/errors.ts";
 import { fileFailure } from "./file-failure.ts";
 
 /** How often a named pipe is tried that nobody reads yet. */
@@ -49,7 +50,7 @@ export async function openOutputFile(path: string, signal?: AbortSignal): Promis
       const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
       return withoutCrash(new Socket({ fd, readable: false, writable: true }));
     } catch (err) {
-      if ((err as NodeJS.ErrnoException).code !== "ENXIO") throw err;
+      if (errnoOf(err) !== "ENXIO") throw fileFailure(path, "written", err);
       await sleep(FIFO_RETRY_MS, undefined, signal ? { signal } : {});
     }
   }

@@ -72,6 +72,10 @@ async function codespecOf(client: Client, { job }: RunRequest): Promise<Codespec
   } catch (err) {
     // The server's own words do not say what was not found.
     if (!(err instanceof ServerError && err.code === "NotFound")) throw err;
-    throw new ServerError(err.status, err.code, `The codespec '${job.codespec}' was not found`);
+    throw new ServerError(
+      err.status,
+      err.code,
+      `The codespec '${job.codespec}' was not found; 'tyger codespec list' shows those that are there`,
+    );
   }
 }
