@@ -9,6 +9,9 @@ export interface AccessSource {
   refresh(refused: string, signal?: AbortSignal): Promise<string>;
 }
 
+/** The server's refusal does not say which. */
+export const INVALID_URL = "invalid access URL: it has expired or was changed; ask for a new one";
+
 const FILE_WAIT_MS = 30_000;
 const FILE_TRIES = 10;
 const SERVER_WAIT_MS = 5_000;
@@ -19,7 +22,7 @@ export function fromUrl(url: string): AccessSource {
   return {
     url: async () => url,
     refresh: async () => {
-      throw new CodedError("AuthenticationFailed", "invalid access URL: the server refused it (403)");
+      throw new CodedError("AuthenticationFailed", INVALID_URL);
     },
   };
 }

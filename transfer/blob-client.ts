@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { CHAIN_METADATA, START_BLOB } from "../model/buffer-format.ts";
 import { CodedError, errnoOf, messageOf, type ErrorCode } from "../model/errors.ts";
-import type { AccessSource } from "./access.ts";
+import { INVALID_URL, type AccessSource } from "./access.ts";
 import { md5Of } from "./hash-chain.ts";
 import { ask, targetOf, TruncatedBody, type Ask, type Reply } from "./http.ts";
 
@@ -143,7 +143,7 @@ const errorCodeOf = (reply: Reply): string | undefined => {
 
 const MEANINGS: Record<string, [ErrorCode, string]> = {
   ContainerNotFound: ["ContainerNotFound", "the buffer does not exist"],
-  AuthenticationFailed: ["AuthenticationFailed", "invalid access URL: the server refused it (403)"],
+  AuthenticationFailed: ["AuthenticationFailed", INVALID_URL],
   AuthorizationPermissionMismatch: ["AuthorizationPermissionMismatch", "the access URL does not allow this"],
   Md5Mismatch: ["Md5Mismatch", "MD5 mismatch"],
 };
@@ -151,6 +151,13 @@ const MEANINGS: Record<string, [ErrorCode, string]> = {
 function refusal(reply: Reply, path: string): Error {
   const [code, message] = MEANINGS[errorCodeOf(reply) ?? ""] ?? [];
   if (code !== undefined) return new CodedError(code, message ?? code);
+  // Not a Conflict of ours, which is another writer's buffer.
+  if (errorCodeOf(reply) === "Conflict") {
+    return new Error("a blob of the buffer is damaged in the store; its data has to be written anew");
+  }
+  if (reply.status === FULL) {
+    return new CodedError("Unavailable", "the buffer store has no space left: make room in the stack's data folder");
+  }
   const body = reply.body.toString("utf8", 0, 300);
   return new Error(
     `The data plane answered ${reply.status} for blob '${path}' ${errorCodeOf(reply) ?? body}`.trimEnd(),
@@ -176,5 +183,7 @@ const PASSING = new Set([
   "ENETUNREACH",
   "HPE_INVALID_CONSTANT",
 ]);
-/** No such method; a full disk, which the server says in words. */
-const FINAL_STATUSES = new Set([501, 507]);
+/** A full disk. */
+const FULL = 507;
+/** A full disk, or no such method. */
+const FINAL_STATUSES = new Set([501, FULL]);

@@ -36,7 +36,8 @@ export interface WriteOptions {
 }
 
 /** A second writer of a buffer must leave it as it is, without an end mark. */
-const isTaken = (): CodedError => new CodedError("Conflict", "The buffer has already been written to");
+const isTaken = (): CodedError =>
+  new CodedError("Conflict", "The buffer has already been written to; write to a new one");
 
 /**
  * Writes `source` into a buffer, block by block as it comes, and completes it. Holds at most `dop + 1` blocks.

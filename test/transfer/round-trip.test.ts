@@ -123,7 +123,7 @@ describe("a buffer", () => {
   test("whose writer could not even start is marked failed", async () => {
     const id = await plane.newBuffer();
     await writeFile(fileOf(id, ".bufferstart"), "damaged");
-    await expect(writeTo(id, bytesOf("x"))).rejects.toThrow("409");
+    await expect(writeTo(id, bytesOf("x"))).rejects.toThrow("damaged in the store");
     expect((await plane.store.head(id, ".bufferend")).sizeBytes).toBe('{"status":"failed"}'.length);
   });
 
