@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StackConfig } from "../config/stack.ts";
-import { messageOf } from "../model/errors.ts";
+import { errnoOf, messageOf } from "../model/errors.ts";
 import { controlSocketOf, type ProcessView, type StackView } from "./control.ts";
 import { proveNamedPipes } from "./docker-proof.ts";
 import { findDocker } from "./docker.ts";
@@ -82,9 +82,38 @@ function makeFolders({ paths }: StackConfig): void {
   if (Buffer.byteLength(longest) > LONGEST_SOCKET_PATH) {
     throw new Error(`The path of the socket '${longest}' is too long: set XDG_RUNTIME_DIR to a shorter one`);
   }
-  mkdirSync(paths.dataDir, { recursive: true, mode: 0o700 });
-  mkdirSync(paths.stateDir, { recursive: true, mode: 0o700 });
-  mkdirSync(paths.runtimeDir, { recursive: true, mode: 0o700 });
+  try {
+    makeFolder(paths.dataDir);
+    makeFolder(paths.stateDir);
+  } catch (err) {
+    const reason = REASONS[errnoOf(err) ?? ""] ?? messageOf(err);
+    throw new Error(
+      `The data folder '${paths.dataDir}' cannot be used: ${reason}; name another in TYGER_DATA_DIR, or XDG_DATA_HOME`,
+      { cause: err },
+    );
+  }
+  makeFolder(paths.runtimeDir);
+}
+
+const REASONS: Record<string, string> = {
+  EACCES: "you may not make it or write to it",
+  EEXIST: "a file of this name is in the way",
+  ENOENT: "it cannot be made there",
+  ENOSPC: "the disk is full",
+  ENOTDIR: "a part of its path is no folder",
+  EROFS: "the file system is read-only",
+};
+
+/** As `mkdir` with `recursive`, which in Node never returns for a folder that /proc refuses to make. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (err) {
+    if (errnoOf(err) === "EEXIST" && statSync(folder).isDirectory()) return accessSync(folder, constants.W_OK);
+    if (errnoOf(err) !== "ENOENT" || existsSync(dirname(folder))) throw err;
+    makeFolder(dirname(folder));
+    mkdirSync(folder, { mode: 0o700 });
+  }
 }
 
 /** Sees to every engine. The proof of the named pipes goes on while the processes start. */
