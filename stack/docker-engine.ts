@@ -46,8 +46,8 @@ export async function refusalOf(engine: DockerEngine, timeoutMs = 3000): Promise
 
 const REFUSALS: Record<string, string> = {
   EACCES: "you may not use its socket; join its group ('sudo usermod -aG docker <you>') and log in again",
-  ENOENT: "there is no such socket",
-  ECONNREFUSED: "nothing listens there",
+  ENOENT: "there is no such socket; start the engine, or name another in DOCKER_HOST",
+  ECONNREFUSED: "nothing listens there; start the engine, or name another in DOCKER_HOST",
   ENOTFOUND: "there is no such host",
 };
 

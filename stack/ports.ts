@@ -29,7 +29,9 @@ export async function choosePort(
 ): Promise<number> {
   if (wanted > 0) {
     if (await isFree(wanted, host)) return wanted;
-    throw new Error(`Port ${wanted} on ${host}, wanted for ${what}, is taken by another program`);
+    throw new Error(
+      `Port ${wanted} on ${host}, wanted for ${what}, is taken by another program; in 'temporal-dev.yaml' 0 means any that is free`,
+    );
   }
   if (previous && (await isFree(previous, host))) return previous;
   for (let tries = 0; tries < 200; tries++) {
