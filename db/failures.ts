@@ -9,8 +9,8 @@ const LOST_CONNECTION =
 const UNSTORABLE_STATE = /^(22003|22008|22021|22P05|54000)$/;
 /** Classes of refusals that whoever set up the connection can mend. */
 const REFUSALS: Record<string, string> = {
-  "28": "The database refuses this user or password",
-  "3D": "The database of this name does not exist",
+  "28": "The database refuses the user or the password of DATABASE_URL",
+  "3D": "The database that DATABASE_URL names does not exist on its server",
   "42": "The database refuses the statement; may this user create tables?",
 };
 /** Longer than any statement may take: past it the network has swallowed the question or the answer. */
