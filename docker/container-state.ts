@@ -14,7 +14,8 @@ export function containerStateOf(info: ContainerInfo | undefined): ContainerStat
   const startedAt = logInstant(info.State.StartedAt);
   if (Running) return { phase: "Running", startedAt };
   const finishedAt = logInstant(info.State.FinishedAt);
-  const message = ExitCode !== 0 && OOMKilled ? "The container ran out of memory (OOMKilled)" : error;
+  const killed = ExitCode === 137 ? "It was killed (SIGKILL), by somebody or for want of memory" : undefined;
+  const message = ExitCode !== 0 && OOMKilled ? "The container ran out of memory (OOMKilled)" : error || killed;
   return {
     phase: "Exited",
     startedAt,

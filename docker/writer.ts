@@ -261,9 +261,10 @@ const notStarted = (): ReplicaState => ({ container: { phase: "Gone", message: N
 
 function wordsOf(refusal: EngineRefusal, run: RunRecord): string {
   const { image } = run.job.codespec;
-  return /no such image/i.test(refusal.message)
-    ? `The image '${image}' is not on the host of the engine any more`
-    : `The container could not be started: ${refusal.message}`;
+  if (/no such image/i.test(refusal.message)) return `The image '${image}' is not on the host of the engine any more`;
+  const [, program] = /exec: "(.+?)": .*(?:not found|no such file)/.exec(refusal.message) ?? [];
+  if (program !== undefined) return `The program '${program}' is not in the image '${image}': ${refusal.message}`;
+  return `The container could not be started: ${refusal.message}`;
 }
 
 /** All of them, or the first failure after all have settled: nothing goes on behind a thrown error. */

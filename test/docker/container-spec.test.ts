@@ -85,7 +85,11 @@ describe("the state of a container", () => {
       infoOf({ FinishedAt: END, ExitCode: 137, OOMKilled: true }),
       { ...ended, exitCode: 137, message: "The container ran out of memory (OOMKilled)" },
     ],
-    ["killed otherwise", infoOf({ FinishedAt: END, ExitCode: 137 }), { ...ended, exitCode: 137 }],
+    [
+      "killed otherwise",
+      infoOf({ FinishedAt: END, ExitCode: 137 }),
+      { ...ended, exitCode: 137, message: "It was killed (SIGKILL), by somebody or for want of memory" },
+    ],
     [
       "ended before it started, by a clock that leapt",
       infoOf({ FinishedAt: "2026-01-01T09:00:00Z" }),
