@@ -22,8 +22,8 @@ export interface TestStack {
   down(): Promise<void>;
 }
 
-/** A stack of its own in a temporary folder, up and logged in. */
-export async function startStack(): Promise<TestStack> {
+/** A stack of its own in a temporary folder, up and logged in. `beforeUp` is given its data folder. */
+export async function startStack(beforeUp?: (dataDir: string) => Promise<void>): Promise<TestStack> {
   const home = await mkdtemp(join(tmpdir(), "tyger-e2e-"));
   // As root the stack's Postgres runs as another user, who has to get to its data.
   await chmod(home, 0o711);
@@ -49,6 +49,7 @@ export async function startStack(): Promise<TestStack> {
       await rm(home, { recursive: true, force: true });
     },
   };
+  await beforeUp?.(stack.dataDir);
   const up = await stack.tyger(["up"], { limitMs: 180_000 });
   if (up.code !== 0) throw new Error(`tyger up failed: ${up.stderr}`);
   return stack;
@@ -58,13 +59,21 @@ export async function startStack(): Promise<TestStack> {
 export async function run(
   program: string,
   args: readonly string[],
-  options: { env: Record<string, string>; input?: string | Buffer; limitMs?: number },
+  options: {
+    env: Record<string, string>;
+    input?: string | Buffer;
+    limitMs?: number;
+    onStderr?: ((text: string) => void) | undefined;
+  },
 ): Promise<CommandResult> {
   const child = spawn(program, args, { env: options.env, cwd: ROOT, stdio: ["pipe", "pipe", "pipe"] });
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => out.push(chunk));
-  child.stderr.on("data", (chunk: Buffer) => err.push(chunk));
+  child.stderr.on("data", (chunk: Buffer) => {
+    err.push(chunk);
+    options.onStderr?.(chunk.toString());
+  });
   child.stdin.on("error", () => undefined);
   child.stdin.end(options.input ?? "");
   let late = false;
