@@ -111,7 +111,7 @@ function linkOver(socket: Socket, heard: (state: PumpState) => void): PumpLink {
   return {
     closed,
     send: (command) => void socket.write(`${JSON.stringify(command)}\n`),
-    // Not before what was sent is out.
-    close: () => socket.destroySoon(),
+    // Only our half: a pump that is slow would write its state to a closed socket, and drop with it what was sent.
+    close: () => void socket.end().unref(),
   };
 }

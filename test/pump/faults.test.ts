@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
+import { endPump } from "../../docker/pump-link.ts";
 import { PUMP_FILES } from "../../model/pump.ts";
 import { fromUrl } from "../../transfer/access.ts";
 import { markFailed, writeBuffer } from "../../transfer/writer.ts";
@@ -126,6 +127,20 @@ describe("commands", () => {
     expect(await suite.world.endOf(out)).toBe(FAILED);
     await expect(suite.world.contentOf(out)).rejects.toThrow("permanently failed");
     job.end();
+  });
+
+  test("stop is heard before the end of the job that was killed after it, also where both wait for the pump", async () => {
+    const pump = await suite.start({ outputs: { out } });
+    const job = pump.startJob("exec 3> out.pipe; echo part >&3; sleep 60");
+    await started(out);
+    // As on a machine under load.
+    process.kill(pump.pid, "SIGSTOP");
+    await endPump(pump.folder, { command: "stop" }, 0);
+    job.end();
+    await job.ended;
+    process.kill(pump.pid, "SIGCONT");
+    expect(await resultOf(pump)).toEqual({ status: "Failed", message: "The run was stopped" });
+    expect(await suite.world.endOf(out)).toBe(FAILED);
   });
 
   test("stop before anything was opened marks outputs failed", async () => {
