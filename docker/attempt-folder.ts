@@ -20,9 +20,9 @@ export const attemptFolderOf = (runsDir: string, runId: number, attempt: string)
 /** Makes the folder of an attempt: its pipes, and what its pump is told. */
 export async function makeAttemptFolder(folder: string, spec: PumpSpec): Promise<void> {
   const pipesFolder = join(folder, PUMP_FILES.pipes);
-  await mkdir(pipesFolder, { recursive: true });
-  // By chmod, for the umask would take bits away; the job may run as any user.
-  await Promise.all([chmod(folder, 0o711), chmod(pipesFolder, 0o755)]);
+  await mkdir(pipesFolder, { recursive: true, mode: 0o700 });
+  // By chmod, for the umask would take bits away; the job may run as any user, and mounts this folder alone.
+  await chmod(pipesFolder, 0o755);
   if (spec.pipes.length === 0) return;
   const pipes = spec.pipes.map(({ parameter }) => join(pipesFolder, pipeFileOf(parameter)));
   await Promise.all([run("mkfifo", pipes), writeFile(join(folder, PUMP_FILES.spec), JSON.stringify(spec))]);

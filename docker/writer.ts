@@ -207,7 +207,8 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
 
   return {
     async provision(run) {
-      await mkdir(runFolderOf(runsDir, run.id), { recursive: true, mode: 0o711 });
+      // Closed: the engine's mount leads into the pipes, other users of the machine find no way there.
+      await mkdir(runFolderOf(runsDir, run.id), { recursive: true, mode: 0o700 });
     },
 
     async launch(run) {
