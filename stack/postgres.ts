@@ -32,7 +32,7 @@ export async function createPostgres(
   if (!existsSync(dataDir)) {
     creating();
     await removeLeftovers(place.root);
-    await writeFile(passwordFile, randomBytes(24).toString("hex"), { mode: 0o600 });
+    await writeFile(passwordFile, randomBytes(24).toString("hex"), { mode: 0o600, flush: true });
     if (place.user) await chown(passwordFile, place.user.uid, place.user.gid);
     const half = join(place.root, `data.tmp-${process.pid}`);
     const options = ["-D", half, "-U", "postgres", "--auth=scram-sha-256", `--pwfile=${passwordFile}`];

@@ -29,7 +29,8 @@ export function readProcessRecord(stateDir: string): ProcessRecord | undefined {
   try {
     return recordSchema.parse(JSON.parse(readFileSync(fileOf(stateDir), "utf8")));
   } catch (err) {
-    if (errnoOf(err) === "ENOENT") return undefined;
+    // A torn file is of a machine that lost power: nothing of before runs on it.
+    if (errnoOf(err) === "ENOENT" || errnoOf(err) === undefined) return undefined;
     throw err;
   }
 }

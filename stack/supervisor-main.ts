@@ -6,6 +6,8 @@ import { webUiOf } from "./temporal.ts";
 
 /** The background process of a stack: settings come on stdin, what it has to say goes to its log on stdout. */
 const log = (line: string) => process.stdout.write(`${new Date().toISOString()} ${line}\n`);
+// A full disk takes no more of it, which is no reason to end.
+process.stdout.on("error", () => {});
 
 const settings = stackSettingsSchema.parse(await json(process.stdin));
 const { temporal } = settings;

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { rmSync } from "node:fs";
+import { messageOf } from "../model/errors.ts";
 import { controlSocketOf, serveControl, type StackView } from "./control.ts";
 import { reviveDockerd } from "./dockerd.ts";
 import { KeptProcess } from "./kept-process.ts";
@@ -9,7 +10,8 @@ import { identify } from "./processes.ts";
 import type { ProcessSpec } from "./process-spec.ts";
 import type { StackSettings } from "./settings.ts";
 
-const REVIVE_MS = 2000;
+/** Between two looks at what failed and may work by now. */
+const CARE_MS = 2000;
 
 /** What is kept and how it is shown, apart from where it comes from; tests give processes of their own. */
 export interface Supervised {
@@ -37,12 +39,21 @@ export async function supervise({
   const left = await endRecorded(stateDir);
   if (left.length > 0) log(`ended what an earlier supervisor left running: ${left.join(", ")}`);
 
+  let isRecorded = false;
   const record = () => {
     const alive = kept.flat().flatMap(({ one, spec }) => {
       const { identity } = one;
       return identity ? [[spec.name, { ...identity, stopSignal: spec.stopSignal }] as const] : [];
     });
-    writeProcessRecord(stateDir, { controlSocket, supervisor: self, processes: Object.fromEntries(alive) });
+    const processes = Object.fromEntries(alive);
+    // A full disk is no reason to forget a process that has just been started, and to start another one.
+    try {
+      writeProcessRecord(stateDir, { controlSocket, supervisor: self, processes });
+      isRecorded = true;
+    } catch (err) {
+      isRecorded = false;
+      log(`the processes cannot be put on record: ${messageOf(err)}`);
+    }
   };
   const self = identify(process.pid) ?? { pid: process.pid, startTime: "" };
   const kept = stages.map((specs) =>
@@ -67,12 +78,15 @@ export async function supervise({
   let stopping: Promise<void> | undefined;
   const stop = () => (stopping ??= end().then(ended.resolve, ended.reject));
   const end = async () => {
-    clearInterval(reviving);
+    clearInterval(caring);
     for (const stage of kept.toReversed()) await Promise.all(stage.map(({ one }) => one.stop()));
     rmSync(controlSocket, { force: true });
     await held[Symbol.asyncDispose]();
   };
-  const reviving = setInterval(() => void reviveDockerd(settings.path, log), REVIVE_MS);
+  const caring = setInterval(() => {
+    if (!isRecorded) record();
+    void reviveDockerd(settings.path, log);
+  }, CARE_MS);
 
   rmSync(controlSocket, { force: true });
   const server = await serveControl(controlSocket, async (op) => {

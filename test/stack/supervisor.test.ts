@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -140,4 +140,27 @@ test("a pid that the kernel gave to another process is left alone", async () => 
   await start([spec("engine")]);
   expect(identify(pid)).toBeDefined();
   stranger.kill("SIGKILL");
+});
+
+test("while the processes cannot be put on record none is started twice, and later they are", async () => {
+  await start([spec("engine")]);
+  const before = await ready();
+  // Stands for a full disk, which refuses the file just so.
+  const record = join(stateDir(), "processes.json");
+  rmSync(record);
+  mkdirSync(record);
+  process.kill(pidOf(before, "engine"), "SIGKILL");
+  const after = await eventually(async () => {
+    const view = await ask("status");
+    return view?.isReady && pidOf(view, "engine") !== pidOf(before, "engine") ? view : undefined;
+  });
+  rmSync(record, { recursive: true });
+  await eventually(() => readProcessRecord(stateDir())?.processes["engine"]?.pid === pidOf(after, "engine"));
+  expect(order()).toEqual(["engine starts", "engine starts"]);
+});
+
+test("a record that a loss of power has torn counts as none", async () => {
+  writeFileSync(join(stateDir(), "processes.json"), '{"controlSocket":"/run');
+  await start([spec("engine")]);
+  expect((await ready()).processes).toHaveLength(1);
 });
