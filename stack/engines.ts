@@ -8,6 +8,7 @@ import { createPostgres, POSTGRES_HOST } from "./postgres.ts";
 import { choosePort } from "./ports.ts";
 import type { Report } from "./progress.ts";
 import { mustReach, postgresPlaceOf, temporalPlaceOf } from "./reach.ts";
+import { mustHaveRoom } from "./room.ts";
 import type { StackSettings } from "./settings.ts";
 import { findTemporal } from "./temporal-binary.ts";
 import { readTemporalConfig } from "./temporal-config.ts";
@@ -24,6 +25,7 @@ export async function settleDatabase(config: StackConfig, report: Report): Promi
   }
   const { dataDir, stateDir } = config.paths;
   const place = settlePostgres(dataDir, config.cacheDir, config.uid);
+  await mustHaveRoom(place.root);
   const binaries = await copyPostgres(place.engines);
   const created = await createPostgres(place, binaries, () => report("creating the database"));
   const previous = readPorts(stateDir).postgres;

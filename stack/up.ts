@@ -14,6 +14,7 @@ import { findInstallation, versionOf, type Installation } from "./installation.t
 import { lock } from "./lock.ts";
 import { askStack, endRecorded } from "./process-record.ts";
 import type { Report } from "./progress.ts";
+import { mustHaveRoom } from "./room.ts";
 import { logFileOf } from "./server-processes.ts";
 import type { StackSettings } from "./settings.ts";
 
@@ -55,6 +56,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
   if (running?.version === version) {
     return { hasStarted: false, view: running.isReady ? running : await awaitReady(config, report, signal) };
   }
+  await mustHaveRoom(paths.dataDir);
   if (running) {
     report("stopping the processes of another version");
     await askStack(paths, "stop", STOP_MS);
@@ -67,7 +69,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
     signal.throwIfAborted();
     report("starting Postgres, Temporal, the API and the worker");
     supervisor = startSupervisor(settings);
-    const [view] = await Promise.all([awaitReady(config, report, signal), provingPipes]);
+    const [view] = await Promise.all([awaitReady(config, report, signal, supervisor), provingPipes]);
     return { hasStarted: true, view };
   } catch (err) {
     if (supervisor) await stopAgain(supervisor, paths);
@@ -77,7 +79,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
   }
 }
 
-function makeFolders({ paths }: StackConfig): void {
+function makeFolders({ paths, uid }: StackConfig): void {
   const longest = controlSocketOf(paths.runtimeDir);
   if (Buffer.byteLength(longest) > LONGEST_SOCKET_PATH) {
     throw new Error(`The path of the socket '${longest}' is too long: set XDG_RUNTIME_DIR to a shorter one`);
@@ -93,6 +95,7 @@ function makeFolders({ paths }: StackConfig): void {
     );
   }
   makeFolder(paths.runtimeDir);
+  mustBeOurs(dirname(paths.runtimeDir), uid);
 }
 
 const REASONS: Record<string, string> = {
@@ -114,6 +117,15 @@ function makeFolder(folder: string): void {
     makeFolder(dirname(folder));
     mkdirSync(folder, { mode: 0o700 });
   }
+}
+
+/** @throws Error when another user may put sockets of their own where ours are looked for, as anybody may in /tmp. */
+function mustBeOurs(folder: string, uid: number): void {
+  const { uid: owner, mode } = statSync(folder);
+  if (owner === uid && (mode & 0o022) === 0) return;
+  throw new Error(
+    `Other users can write to '${folder}', where the stack's sockets would be: set XDG_RUNTIME_DIR to a folder of your own`,
+  );
 }
 
 /** Sees to every engine. The proof of the named pipes goes on while the processes start. */
@@ -178,13 +190,19 @@ function startSupervisor(settings: StackSettings): ChildProcess {
 
 /** Stops what was started a moment ago: its supervisor may not be listening yet. */
 async function stopAgain(supervisor: ChildProcess, paths: StackConfig["paths"]): Promise<void> {
-  for (const endMs = Date.now() + LISTENING_MS; Date.now() < endMs && supervisor.exitCode === null; await sleep(50)) {
+  for (const endMs = Date.now() + LISTENING_MS; Date.now() < endMs && !hasEnded(supervisor); await sleep(50)) {
     if (await askStack(paths, "stop", STOP_MS)) return;
   }
   supervisor.kill("SIGTERM");
 }
 
-async function awaitReady({ paths }: StackConfig, report: Report, signal: AbortSignal): Promise<StackView> {
+async function awaitReady(
+  { paths }: StackConfig,
+  report: Report,
+  signal: AbortSignal,
+  supervisor?: ChildProcess,
+): Promise<StackView> {
+  const log = logFileOf(paths.stateDir, "supervisor");
   const endMs = Date.now() + READY_MS;
   const ready = new Set<string>();
   let view: StackView | undefined;
@@ -199,12 +217,17 @@ async function awaitReady({ paths }: StackConfig, report: Report, signal: AbortS
     if (view?.isReady) return view;
     const hopeless = view?.processes.find(({ state, restarts }) => state !== "ready" && restarts >= HOPELESS_STARTS);
     if (hopeless) throw new Error(failureOf(hopeless));
+    if (supervisor && hasEnded(supervisor)) {
+      throw new Error(`The supervisor did not start; the end of '${log}' says: ${lastWords(log)}`);
+    }
     await sleep(50);
   }
   const late = view?.processes.find(({ state }) => state !== "ready");
   if (late) throw new Error(`${failureOf(late)} within ${READY_MS / 1000} s`);
-  throw new Error(`The supervisor does not answer; see '${logFileOf(paths.stateDir, "supervisor")}'`);
+  throw new Error(`The supervisor does not answer; see '${log}'`);
 }
+
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
 
 function failureOf({ name, lastExit, logFile }: ProcessView): string {
   const how = lastExit ? ` (${lastExit})` : "";

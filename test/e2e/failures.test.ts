@@ -56,12 +56,14 @@ let whyNoSmallDisk = "";
 let expiring: Promise<{ id: string }>;
 
 beforeAll(async () => {
-  stack = await startStack(async (dataDir) => {
-    const buffers = join(dataDir, "buffers");
-    await mkdir(buffers, { recursive: true });
-    const mount = await run("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", buffers], { env: { PATH: path() } });
-    if (mount.code === 0) smallDisk = buffers;
-    else whyNoSmallDisk = `no small disk can be mounted here: ${mount.stderr.trim()}`;
+  stack = await startStack({
+    beforeUp: async (dataDir) => {
+      const buffers = join(dataDir, "buffers");
+      await mkdir(buffers, { recursive: true });
+      const mount = await run("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", buffers], { env: { PATH: path() } });
+      if (mount.code === 0) smallDisk = buffers;
+      else whyNoSmallDisk = `no small disk can be mounted here: ${mount.stderr.trim()}`;
+    },
   });
   folder = join(stack.env["HOME"] ?? "", "failures");
   await mkdir(folder);

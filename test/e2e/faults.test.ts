@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { eventually } from "../eventually.ts";
-import { containersOf, installationOf, run, startStack, type TestStack } from "./stack.ts";
+import { containersOf, installationOf, pidOf, run, startStack, type TestStack } from "./stack.ts";
 
 let stack: TestStack;
 beforeAll(async () => {
@@ -11,14 +11,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await stack?.down();
 });
-
-/** The pid of a process of the stack, as its status page names it. */
-async function pidOf(name: string): Promise<number> {
-  const { stdout } = await stack.tyger(["status"]);
-  const [, pid] = new RegExp(`${name}\\s+ready \\(pid (\\d+)\\)`).exec(stdout.toString()) ?? [];
-  if (pid === undefined) throw new Error(`${name} is not ready: ${stdout.toString()}`);
-  return Number(pid);
-}
 
 test.each(["api", "worker", "temporal", "postgres"])(
   "kill -9 of %s in mid-run: the run succeeds, its container ran once, its output is whole",
@@ -33,7 +25,7 @@ test.each(["api", "worker", "temporal", "postgres"])(
     const running = stack.tyger(["run", "exec", "-f", file], { input, limitMs: 120_000 });
     running.catch(() => undefined);
     await eventually(async () => (await containersOf(stack)).length === 1, { withinMs: 20_000 });
-    process.kill(await pidOf(victim), "SIGKILL");
+    process.kill(await pidOf(stack, victim), "SIGKILL");
 
     const { code, stdout, stderr } = await running;
     expect({ code, stdout: stdout.toString(), stderr }).toMatchObject({ code: 0, stdout: input });
@@ -43,7 +35,7 @@ test.each(["api", "worker", "temporal", "postgres"])(
     const starts = await run("docker", events, { env: stack.env });
     expect(starts.stdout.toString().trim().split("\n")).toHaveLength(1);
     await eventually(async () => (await containersOf(stack)).length === 0, { withinMs: 60_000 });
-    await eventually(() => pidOf(victim), { withinMs: 30_000 });
+    await eventually(() => pidOf(stack, victim), { withinMs: 30_000 });
   },
 );
 

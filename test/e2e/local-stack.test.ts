@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { identify } from "../../stack/processes.ts";
 import { eventually } from "../eventually.ts";
-import { installationOf, startStack, type TestStack } from "./stack.ts";
+import { installationOf, pidOf, startStack, type TestStack } from "./stack.ts";
 
 let stack: TestStack;
 beforeAll(async () => {
@@ -14,12 +14,6 @@ afterAll(async () => {
 });
 
 const statusOf = async (of: TestStack) => (await of.tyger(["status"])).stdout.toString();
-
-async function pidOf(of: TestStack, name: string): Promise<number> {
-  const found = new RegExp(`${name} .*pid (\\d+)`).exec(await statusOf(of));
-  if (!found) throw new Error(`The status names no pid of '${name}'`);
-  return Number(found[1]);
-}
 
 /** Runs the main job once. */
 async function sayHello(of: TestStack): Promise<{ code: number | null; said: string }> {
@@ -119,4 +113,13 @@ test("an engine that does not answer is named by up, in one line", async () => {
   expect(stderr).toContain("Error: The Docker engine at 'tcp://127.0.0.1:1' cannot be used: nothing listens there");
   expect((await stack.tyger(["up"], { limitMs: 120_000 })).code).toBe(0);
   expect(await sayHello(stack)).toEqual(HELLO);
+});
+
+test("a place for sockets that other users can write to is refused by up", async () => {
+  const line = "mkdir -p $HOME/shared/tyger && chmod 777 $HOME/shared/tyger && XDG_RUNTIME_DIR=$HOME/shared tyger up";
+  const { code, stderr } = await stack.shell(line);
+  expect({ code, stderr }).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^Error: Other users can write to '.*'.*\n$/),
+  });
 });

@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
-import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
+import type { OrdinaryUser } from "./users.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -10,6 +12,15 @@ export interface CommandResult {
   code: number | null;
   stdout: Buffer;
   stderr: string;
+}
+
+export interface StackOptions {
+  /** Besides what every test stack has. */
+  env?: Record<string, string>;
+  /** Whose stack it is, in their home and with nothing set but that; else it is of whoever runs the tests. */
+  user?: OrdinaryUser;
+  /** Prepares the stack's data folder. */
+  beforeUp?: (dataDir: string) => Promise<void>;
 }
 
 export interface TestStack {
@@ -22,36 +33,52 @@ export interface TestStack {
   down(): Promise<void>;
 }
 
-/** A stack of its own in a temporary folder, up and logged in. `beforeUp` is given its data folder. */
-export async function startStack(beforeUp?: (dataDir: string) => Promise<void>): Promise<TestStack> {
-  const home = await mkdtemp(join(tmpdir(), "tyger-e2e-"));
+/** A stack of its own in a temporary folder, up and logged in. */
+export async function startStack(options: StackOptions = {}): Promise<TestStack> {
+  const stack = await makeStack(options);
+  await options.beforeUp?.(stack.dataDir);
+  const up = await stack.tyger(["up"], { limitMs: 180_000 });
+  if (up.code === 0) return stack;
+  await stack.down();
+  throw new Error(`tyger up failed: ${up.stderr}`);
+}
+
+/** As startStack, before its first `tyger up`. */
+export async function makeStack({ env: more, user }: StackOptions = {}): Promise<TestStack> {
+  const home = user?.home ?? (await mkdtemp(join(tmpdir(), "tyger-e2e-")));
   // As root the stack's Postgres runs as another user, who has to get to its data.
-  await chmod(home, 0o711);
+  if (!user) await chmod(home, 0o711);
   const binDir = join(home, "bin");
-  const env: Record<string, string> = {
-    PATH: `${binDir}:${process.env["PATH"] ?? "/usr/bin:/bin"}`,
-    HOME: home,
+  const places: Record<string, string> = {
     TYGER_DATA_DIR: join(home, "data"),
     TYGER_CACHE_FILE: join(home, "login"),
     // What was downloaded once is not downloaded again for each stack.
     XDG_CACHE_HOME: process.env["XDG_CACHE_HOME"] ?? join(process.env["HOME"] ?? home, ".cache"),
     XDG_RUNTIME_DIR: join(home, "r"),
   };
-  await mkdir(binDir);
-  await run("ln", ["-s", join(ROOT, "bin/tyger"), join(binDir, "tyger")], { env });
+  const env: Record<string, string> = {
+    PATH: `${binDir}:${process.env["PATH"] ?? "/usr/bin:/bin"}`,
+    HOME: home,
+    ...(user ? {} : places),
+    ...more,
+  };
+  await mkdir(binDir, { recursive: true });
+  await symlink(join(ROOT, "bin/tyger"), join(binDir, "tyger"));
+  const start = (program: string, args: readonly string[], options: object = {}) =>
+    user
+      ? run("setpriv", [...user.becoming, program, ...args], { env, ...options })
+      : run(program, args, { env, ...options });
   const stack: TestStack = {
     env,
-    dataDir: env["TYGER_DATA_DIR"] ?? "",
-    tyger: (args, options) => run(join(binDir, "tyger"), args, { env, ...options }),
-    shell: (line, options) => run("bash", ["-c", line], { env, ...options }),
+    dataDir: env["TYGER_DATA_DIR"] ?? join(home, ".local/share/tyger"),
+    tyger: (args, options) => start(join(binDir, "tyger"), args, options),
+    shell: (line, options) => start("bash", ["-c", line], options),
     async down() {
       await stack.tyger(["down", "--cancel"], { limitMs: 60_000 });
-      await rm(home, { recursive: true, force: true });
+      // A user's home goes with the user.
+      if (!user) await rm(home, { recursive: true, force: true });
     },
   };
-  await beforeUp?.(stack.dataDir);
-  const up = await stack.tyger(["up"], { limitMs: 180_000 });
-  if (up.code !== 0) throw new Error(`tyger up failed: ${up.stderr}`);
   return stack;
 }
 
@@ -109,4 +136,38 @@ export async function installationOf(stack: TestStack): Promise<string> {
   const [, id] = /installation\s+([a-z2-7]{10})/.exec(status.stdout.toString()) ?? [];
   if (id === undefined) throw new Error(`The status names no installation: ${status.stdout.toString()}`);
   return id;
+}
+
+/** The pid of a process of the stack, as its status page names it. */
+export async function pidOf(stack: TestStack, name: string): Promise<number> {
+  const { stdout } = await stack.tyger(["status"]);
+  const [, pid] = new RegExp(`^ *${name} .*pid (\\d+)`, "m").exec(stdout.toString()) ?? [];
+  if (pid === undefined) throw new Error(`The status names no pid of '${name}': ${stdout.toString()}`);
+  return Number(pid);
+}
+
+/** What a stack shows of a run. */
+export interface ShownRun {
+  status: string;
+  statusReason?: string;
+  job: { buffers: Record<string, string> };
+}
+
+export async function showRun(stack: TestStack, id: string): Promise<ShownRun> {
+  return JSON.parse((await stack.tyger(["run", "show", id])).stdout.toString()) as ShownRun;
+}
+
+/** Creates a run of the shell `script` of which nothing is awaited; gives its id. */
+export async function createRun(
+  stack: TestStack,
+  image: string,
+  script: string,
+  buffers: { inputs?: string[]; outputs?: string[] },
+): Promise<string> {
+  const file = join(stack.env["HOME"] ?? "", `run-${randomUUID()}.yml`);
+  const codespec = { kind: "job", image, buffers, command: ["bash", "-c", script] };
+  await writeFile(file, JSON.stringify({ job: { codespec } }), { mode: 0o644 });
+  const { code, stdout, stderr } = await stack.tyger(["run", "create", "-f", file]);
+  if (code !== 0) throw new Error(`The run was not created: ${stderr}`);
+  return stdout.toString().trim();
 }

@@ -1,0 +1,15 @@
+import { statfs } from "node:fs/promises";
+
+const MIB = 1024 * 1024;
+/** A new stack takes 45 MiB and each start some more; a database that runs out of room in mid-start is the worst of ends. */
+const NEEDED_MIB = 64;
+
+/** @throws Error that names `folder` when its disk has no room for a stack to start in. */
+export async function mustHaveRoom(folder: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  const freeMib = Math.floor((bavail * bsize) / MIB);
+  if (freeMib >= NEEDED_MIB) return;
+  throw new Error(
+    `The disk of '${folder}' has ${freeMib} MiB free and the stack needs ${NEEDED_MIB}: make room, or set TYGER_DATA_DIR to a folder on another disk`,
+  );
+}
