@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { errnoOf } from "../model/errors.ts";
+import { errnoOf, messageOf } from "../model/errors.ts";
 import { ask, mustAsk, type DockerEngine } from "./docker-engine.ts";
 import { mustRun } from "./command.ts";
 
@@ -34,16 +34,17 @@ export async function proveNamedPipes(
       Image: image,
       Entrypoint: ["sh", "-c", SCRIPT],
       Labels: { "tyger-proof": "1" },
-      HostConfig: { Binds: [`${proof}:/proof`], NetworkMode: "none" },
+      // As a job has it: unlike Binds, a mount whose source the engine cannot see is refused instead of made.
+      HostConfig: { Mounts: [{ Type: "bind", Source: proof, Target: "/proof" }], NetworkMode: "none" },
     };
     container = created.parse(JSON.parse(await mustAsk(engine, "POST", "/containers/create", { body }))).Id;
     await mustAsk(engine, "POST", `/containers/${container}/start`);
     const word = randomBytes(8).toString("hex");
     writeSync(descriptors[0] ?? -1, `${word}\n`);
-    if ((await readLine(descriptors[1] ?? -1, 15_000)) !== word) throw new Error("nothing came back");
+    if ((await readLine(descriptors[1] ?? -1, 15_000)) !== word) throw new Error("what was sent did not come back");
   } catch (cause) {
     throw new Error(
-      `Named pipes in '${folder}' do not reach containers of the Docker engine at '${engine.host}', so it cannot serve the local stack; does it run in a virtual machine or on another host?`,
+      `Named pipes in '${folder}' do not reach containers of the Docker engine at '${engine.host}' (${messageOf(cause)}): name in DOCKER_HOST one that runs on this machine, not in a virtual machine, and as root or as you`,
       { cause },
     );
   } finally {

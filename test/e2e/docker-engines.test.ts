@@ -1,0 +1,164 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, inject, onTestFinished, test } from "vitest";
+import { eventually } from "../eventually.ts";
+import { containersOf, createRun, makeStack, run, showRun, startStack, type TestStack } from "./stack.ts";
+import { makeUser, whyNoUser, type OrdinaryUser } from "./users.ts";
+
+/** What an engine needs that maps its containers' users to others. */
+const MAPPING = ["dockerd", "docker", "unshare", "newuidmap"];
+const env = { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin" };
+
+const docker = (host: string, args: readonly string[]) => run("docker", ["--host", host, ...args], { env });
+
+/**
+ * Starts another engine, that of the tests keeps running: in a network of its own, for without a bridge it would take
+ * away the one that it finds. Ended when the test is over.
+ */
+async function startEngine(host: string, logFile: string, command: readonly string[]): Promise<void> {
+  const log = openSync(logFile, "a");
+  const child = spawn("unshare", ["--net", ...command], { stdio: ["ignore", log, log], env, cwd: "/" });
+  closeSync(log);
+  onTestFinished(() => endEngine(child));
+  await eventually(async () => (await docker(host, ["info"])).code === 0, { withinMs: 30_000, everyMs: 200 }).catch(
+    async (err: unknown) => {
+      throw new Error(`The engine did not start: ${(await readFile(logFile, "utf8")).slice(-2000)}`, { cause: err });
+    },
+  );
+  const image = `${logFile}.tar`;
+  await run("docker", ["save", "--output", image, inject("testImage")], { env });
+  expect((await docker(host, ["load", "--input", image])).code).toBe(0);
+}
+
+async function endEngine(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  await ended;
+}
+
+/** A stack on the engine at `host`: the main job, a cancel in mid-stream, the cleaning up. */
+async function useThrough(host: string, user?: OrdinaryUser): Promise<void> {
+  const stack = await startStack({ env: { DOCKER_HOST: host }, ...(user && { user }) });
+  try {
+    await useStack(stack);
+  } finally {
+    await stack.down();
+  }
+}
+
+async function useStack(stack: TestStack): Promise<void> {
+  const hello = await stack.tyger(["run", "exec", "-f", "examples/hello.yml"], { input: "Ada\n" });
+  expect({ code: hello.code, said: hello.stdout.toString(), stderr: hello.stderr }).toMatchObject({
+    code: 0,
+    said: "Hello Ada\n",
+  });
+  // As a user of the container's that is not the one whom the pipes belong to.
+  const script = 'exec 3> "$OUTPUT_PIPE"; echo begun >&3; echo logged; sleep 600';
+  const id = await createRun(stack, "as-nobody", script, { outputs: ["output"] });
+  const reading = stack.tyger(["buffer", "read", (await showRun(stack, id)).job.buffers["output"] ?? ""]);
+  await eventually(async () => (await stack.tyger(["run", "logs", id])).stdout.toString().includes("logged"));
+  expect((await stack.tyger(["run", "cancel", id])).code).toBe(0);
+  await eventually(async () => (await showRun(stack, id)).status === "Canceled", { withinMs: 20_000 });
+  const { code, stderr } = await reading;
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("permanently failed") });
+  await eventually(async () => (await containersOf(stack)).length === 0);
+  await eventually(async () => (await readdir(join(stack.dataDir, "runs"))).length === 0);
+}
+
+/** An image whose containers run as nobody. */
+async function makeNobody(host: string): Promise<void> {
+  const made = await docker(host, ["create", inject("testImage")]);
+  const container = made.stdout.toString().trim();
+  expect((await docker(host, ["commit", "--change", "USER nobody", container, "as-nobody"])).code).toBe(0);
+  await docker(host, ["rm", container]);
+}
+
+const optionsOf = async (host: string) =>
+  (await docker(host, ["info", "--format", "{{.SecurityOptions}}"])).stdout.toString();
+
+test("an engine with --userns-remap serves a stack of root and one of its user", async ({ skip }) => {
+  const why = whyNoUser(MAPPING);
+  skip(why !== undefined, why);
+  const user = await makeUser();
+  onTestFinished(() => user.remove());
+  const home = await mkdtemp(join(tmpdir(), "tyger-engine-"));
+  onTestFinished(() => rm(home, { recursive: true, force: true }));
+  // The containers' root, who is nobody here, has to get to its file systems.
+  await run("chmod", ["711", home], { env });
+  const host = `unix://${home}/docker.sock`;
+  await startEngine(host, join(home, "log"), [
+    "dockerd",
+    "--userns-remap",
+    user.name,
+    "--host",
+    host,
+    "--group",
+    user.name,
+    "--data-root",
+    join(home, "data"),
+    "--exec-root",
+    join(home, "exec"),
+    "--pidfile",
+    join(home, "pid"),
+    "--bridge",
+    "none",
+    "--iptables=false",
+  ]);
+  expect(await optionsOf(host)).toContain("name=userns");
+  await makeNobody(host);
+
+  const uses = [useThrough(host), useThrough(host, user)];
+  // None goes on behind a failure.
+  await Promise.allSettled(uses);
+  await Promise.all(uses);
+});
+
+test("a rootless engine serves a stack of its user, and is refused in one sentence for anybody else's", async ({
+  skip,
+}) => {
+  const why = whyNoUser([...MAPPING, "rootlesskit"]);
+  skip(why !== undefined, why);
+  const user = await makeUser();
+  onTestFinished(() => user.remove());
+  const runtimeDir = join(user.home, "r");
+  const host = `unix://${runtimeDir}/docker.sock`;
+  const inside =
+    "rm -f /run/docker /run/containerd /run/xtables.lock; exec dockerd --rootless --bridge none --iptables=false";
+  await startEngine(host, join("/home", `${user.name}/rootless.log`), [
+    "setpriv",
+    ...user.becoming,
+    "env",
+    `HOME=${user.home}`,
+    `XDG_RUNTIME_DIR=${runtimeDir}`,
+    "sh",
+    "-c",
+    `mkdir -m 700 "$XDG_RUNTIME_DIR" && exec "$@"`,
+    "sh",
+    "rootlesskit",
+    "--net=host",
+    "--copy-up=/etc",
+    "--copy-up=/run",
+    "sh",
+    "-c",
+    inside,
+  ]);
+  expect(await optionsOf(host)).toContain("name=rootless");
+  await makeNobody(host);
+
+  await useThrough(host, user);
+
+  const other = await makeStack({ env: { DOCKER_HOST: host } });
+  onTestFinished(() => other.down());
+  const { code, stderr } = await other.tyger(["up"], { limitMs: 60_000 });
+  const [last, ...rest] = stderr.split("\n").filter((line) => !/ (INF|WRN) /.test(line));
+  expect(code).toBe(1);
+  expect(last).toMatch(
+    /^Error: Named pipes in '.*' do not reach containers of .*: name in DOCKER_HOST one that runs on this machine/,
+  );
+  expect(rest).toEqual([""]);
+  expect((await other.tyger(["status"])).stdout.toString()).toContain("The stack is down");
+});
