@@ -17,12 +17,6 @@ async function openTo(user: OrdinaryUser, folders: string[]): Promise<string[]> 
   return listed.stdout.toString().split("\n").filter(Boolean);
 }
 
-/** Where a stack without XDG_RUNTIME_DIR has its sockets. */
-async function socketsOf(user: OrdinaryUser): Promise<string> {
-  const { stdout } = await run("id", ["-u", user.name], { env: { PATH: "/usr/bin:/bin" } });
-  return `/tmp/tyger-${stdout.toString().trim()}`;
-}
-
 /** The folders of pipes that the stack's jobs have at this moment, which the command lines of their pumps tell everybody. */
 async function pipeFoldersOf(stack: TestStack): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
@@ -76,7 +70,7 @@ test("two users have a stack each on one engine: neither sees, reads, writes or 
   onTestFinished(() => stranger.remove());
   const theirPipes = await pipeFoldersOf(theirs);
   expect(theirPipes).toHaveLength(1);
-  expect(await openTo(stranger, [...theirPipes, theirs.dataDir, await socketsOf(user)])).toEqual([]);
+  expect(await openTo(stranger, [...theirPipes, theirs.dataDir, user.socketDir])).toEqual([]);
 
   await theirs.tyger(["run", "cancel", their]);
   await eventually(async () => (await showRun(theirs, their)).status === "Canceled", { withinMs: 20_000 });

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmod, copyFile, mkdir } from "node:fs/promises";
+import { chmod, copyFile, mkdir, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { findProgram } from "../../stack/programs.ts";
 import { isReachable } from "../../stack/postgres-place.ts";
@@ -9,6 +9,8 @@ import { run } from "./stack.ts";
 export interface OrdinaryUser {
   name: string;
   home: string;
+  /** Where a stack of theirs has its sockets. */
+  socketDir: string;
   /** Arguments of setpriv(1) with which a program runs as this user. */
   becoming: string[];
   /** Refused while a process of the user is alive. */
@@ -36,11 +38,17 @@ export async function makeUser(...groups: string[]): Promise<OrdinaryUser> {
   await chmod(home, 0o700);
   await mkdir(join(home, "bin"));
   await copyFile(process.execPath, join(home, "bin/node"));
+  const { uid } = await stat(home);
+  const socketDir = `/tmp/tyger-${uid}`;
   return {
     name,
     home,
+    socketDir,
     becoming: ["--reuid", name, "--regid", name, "--init-groups", "--"],
-    remove: async () => must(await run("userdel", ["--remove", name], { env })),
+    async remove() {
+      must(await run("userdel", ["--remove", name], { env }));
+      await rm(socketDir, { recursive: true, force: true });
+    },
   };
 }
 
