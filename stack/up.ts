@@ -1,15 +1,16 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StackConfig } from "../config/stack.ts";
-import { errnoOf, messageOf } from "../model/errors.ts";
-import { controlSocketOf, type ProcessView, type StackView } from "./control.ts";
+import { messageOf } from "../model/errors.ts";
+import type { ProcessView, StackView } from "./control.ts";
 import { proveNamedPipes } from "./docker-proof.ts";
 import { findDocker } from "./docker.ts";
 import { leaveDockerd } from "./dockerd.ts";
 import { settleDatabase, settleTemporal } from "./engines.ts";
 import { EXAMPLE_IMAGE, hasImage, provideExampleImage } from "./image.ts";
+import { makeFolders } from "./folders.ts";
 import { findInstallation, versionOf, type Installation } from "./installation.ts";
 import { lock } from "./lock.ts";
 import { askStack, endRecorded } from "./process-record.ts";
@@ -26,8 +27,6 @@ const READY_MS = 120_000;
 const HOPELESS_STARTS = 4;
 /** Of an error of a process, in characters. */
 const LONGEST_WORDS = 300;
-/** Of what the kernel takes as the address of a Unix socket. */
-const LONGEST_SOCKET_PATH = 107;
 const STOP_MS = 60_000;
 /** From the start of a supervisor until it takes commands. */
 const LISTENING_MS = 10_000;
@@ -77,55 +76,6 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
     await leaveDockerd(paths.runtimeDir);
     throw err;
   }
-}
-
-function makeFolders({ paths, uid }: StackConfig): void {
-  const longest = controlSocketOf(paths.runtimeDir);
-  if (Buffer.byteLength(longest) > LONGEST_SOCKET_PATH) {
-    throw new Error(`The path of the socket '${longest}' is too long: set XDG_RUNTIME_DIR to a shorter one`);
-  }
-  try {
-    makeFolder(paths.dataDir);
-    makeFolder(paths.stateDir);
-  } catch (err) {
-    const reason = REASONS[errnoOf(err) ?? ""] ?? messageOf(err);
-    throw new Error(
-      `The data folder '${paths.dataDir}' cannot be used: ${reason}; name another in TYGER_DATA_DIR, or XDG_DATA_HOME`,
-      { cause: err },
-    );
-  }
-  makeFolder(paths.runtimeDir);
-  mustBeOurs(dirname(paths.runtimeDir), uid);
-}
-
-const REASONS: Record<string, string> = {
-  EACCES: "you may not make it or write to it",
-  EEXIST: "a file of this name is in the way",
-  ENOENT: "it cannot be made there",
-  ENOSPC: "the disk is full",
-  ENOTDIR: "a part of its path is no folder",
-  EROFS: "the file system is read-only",
-};
-
-/** As `mkdir` with `recursive`, which in Node never returns for a folder that /proc refuses to make. */
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { mode: 0o700 });
-  } catch (err) {
-    if (errnoOf(err) === "EEXIST" && statSync(folder).isDirectory()) return accessSync(folder, constants.W_OK);
-    if (errnoOf(err) !== "ENOENT" || existsSync(dirname(folder))) throw err;
-    makeFolder(dirname(folder));
-    mkdirSync(folder, { mode: 0o700 });
-  }
-}
-
-/** @throws Error when another user may put sockets of their own where ours are looked for, as anybody may in /tmp. */
-function mustBeOurs(folder: string, uid: number): void {
-  const { uid: owner, mode } = statSync(folder);
-  if (owner === uid && (mode & 0o022) === 0) return;
-  throw new Error(
-    `Other users can write to '${folder}', where the stack's sockets would be: set XDG_RUNTIME_DIR to a folder of your own`,
-  );
 }
 
 /** Sees to every engine. The proof of the named pipes goes on while the processes start. */

@@ -1,0 +1,58 @@
+import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import type { StackConfig } from "../config/stack.ts";
+import { errnoOf, messageOf } from "../model/errors.ts";
+import { controlSocketOf } from "./control.ts";
+
+/** Of what the kernel takes as the address of a Unix socket. */
+const LONGEST_SOCKET_PATH = 107;
+
+/** Makes the folders of a stack, open to its user alone. @throws Error that names the one that cannot be used */
+export function makeFolders({ paths, uid }: StackConfig): void {
+  const longest = controlSocketOf(paths.runtimeDir);
+  if (Buffer.byteLength(longest) > LONGEST_SOCKET_PATH) {
+    throw new Error(`The path of the socket '${longest}' is too long: set XDG_RUNTIME_DIR to a shorter one`);
+  }
+  try {
+    makeFolder(paths.dataDir);
+    makeFolder(paths.stateDir);
+  } catch (err) {
+    const reason = REASONS[errnoOf(err) ?? ""] ?? messageOf(err);
+    throw new Error(
+      `The data folder '${paths.dataDir}' cannot be used: ${reason}; name another in TYGER_DATA_DIR, or XDG_DATA_HOME`,
+      { cause: err },
+    );
+  }
+  makeFolder(paths.runtimeDir);
+  mustBeOurs(dirname(paths.runtimeDir), uid);
+}
+
+const REASONS: Record<string, string> = {
+  EACCES: "you may not make it or write to it",
+  EEXIST: "a file of this name is in the way",
+  ENOENT: "it cannot be made there",
+  ENOSPC: "the disk is full",
+  ENOTDIR: "a part of its path is no folder",
+  EROFS: "the file system is read-only",
+};
+
+/** As `mkdir` with `recursive`, which in Node never returns for a folder that /proc refuses to make. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (err) {
+    if (errnoOf(err) === "EEXIST" && statSync(folder).isDirectory()) return accessSync(folder, constants.W_OK);
+    if (errnoOf(err) !== "ENOENT" || existsSync(dirname(folder))) throw err;
+    makeFolder(dirname(folder));
+    mkdirSync(folder, { mode: 0o700 });
+  }
+}
+
+/** @throws Error when another user may put sockets of their own where ours are looked for, as anybody may in /tmp. */
+function mustBeOurs(folder: string, uid: number): void {
+  const { uid: owner, mode } = statSync(folder);
+  if (owner === uid && (mode & 0o022) === 0) return;
+  throw new Error(
+    `Other users can write to '${folder}', where the stack's sockets would be: set XDG_RUNTIME_DIR to a folder of your own`,
+  );
+}
