@@ -15,6 +15,10 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const dir = await mkdtemp(join(tmpdir(), "tyger-bench-"));
 const stack = await startStack();
+// Whoever has seen enough leaves no stack behind.
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => void stack.down().finally(() => process.exit(1)));
+}
 try {
   const docker = (await stack.shell("docker version --format '{{.Server.Version}}'")).stdout.toString().trim();
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
