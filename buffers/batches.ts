@@ -1,5 +1,5 @@
 /** What the disk is given or asked for at a time. */
-export const BATCH_BYTES = 256 * 1024;
+const BATCH_BYTES = 256 * 1024;
 /** Two for each blob on its way, of as many blobs as a busy client moves at once. */
 const SPARE_BATCHES = 64;
 

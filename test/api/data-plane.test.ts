@@ -223,3 +223,25 @@ test("a damaged file is told as damaged", async () => {
   const { status, body } = await send("GET", pathTo(id, "00/000"));
   expect([status, body]).toEqual([409, expect.stringContaining("is damaged")]);
 });
+
+test.each([
+  ["ends too early", () => {}],
+  [
+    "cannot be read on",
+    () => {
+      throw new Error("EIO");
+    },
+  ],
+])("the answer with a blob that %s is cut off, and the next request is answered as ever", async (_what, end) => {
+  const id = await plane.newBuffer();
+  await send("PUT", pathTo(id, "00/000"), { body: "Hello" });
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from("Hel");
+    end();
+  }
+  const head = { sizeBytes: 5, contentMd5: "ixqZU8RhEpaoJ6v4xHgE1w==", metadata: {} };
+  const get = vi.spyOn(plane.store, "get").mockResolvedValueOnce({ ...head, body: body() });
+  await expect(send("GET", pathTo(id, "00/000"))).rejects.toMatchObject({ code: "ECONNRESET" });
+  get.mockRestore();
+  expect((await send("GET", pathTo(id, "00/000"))).body).toBe("Hello");
+});

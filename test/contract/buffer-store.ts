@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { BufferStore } from "../../model/store.ts";
 import { eventually } from "../eventually.ts";
@@ -54,6 +55,32 @@ export function testBufferStore(makeStore: () => Promise<BufferStore>): void {
     const head = await store.put(id, "00/000", streamOf(...chunks), { contentMd5: md5Of(bytes), metadata: {} });
     expect(head).toEqual({ sizeBytes: size, contentMd5: md5Of(bytes), metadata: {} });
     expect((await bytesOf(store, id, "00/000")).equals(bytes)).toBe(true);
+  });
+
+  test("a piece stays as it is until the next one is asked for, however long that takes", async () => {
+    const { store, id } = await newBuffer();
+    const bytes = randomBytes(3_000_001);
+    await store.put(id, "00/000", streamOf(bytes), { metadata: {} });
+    const readSlowly = async (): Promise<boolean> => {
+      const pieces: Buffer[] = [];
+      for await (const piece of (await store.get(id, "00/000")).body) {
+        const before = Buffer.from(piece);
+        await sleep(5);
+        expect(before.equals(piece)).toBe(true);
+        pieces.push(before);
+      }
+      return Buffer.concat(pieces).equals(bytes);
+    };
+    expect(await Promise.all([readSlowly(), readSlowly(), readSlowly()])).toEqual([true, true, true]);
+  });
+
+  test("a reader that gives up in the middle does no harm to others", async () => {
+    const { store, id } = await newBuffer();
+    const bytes = randomBytes(3_000_001);
+    await store.put(id, "00/000", streamOf(bytes), { metadata: {} });
+    for await (const _ of (await store.get(id, "00/000")).body) break;
+    const whole = await Promise.all([bytesOf(store, id, "00/000"), bytesOf(store, id, "00/000")]);
+    expect(whole.map((read) => read.equals(bytes))).toEqual([true, true]);
   });
 
   test("a blob is never overwritten, not even by the same bytes", async () => {
