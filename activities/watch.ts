@@ -1,26 +1,30 @@
 import { Context, log } from "@temporalio/activity";
 import type { ComputeWatcher } from "../model/compute.ts";
 import { messageOf } from "../model/errors.ts";
-import type { ReplicaState } from "../model/lifecycle.ts";
+import { isDecisive, type ReplicaState } from "../model/lifecycle.ts";
 
 const HEARTBEAT_MS = 1000;
 const RESEND_MS = 1000;
 
 export interface WatchPorts {
   watcher: ComputeWatcher;
-  /** Sends a state to the workflow of its run; a workflow that is closed or unknown counts as told. */
+  /**
+   * Sends a state to the workflow of its run; a workflow that is closed or unknown counts as told. States on the way to
+   * the end are not sent: each would cost Temporal and the worker a workflow task in which nothing is done.
+   */
   tell(runId: number, state: ReplicaState): Promise<void>;
 }
 
 export type WatchActivities = ReturnType<typeof watchActivities>;
 
-/** The one activity that is long: it reports each change of each replica for as long as its worker lives. */
+/** The one activity that is long: it reports what becomes of each replica for as long as its worker lives. */
 export function watchActivities(ports: WatchPorts) {
   return {
     async watchCluster(): Promise<void> {
       const { cancellationSignal } = Context.current();
       const undelivered = new Map<number, ReplicaState>();
       const deliver = async (runId: number, state: ReplicaState): Promise<void> => {
+        if (!isDecisive(state)) return;
         undelivered.set(runId, state);
         try {
           await ports.tell(runId, state);

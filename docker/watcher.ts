@@ -93,6 +93,8 @@ class Watch {
       await relisting;
       onListed();
       for await (const { action, containerId, runId } of readEvents(stream)) {
+        // At once: the engine answers questions about the container only when it has taken its network down.
+        if (action === "die") this.#replicas.get(runId)?.pump?.send({ command: "jobEnded" });
         const look =
           action === "destroy" ? () => this.#lookGone(runId, containerId) : () => this.#look(runId, containerId);
         this.#inTurn(runId, look).catch(fail);

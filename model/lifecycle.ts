@@ -58,6 +58,9 @@ export const isSettled = (replica: ReplicaState): boolean =>
 export const needsStop = (replica: ReplicaState): boolean =>
   !hasEnded(replica.container) && (replica.pump?.phase === "Failed" || replica.pump?.phase === "Dead");
 
+/** The run's workflow, which waits for the end of its replica, has something to do. */
+export const isDecisive = (replica: ReplicaState): boolean => isSettled(replica) || needsStop(replica);
+
 /** Milliseconds from `nowMs` until `instant`, at least 1: Temporal reads 0 as something else. */
 export const msUntil = (instant: string, nowMs: number): number => Math.max(1, Date.parse(instant) - nowMs);
 

@@ -10,8 +10,10 @@ import { errnoOf } from "../model/errors.ts";
  * Linux only: a FIFO open for reading shows no hang-up before it has seen a writer, and `/proc/self/fd` opens it again.
  */
 
+/** The waits between looks for a reader grow with the time that was waited already, of which a look late costs a part. */
 const FIRST_RETRY_MS = 2;
 const LAST_RETRY_MS = 50;
+const PART_WAITED = 1 / 32;
 
 /** @throws Error when `path` is anything but a named pipe: the job may have put a link or a file in its place. */
 function openPipe(path: string, access: number): number {
@@ -26,13 +28,15 @@ function openPipe(path: string, access: number): number {
  * @throws Error when there is no pipe.
  */
 export async function openWriteEnd(path: string, signal: AbortSignal): Promise<WriteEnd | undefined> {
-  for (let waitMs = FIRST_RETRY_MS; !signal.aborted; waitMs = Math.min(waitMs * 1.5, LAST_RETRY_MS)) {
+  for (let waitedMs = 0; !signal.aborted;) {
     try {
       return new WriteEnd(openPipe(path, constants.O_WRONLY), signal);
     } catch (err) {
       if (errnoOf(err) !== "ENXIO") throw err;
     }
+    const waitMs = Math.min(Math.max(FIRST_RETRY_MS, waitedMs * PART_WAITED), LAST_RETRY_MS);
     await sleep(waitMs, undefined, { signal }).catch(() => {});
+    waitedMs += waitMs;
   }
   return undefined;
 }

@@ -13,7 +13,7 @@ import {
   upsertSearchAttributes,
 } from "@temporalio/workflow";
 import type { RunActivities, RunPlan } from "../activities/run.ts";
-import { isSettled, later, msUntil, needsStop, type Outcome, type ReplicaState } from "../model/lifecycle.ts";
+import { isDecisive, isSettled, later, msUntil, type Outcome, type ReplicaState } from "../model/lifecycle.ts";
 import type { RunStatus } from "../model/run.ts";
 import { cancelRun, currentRun, placeFree, replicaChanged } from "./messages.ts";
 import { SEARCH_ATTRIBUTES } from "./search-attributes.ts";
@@ -91,7 +91,7 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
       if (failure === undefined && !mustStop()) {
         if (!isSettled(replica)) tag(plan, "Running");
         show("the container is running");
-        await condition(() => mustStop() || isSettled(replica) || needsStop(replica));
+        await condition(() => mustStop() || isDecisive(replica));
       }
     }
 

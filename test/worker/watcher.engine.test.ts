@@ -11,7 +11,7 @@ import { eventually } from "../eventually.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
 const CLUSTER = "docker";
-const RUNNING: ReplicaState = { container: { phase: "Running" } };
+const exited = (exitCode: number): ReplicaState => ({ container: { phase: "Exited", exitCode } });
 
 let rig: TemporalRig;
 let installation: string;
@@ -64,14 +64,14 @@ test("a state that could not be delivered is sent again, the newest one only", a
   const worker = await workerWith({
     watcher: {
       async watch(report, signal) {
-        await report(7, { container: { phase: "Created" } });
-        await report(7, RUNNING);
+        await report(7, exited(1));
+        await report(7, exited(2));
         await untilAborted(signal);
       },
     },
     async tell(runId, { container }) {
       if (isAway) throw new Error("Temporal is away");
-      told.push(`${runId} ${container.phase}`);
+      told.push(`${runId} exit ${container.exitCode}`);
     },
   });
   await workflows.startWatcher();
@@ -81,6 +81,35 @@ test("a state that could not be delivered is sent again, the newest one only", a
     await eventually(() => told.length > 0);
     await sleep(1500);
   });
-  expect(told).toEqual(["7 Running"]);
+  expect(told).toEqual(["7 exit 2"]);
+  await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
+});
+
+test("a workflow hears of its replica only when it has something to do", async () => {
+  const running = { phase: "Running" } as const;
+  const states: ReplicaState[] = [
+    { container: { phase: "Created" } },
+    { container: running, pump: running },
+    { container: running, pump: { phase: "Failed" } },
+    { ...exited(0), pump: running },
+    { ...exited(0), pump: { phase: "Succeeded" } },
+  ];
+  const told: ReplicaState[] = [];
+  let isDone = false;
+  const worker = await workerWith({
+    watcher: {
+      async watch(report, signal) {
+        for (const state of states) await report(7, state);
+        isDone = true;
+        await untilAborted(signal);
+      },
+    },
+    async tell(_runId, state) {
+      told.push(state);
+    },
+  });
+  await workflows.startWatcher();
+  await worker.runUntil(() => eventually(() => isDone));
+  expect(told).toEqual([states[2], states[4]]);
   await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
 });
