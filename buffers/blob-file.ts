@@ -82,6 +82,15 @@ export async function* restOf(file: FileHandle, position: number): AsyncGenerato
   }
 }
 
+/** Fills `bytes` with what `file` holds from `position` on. @throws Error when that is less */
+export async function readRest(file: FileHandle, position: number, bytes: Buffer): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done);
+    if (bytesRead === 0) throw new Error("A stored blob lost its tail while it was read");
+    done += bytesRead;
+  }
+}
+
 async function readStart(file: FileHandle, bytes: number): Promise<Buffer> {
   const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(bytes), 0, bytes, 0);
   return buffer.subarray(0, bytesRead);

@@ -78,3 +78,19 @@ async function writeAll(file: FileHandle, parts: Uint8Array[], position: number)
   const bytes = Buffer.concat(parts);
   while (done < total) done += (await file.write(bytes, done, total - done, position + done)).bytesWritten;
 }
+
+/** Writes a blob file whose bytes are all in memory; it is durable when this returns. */
+export async function writeWholeBlob(
+  path: string,
+  bytes: Uint8Array,
+  { contentMd5, metadata }: { contentMd5: string; metadata: Record<string, string> },
+): Promise<BlobHead> {
+  const file = await open(path, "wx", 0o600);
+  try {
+    await writeAll(file, [headerOf(metadata, Buffer.from(contentMd5, "base64")), bytes], 0);
+    await file.datasync();
+    return { sizeBytes: bytes.byteLength, contentMd5, metadata };
+  } finally {
+    await file.close();
+  }
+}

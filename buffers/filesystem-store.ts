@@ -1,30 +1,52 @@
 import { randomBytes } from "node:crypto";
-import { EventEmitter } from "node:events";
 import { link, mkdir, open, readdir, rename, rm, stat, unlink, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError, errnoOf } from "../model/errors.ts";
 import type { Blob, BlobHead, BufferStore } from "../model/store.ts";
-import { readBlobFile, restOf } from "./blob-file.ts";
+import { readBlobFile, readRest, restOf } from "./blob-file.ts";
 import { checkBlobPath, checkContainerName } from "./blob-names.ts";
-import { writeBlobFile } from "./blob-writer.ts";
+import { writeBlobFile, writeWholeBlob } from "./blob-writer.ts";
+import { watchFolder } from "./folder-changes.ts";
 import { createFolderSync } from "./folder-sync.ts";
 
 /** Blobs on their way in and buffers on their way out; no buffer can have this name. */
 const PASSAGE = "-passage";
 /** What a killed process left in the passage; an upload that rests this long has lost its client. */
 const LEFTOVER_MS = 3_600_000;
-/** Blobs of another process (the worker's end marks) are noticed this late. */
+/** Where folders cannot be watched, what waits looks again this often. */
 const POLL_MS = 500;
+
+/** What a stored blob is told with that is in memory as a whole. */
+interface BlobFacts {
+  contentMd5: string;
+  metadata: Record<string, string>;
+}
+
+/** The store for processes that share its disk; they may write and wait at the same time. */
+export interface FilesystemStore extends BufferStore {
+  /**
+   * Stores a blob whose bytes are all there. That `contentMd5` is theirs is the caller's word.
+   * @throws CodedError UnauthorizedBlobOverwrite, ContainerNotFound, Unavailable
+   */
+  putWhole(bufferId: string, blobPath: string, bytes: Uint8Array, facts: BlobFacts): Promise<BlobHead>;
+  /**
+   * A blob in the memory that `allocate` gives for its size.
+   * @throws CodedError BlobNotFound, ContainerNotFound
+   */
+  getWhole(
+    bufferId: string,
+    blobPath: string,
+    allocate: (sizeBytes: number) => Buffer,
+  ): Promise<BlobHead & { bytes: Buffer }>;
+}
 
 /**
  * A store in the folder `rootDir`: a folder a buffer, a file a blob, `/` of the blob's path written as `-`.
  * `link` publishes a file that is already whole and durable, and its EEXIST is what makes a blob write-once.
  */
-export function createFilesystemStore(rootDir: string): BufferStore {
+export function createFilesystemStore(rootDir: string): FilesystemStore {
   const passage = join(rootDir, PASSAGE);
   const syncFolder = createFolderSync();
-  const arrivals = new EventEmitter().setMaxListeners(0);
   let prepared: Promise<void> | undefined;
 
   const prepare = (): Promise<void> => {
@@ -56,6 +78,33 @@ export function createFilesystemStore(rootDir: string): BufferStore {
     }
   };
 
+  /** Makes what `write` puts in a file of its own visible as the blob. */
+  const publish = async (
+    bufferId: string,
+    blobPath: string,
+    write: (temporary: string) => Promise<BlobHead>,
+  ): Promise<BlobHead> => {
+    const path = fileOf(bufferId, blobPath);
+    await prepare();
+    if (!(await isThere(folderOf(bufferId)))) throw containerNotFound(bufferId);
+    // Saves a repeated upload the trip to the disk; `link` below is what decides.
+    if (await isThere(path)) throw overwrite(blobPath);
+    const temporary = inPassage();
+    try {
+      const head = await write(temporary);
+      await link(temporary, path);
+      await syncFolder(folderOf(bufferId));
+      return head;
+    } catch (err) {
+      if (errnoOf(err) === "EEXIST") throw overwrite(blobPath, err);
+      if (errnoOf(err) === "ENOENT") throw containerNotFound(bufferId, err);
+      if (errnoOf(err) === "ENOSPC" || errnoOf(err) === "EDQUOT") throw full(err);
+      throw err;
+    } finally {
+      await unlink(temporary).catch(unless("ENOENT"));
+    }
+  };
+
   return {
     async provision(bufferId) {
       const folder = folderOf(bufferId);
@@ -68,28 +117,11 @@ export function createFilesystemStore(rootDir: string): BufferStore {
       return isThere(folderOf(bufferId));
     },
 
-    async put(bufferId, blobPath, body, expect) {
-      const path = fileOf(bufferId, blobPath);
-      await prepare();
-      if (!(await isThere(folderOf(bufferId)))) throw containerNotFound(bufferId);
-      // Saves a repeated upload the trip to the disk; `link` below is what decides.
-      if (await isThere(path)) throw overwrite(blobPath);
-      const temporary = inPassage();
-      try {
-        const head = await writeBlobFile(temporary, body, expect);
-        await link(temporary, path);
-        await syncFolder(folderOf(bufferId));
-        arrivals.emit(`${bufferId}/${blobPath}`);
-        return head;
-      } catch (err) {
-        if (errnoOf(err) === "EEXIST") throw overwrite(blobPath, err);
-        if (errnoOf(err) === "ENOENT") throw containerNotFound(bufferId, err);
-        if (errnoOf(err) === "ENOSPC" || errnoOf(err) === "EDQUOT") throw full(blobPath, err);
-        throw err;
-      } finally {
-        await unlink(temporary).catch(unless("ENOENT"));
-      }
-    },
+    put: (bufferId, blobPath, body, expect) =>
+      publish(bufferId, blobPath, (temporary) => writeBlobFile(temporary, body, expect)),
+
+    putWhole: (bufferId, blobPath, bytes, facts) =>
+      publish(bufferId, blobPath, (temporary) => writeWholeBlob(temporary, bytes, facts)),
 
     async get(bufferId, blobPath): Promise<Blob> {
       const file = await openBlob(bufferId, blobPath);
@@ -101,6 +133,19 @@ export function createFilesystemStore(rootDir: string): BufferStore {
       } catch (err) {
         await file.close();
         throw err;
+      }
+    },
+
+    async getWhole(bufferId, blobPath, allocate) {
+      const file = await openBlob(bufferId, blobPath);
+      try {
+        const { startsAt, bytes: first, ...head } = await readBlobFile(file, `${bufferId}/${blobPath}`);
+        const bytes = allocate(head.sizeBytes);
+        if (first) first.copy(bytes);
+        else await readRest(file, startsAt, bytes);
+        return { ...head, bytes };
+      } finally {
+        await file.close();
       }
     },
 
@@ -116,18 +161,13 @@ export function createFilesystemStore(rootDir: string): BufferStore {
 
     async waitFor(bufferId, blobPath, waitMs, signal) {
       const path = fileOf(bufferId, blobPath);
+      const folder = folderOf(bufferId);
       const over = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
-      const arrived = new AbortController();
-      const notice = (): void => arrived.abort();
-      const events = [bufferId, `${bufferId}/${blobPath}`];
-      for (const event of events) arrivals.on(event, notice);
+      const changes = watchFolder(folder);
       try {
-        const done = AbortSignal.any([over, arrived.signal]);
-        while (!done.aborted && !(await isThere(path)) && (await isThere(folderOf(bufferId)))) {
-          await sleep(POLL_MS, undefined, { signal: done }).catch(() => {});
-        }
+        while (!over.aborted && !(await isThere(path)) && (await isThere(folder))) await changes.next(POLL_MS, over);
       } finally {
-        for (const event of events) arrivals.off(event, notice);
+        changes.stop();
       }
     },
 
@@ -145,7 +185,6 @@ export function createFilesystemStore(rootDir: string): BufferStore {
       // Renamed first: a reader sees the whole buffer or none of it.
       await rename(folder, gone).catch(unless("ENOENT"));
       await syncFolder(rootDir);
-      arrivals.emit(bufferId);
       await rm(gone, { recursive: true, force: true });
     },
   };
@@ -180,5 +219,5 @@ const containerNotFound = (bufferId: string, cause?: unknown): CodedError =>
 const overwrite = (blobPath: string, cause?: unknown): CodedError =>
   new CodedError("UnauthorizedBlobOverwrite", `The blob '${blobPath}' exists already`, { cause });
 
-const full = (blobPath: string, cause: unknown): CodedError =>
-  new CodedError("Unavailable", `The buffer store has no space left for the blob '${blobPath}'`, { cause });
+const full = (cause: unknown): CodedError =>
+  new CodedError("Unavailable", "The buffer store has no space left: make room in the stack's data folder", { cause });

@@ -1,6 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { CodedError } from "../model/errors.ts";
-import { type AccessSource, fromFile, fromServer, fromUrl } from "../transfer/access.ts";
+import { fromFile, fromServer, fromUrl } from "../transfer/access.ts";
+import { blobsOver } from "../transfer/blob-client.ts";
+import type { BlobSource } from "../transfer/blobs.ts";
 import type { Client } from "./client.ts";
 import { ServerError } from "./client-errors.ts";
 
@@ -22,8 +24,8 @@ export async function requestAccess(client: Client, bufferId: string, wish: Acce
 }
 
 /** The access to a buffer by its id, renewed by the server when it has expired. */
-export function serverAccess(client: Client, bufferId: string, wish: AccessWish): AccessSource {
-  return fromServer(async () => {
+export function serverAccess(client: Client, bufferId: string, wish: AccessWish): BlobSource {
+  const access = fromServer(async () => {
     try {
       return await requestAccess(client, bufferId, wish);
     } catch (err) {
@@ -34,6 +36,7 @@ export function serverAccess(client: Client, bufferId: string, wish: AccessWish)
       throw err;
     }
   });
+  return blobsOver(access);
 }
 
 /** A file that holds an access URL is smaller than this. */
@@ -43,12 +46,12 @@ const MAX_FILE_BYTES = 2048;
  * The access that the argument of `buffer read` and `buffer write` means by itself: a URL, or a file with one.
  * Undefined for anything else, which is a buffer id then.
  */
-export async function directAccess(argument: string): Promise<AccessSource | undefined> {
-  if (isUrl(argument)) return fromUrl(argument);
+export async function directAccess(argument: string): Promise<BlobSource | undefined> {
+  if (isUrl(argument)) return blobsOver(fromUrl(argument));
   try {
     const file = await stat(argument);
     if (!file.isFile() || file.size >= MAX_FILE_BYTES) return undefined;
-    return isUrl((await readFile(argument, "utf8")).trim()) ? fromFile(argument) : undefined;
+    return isUrl((await readFile(argument, "utf8")).trim()) ? blobsOver(fromFile(argument)) : undefined;
   } catch {
     return undefined;
   }

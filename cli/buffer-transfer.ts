@@ -1,4 +1,4 @@
-import type { AccessSource } from "../transfer/access.ts";
+import type { BlobSource } from "../transfer/blobs.ts";
 import { directAccess, serverAccess } from "./buffer-access.ts";
 import { connect } from "./client.ts";
 import { type ArgsDef, type CommandContext, FatalError, QuietFailure } from "./command.ts";
@@ -14,7 +14,7 @@ export interface BufferTransfer {
   argument: string;
   dop: number;
   ttlSeconds: number | undefined;
-  run: (access: AccessSource, hooks: TransferHooks) => Promise<unknown>;
+  run: (access: BlobSource, hooks: TransferHooks) => Promise<unknown>;
 }
 
 /** What the transfers of transfer/ take beside source, sink and access. */

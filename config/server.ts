@@ -11,14 +11,14 @@ const serverSchema = z.object({
   TEMPORAL_API_KEY: z.string().optional(),
   /** Holds buffers/, logs/, runs/ and keys/. */
   TYGER_DATA_DIR: z.string().min(1),
-  TYGER_API_SOCKET: z.string().min(1),
-  TYGER_DATA_SOCKET: z.string().min(1),
   /** Empty: the engine's socket of this machine, /var/run/docker.sock. */
   DOCKER_HOST: z.string().optional(),
   TYGER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
 });
 
 const apiSchema = serverSchema.extend({
+  TYGER_API_SOCKET: z.string().min(1),
+  TYGER_DATA_SOCKET: z.string().min(1),
   /** `host:port` on which both planes answer over TCP too; nothing listens beyond the sockets without it. */
   TYGER_LISTEN: z.string().optional(),
   /** More open runs than this are refused with a 503 before anything is stored. */

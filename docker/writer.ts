@@ -30,8 +30,8 @@ export interface DockerWriterOptions {
   claims: LaunchClaims;
   /** Holds a folder for each run. */
   runsDir: string;
-  /** Where pumps find the API, as a login URL. */
-  apiUrl: string;
+  /** The filesystem store, in which pumps find the buffers. */
+  storeDir: string;
   pumpCommand: PumpCommandLine;
   dockerHost?: string | undefined;
   /** Between SIGTERM and SIGKILL. Short: many programs ignore SIGTERM as process 1. */
@@ -53,7 +53,7 @@ const RUNNING_PUMP: PumpState = { phase: "Running" };
 
 /** Launches, stops and removes the containers and pumps of an installation's runs. */
 export function createDockerWriter(options: DockerWriterOptions): ComputeWriter {
-  const { installationId, claims, runsDir, apiUrl, pumpCommand, dockerHost, stopGraceSeconds = 1 } = options;
+  const { installationId, claims, runsDir, storeDir, pumpCommand, dockerHost, stopGraceSeconds = 1 } = options;
   const engine = connectEngine(dockerHost);
   let gpu: ReturnType<typeof engine.gpu> | undefined;
 
@@ -171,7 +171,7 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
     const pipes = pipesOf(run);
     let container: string | undefined;
     try {
-      await makeAttemptFolder(folder, { runId: run.id, apiUrl, bufferAccessTtl: run.bufferAccessTtl, pipes });
+      await makeAttemptFolder(folder, { runId: run.id, buffers: { storeDir }, pipes });
       const [created] = await settleAll([create(run, attempt), pipes.length > 0 && startPump(pumpCommand, folder)]);
       container = created;
       if (container === undefined || !(await claims.recordContainer(run.id, REPLICA, attempt, container))) {

@@ -5,13 +5,16 @@ export interface PumpPipe {
   bufferId: string;
 }
 
+/**
+ * Where the buffers of a replica are: in a filesystem store on this machine, or wherever signed URLs lead, for which the
+ * API is asked at its login URL (`http+unix:///path/api.sock:`); `accessTtl` is a TimeSpan, the life of each.
+ */
+export type BufferPlace = { storeDir: string } | { apiUrl: string; accessTtl: string };
+
 /** What the pump of a replica is told, as JSON in its folder; holds no secret. */
 export interface PumpSpec {
   runId: number;
-  /** Where the API answers, as a login URL (`http+unix:///path/api.sock:`). */
-  apiUrl: string;
-  /** TimeSpan; how long each signed URL lives. */
-  bufferAccessTtl: string;
+  buffers: BufferPlace;
   pipes: PumpPipe[];
 }
 

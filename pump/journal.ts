@@ -19,3 +19,13 @@ export function openJournal(context: Record<string, unknown>): Journal {
 export function withoutSecrets(text: string): string {
   return text.replaceAll(/([a-z+]+:\/\/[^\s"'?]+)\?[^\s"']*/gi, "$1").replaceAll(/\bsig=[^\s"'&]*/gi, "sig=…");
 }
+
+/** `say`, at most once in 10 s: an outage is worth a line, not one for each try. */
+export function sometimes(say: (text: string) => void): (text: string) => void {
+  let saidAt = Number.NEGATIVE_INFINITY;
+  return (text) => {
+    if (performance.now() - saidAt < 10_000) return;
+    saidAt = performance.now();
+    say(text);
+  };
+}

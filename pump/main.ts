@@ -37,10 +37,7 @@ await control.leave({ phase: result.status, ...(result.message !== undefined && 
 // then never comes.
 setTimeout(() => process.exit(), LINGER_MS).unref();
 
-/**
- * The buffers of the pump. The HTTP client is half of what there is to load: whoever started us waits only until we
- * listen, and the container starts meanwhile.
- */
+/** The buffers of the pump, loaded while the container starts: whoever started us waits only until we listen. */
 function connect(spec: PumpSpec): PipeBuffers {
   const loading = import("./connection.ts").then(({ connectBuffers }) => connectBuffers(spec, journal));
   return {

@@ -16,7 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   api: ["model", "workflows"],
   "api/main.ts": ["model", "workflows", "api", "config", ...BACKENDS],
   worker: ["model", "workflows", "activities", "config", ...BACKENDS],
-  pump: ["model", "transfer", "config"],
+  pump: ["model", "transfer", "buffers"],
   stack: ["model", "config"],
   cli: ["model", "transfer", "config"],
   // The only commands that do not speak HTTP: up, down, status, quickstart.

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CHAIN_METADATA, START_BLOB } from "../model/buffer-format.ts";
 import { CodedError, errnoOf, messageOf, type ErrorCode } from "../model/errors.ts";
 import { INVALID_URL, type AccessSource } from "./access.ts";
+import type { Blobs, BlobOptions, BlobSource } from "./blobs.ts";
 import { md5Of } from "./hash-chain.ts";
 import { ask, targetOf, TruncatedBody, type Ask, type Reply } from "./http.ts";
 
@@ -13,38 +14,12 @@ const BODY_TRIES = 6;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2_000;
 
-export interface ReceivedBlob {
-  bytes: Buffer;
-  md5: string;
-  chain?: string;
-  /** The server held the request until the blob came. */
-  wasHeld: boolean;
-}
-
-export interface BlobClientOptions {
-  access: AccessSource;
-  signal: AbortSignal;
-  /** How long a server may be away, or answer with 5xx, before a request is given up. */
-  outageMs: number;
-  /** Where the bytes of received blobs go; a new buffer for each without this. */
-  allocate?: ((sizeBytes: number) => Buffer) | undefined;
-  /** Told once for each request that is tried again. */
-  onRetry?: ((reason: string) => void) | undefined;
-}
-
-export interface BlobClient {
-  /** False when a blob of other content is there; for the start of a buffer, also when another writer's is there. */
-  put(path: string, bytes: Uint8Array, md5: string, chain?: string): Promise<boolean>;
-  /**
-   * The blob, verified against its MD5; undefined when it is not there, after `waitSeconds` at most.
-   * @throws CodedError ContainerNotFound, Md5Mismatch
-   */
-  get(path: string, waitSeconds: number, signal?: AbortSignal): Promise<ReceivedBlob | undefined>;
-  exists(path: string): Promise<boolean>;
-}
-
 /** One buffer's blobs over its signed URL: retries, refresh of the URL, and what each refusal means. */
-export function createBlobClient({ access, signal, outageMs, allocate, onRetry }: BlobClientOptions): BlobClient {
+export const blobsOver = (access: AccessSource): BlobSource => ({
+  open: (options) => createBlobClient(access, options),
+});
+
+function createBlobClient(access: AccessSource, { signal, outageMs, allocate, onRetry }: BlobOptions): Blobs {
   /** Sends until there is an answer that is worth looking at; `tries` says how often the server may have acted. */
   const send = async (path: string, question: Omit<Ask, "timeoutMs">): Promise<{ reply: Reply; tries: number }> => {
     const ended = question.signal ?? signal;

@@ -2,8 +2,7 @@ import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { blobPathOf, CHAIN_START, END_BLOB, FORMAT_VERSION, START_BLOB } from "../model/buffer-format.ts";
 import { CodedError } from "../model/errors.ts";
-import type { AccessSource } from "./access.ts";
-import { createBlobClient, type BlobClient, type ReceivedBlob } from "./blob-client.ts";
+import type { Blobs, BlobSource, ReceivedBlob } from "./blobs.ts";
 import { nextInChain } from "./hash-chain.ts";
 import { SpareBuffers } from "./spare-buffers.ts";
 
@@ -31,7 +30,7 @@ export interface ReadOptions {
  * @throws CodedError Unavailable `the buffer is in a permanently failed state`; Md5Mismatch; ContainerNotFound
  */
 export async function readBuffer(
-  access: AccessSource,
+  source: BlobSource,
   sink: Writable,
   options: ReadOptions = {},
 ): Promise<{ sizeBytes: number }> {
@@ -40,12 +39,12 @@ export async function readBuffer(
   const signal = options.signal ? AbortSignal.any([options.signal, stopping.signal]) : stopping.signal;
   const buffers = new SpareBuffers();
   const allocate = (blobBytes: number): Buffer => buffers.take(blobBytes);
-  const client = createBlobClient({ access, signal, outageMs, allocate, onRetry: options.onRetry });
+  const blobs = source.open({ signal, outageMs, allocate, onRetry: options.onRetry });
   const ended = new AbortController();
   const waits = AbortSignal.any([signal, ended.signal]);
 
   const watchEnd = async (): Promise<void> => {
-    const end = await waitForBlob(client, END_BLOB, signal, END_POLL_MS);
+    const end = await waitForBlob(blobs, END_BLOB, signal, END_POLL_MS);
     const status = statusOf(end.bytes);
     if (status === "failed") throw new CodedError("Conflict", "the buffer is in a permanently failed state");
     if (status !== "complete") options.onWarning?.(`The end mark has the unknown status '${status}'`);
@@ -55,12 +54,12 @@ export async function readBuffer(
   const fetch = async (path: string): Promise<ReceivedBlob> => {
     if (!ended.signal.aborted) {
       try {
-        return await waitForBlob(client, path, waits);
+        return await waitForBlob(blobs, path, waits);
       } catch (err) {
         if (!ended.signal.aborted || signal.aborted) throw err;
       }
     }
-    const blob = await client.get(path, 0);
+    const blob = await blobs.get(path, 0);
     if (!blob) throw new CodedError("BlobNotFound", `The buffer is incomplete: blob '${path}' is missing`);
     return blob;
   };
@@ -128,15 +127,10 @@ async function passBlobs(passing: Passing): Promise<{ sizeBytes: number }> {
 }
 
 /** Asks for a blob until it is there: held requests where the server offers them, else at growing intervals. */
-async function waitForBlob(
-  client: BlobClient,
-  path: string,
-  signal: AbortSignal,
-  pollMs?: number,
-): Promise<ReceivedBlob> {
+async function waitForBlob(blobs: Blobs, path: string, signal: AbortSignal, pollMs?: number): Promise<ReceivedBlob> {
   for (let tries = 1; ; tries++) {
     const askedAt = Date.now();
-    const blob = await client.get(path, WAIT_SECONDS, signal);
+    const blob = await blobs.get(path, WAIT_SECONDS, signal);
     if (blob) return tries > 1 ? { ...blob, wasHeld: true } : blob;
     const wasHeld = Date.now() - askedAt > (WAIT_SECONDS * 1000) / 2;
     if (!wasHeld) await sleep(pollMs ?? pauseMs(tries), undefined, { signal });

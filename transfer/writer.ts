@@ -8,8 +8,7 @@ import {
   START_CONTENT,
 } from "../model/buffer-format.ts";
 import { CodedError, messageOf } from "../model/errors.ts";
-import type { AccessSource } from "./access.ts";
-import { createBlobClient, type BlobClient } from "./blob-client.ts";
+import type { Blobs, BlobSource } from "./blobs.ts";
 import { md5Of, nextInChain } from "./hash-chain.ts";
 
 /** A user who cancels does not wait longer for the mark. */
@@ -46,25 +45,25 @@ const isTaken = (): CodedError =>
  */
 export async function writeBuffer(
   source: AsyncIterable<Uint8Array>,
-  access: AccessSource,
+  target: BlobSource,
   options: WriteOptions = {},
 ): Promise<{ sizeBytes: number }> {
   const { blockSizeBytes = 4 * 1024 * 1024, flushIntervalMs = 1000, outageMs = 60_000 } = options;
   const dop = Math.min(options.dop ?? 16, Math.max(2, Math.floor(IN_FLIGHT_BYTES / blockSizeBytes)));
   const failing = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, failing.signal]) : failing.signal;
-  const client = createBlobClient({ access, signal, outageMs, onRetry: options.onRetry });
+  const blobs = target.open({ signal, outageMs, onRetry: options.onRetry });
 
   try {
-    if (await client.exists(START_BLOB)) throw isTaken();
+    if (await blobs.exists(START_BLOB)) throw isTaken();
     const start = Buffer.from(START_CONTENT);
-    if (!(await client.put(START_BLOB, start, md5Of(start)))) throw isTaken();
+    if (!(await blobs.put(START_BLOB, start, md5Of(start)))) throw isTaken();
 
-    const blocks = cutBlocks({ client, dop, blockSizeBytes, flushIntervalMs, failing, onProgress: options.onProgress });
+    const blocks = cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onProgress: options.onProgress });
     const sizeBytes = await blocks.takeAll(source, signal);
     const end = Buffer.from(END_COMPLETE);
     try {
-      const isOurs = await client.put(END_BLOB, end, md5Of(end));
+      const isOurs = await blobs.put(END_BLOB, end, md5Of(end));
       if (!isOurs) options.onWarning?.("The buffer was given another end mark meanwhile");
     } catch (err) {
       if (signal.aborted) throw err;
@@ -74,7 +73,7 @@ export async function writeBuffer(
   } catch (err) {
     const isCanceled = options.signal?.aborted === true;
     const reason: unknown = isCanceled ? options.signal?.reason : failing.signal.aborted ? failing.signal.reason : err;
-    if (!isPointless(reason)) await markFailed(access, isCanceled ? END_MARK_MS : PATIENT_END_MARK_MS);
+    if (!isPointless(reason)) await markFailed(target, isCanceled ? END_MARK_MS : PATIENT_END_MARK_MS);
     throw reason;
   }
 }
@@ -88,14 +87,14 @@ const isPointless = (reason: unknown): boolean =>
     reason.code === "AuthorizationPermissionMismatch");
 
 /** Writes the failed end mark, within a limit of its own; what goes wrong here must not hide why. */
-export async function markFailed(access: AccessSource, withinMs = END_MARK_MS): Promise<void> {
+export async function markFailed(target: BlobSource, withinMs = END_MARK_MS): Promise<void> {
   const end = Buffer.from(END_FAILED);
-  const client = createBlobClient({ access, signal: AbortSignal.timeout(withinMs), outageMs: withinMs });
-  await client.put(END_BLOB, end, md5Of(end)).catch(() => false);
+  const blobs = target.open({ signal: AbortSignal.timeout(withinMs), outageMs: withinMs });
+  await blobs.put(END_BLOB, end, md5Of(end)).catch(() => false);
 }
 
 interface Cutting {
-  client: BlobClient;
+  blobs: Blobs;
   dop: number;
   blockSizeBytes: number;
   flushIntervalMs: number;
@@ -104,7 +103,7 @@ interface Cutting {
 }
 
 /** Cuts a stream into blocks, chains them in order and uploads them in parallel. */
-function cutBlocks({ client, dop, blockSizeBytes, flushIntervalMs, failing, onProgress }: Cutting) {
+function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onProgress }: Cutting) {
   const spare: Buffer[] = [];
   const uploads = new Set<Promise<void>>();
   let block: Buffer | undefined;
@@ -121,7 +120,7 @@ function cutBlocks({ client, dop, blockSizeBytes, flushIntervalMs, failing, onPr
     const link = chain;
     const path = blobPathOf(number++);
     lastBlockAt = Date.now();
-    const done = client
+    const done = blobs
       .put(path, bytes, md5, link)
       .then((stored) => {
         if (!stored) throw isTaken();

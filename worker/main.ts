@@ -36,6 +36,7 @@ const target = {
   apiKey: config.TEMPORAL_API_KEY,
 };
 const runsDir = join(config.TYGER_DATA_DIR, "runs");
+const storeDir = join(config.TYGER_DATA_DIR, "buffers");
 const docker = { dockerHost: config.DOCKER_HOST };
 
 const [db, client, connection] = await Promise.all([
@@ -53,7 +54,7 @@ const compute = createDockerWriter({
   installationId,
   claims: db.claims,
   runsDir,
-  apiUrl: `http+unix://${config.TYGER_API_SOCKET}:`,
+  storeDir,
   pumpCommand: { node: process.execPath, main: config.TYGER_PUMP_MAIN },
 });
 const ports = {
@@ -61,7 +62,7 @@ const ports = {
   compute,
   logs: createDockerReader({ ...docker, installationId }),
   archive: createLogArchive(join(config.TYGER_DATA_DIR, "logs")),
-  store: createFilesystemStore(join(config.TYGER_DATA_DIR, "buffers")),
+  store: createFilesystemStore(storeDir),
   maxLiveRuns: config.TYGER_MAX_LIVE_RUNS,
   announcePlaces: workflows.offerPlaces,
   hasSearchAttributes: await hasSearchAttributes(client),

@@ -51,7 +51,7 @@ test("a full disk is told as such and leaves nothing visible", async () => {
   );
   await expect(store.put("abc", "00/000", body, { metadata: {} })).rejects.toMatchObject({
     code: "Unavailable",
-    message: "The buffer store has no space left for the blob '00/000'",
+    message: "The buffer store has no space left: make room in the stack's data folder",
     cause: full,
   });
   expect(await readdir(join(root, "abc"))).toEqual([]);

@@ -227,7 +227,7 @@ test("an engine that is away is Unavailable, and the claim is kept for the next 
     installationId: rig.installationId,
     claims: rig.claims,
     runsDir: rig.runsDir,
-    apiUrl: "",
+    storeDir: "/nowhere",
     pumpCommand: { node: process.execPath, main: "" },
     dockerHost: "unix:///nowhere/docker.sock",
   });

@@ -52,7 +52,7 @@ export async function openDockerRig(dockerHost?: string): Promise<DockerRig> {
       dockerHost: host,
       claims: given,
       runsDir,
-      apiUrl: "http+unix:///nowhere:",
+      storeDir: "/nowhere",
       pumpCommand: { node: process.execPath, main: resolve(import.meta.dirname, "../fakes/pump.ts") },
       stopGraceSeconds: 1,
     });

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromUrl } from "../../transfer/access.ts";
+import { blobsOver } from "../../transfer/blob-client.ts";
 import { writeBuffer } from "../../transfer/writer.ts";
 import { eventually } from "../eventually.ts";
 
@@ -227,7 +228,7 @@ export class FakeServer {
     async function* once(): AsyncGenerator<Uint8Array> {
       yield bytes;
     }
-    await writeBuffer(once(), fromUrl(this.accessUrl(id)));
+    await writeBuffer(once(), blobsOver(fromUrl(this.accessUrl(id))));
   }
 
   async #contentOf(id: string): Promise<Buffer | undefined> {

@@ -8,16 +8,16 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { endPump } from "../../docker/pump-link.ts";
 import { PUMP_FILES } from "../../model/pump.ts";
 import { fromUrl } from "../../transfer/access.ts";
+import { blobsOver } from "../../transfer/blob-client.ts";
 import { markFailed, writeBuffer } from "../../transfer/writer.ts";
 import { eventually } from "../eventually.ts";
 import { PUMP_MAIN, type PumpProcess } from "./pump-process.ts";
 import { pumpSuite } from "./pump-suite.ts";
 
-const suite = pumpSuite();
+const suite = pumpSuite("store");
 let out: string;
 
 beforeEach(async () => {
-  suite.world.ttlSeconds = 3600;
   out = await suite.world.plane.newBuffer();
 });
 
@@ -39,7 +39,7 @@ describe("an input that is not whole", () => {
           await sleep(100);
           throw new Error("the writer broke");
         }
-        const access = fromUrl(suite.world.plane.urlOf(id, true));
+        const access = blobsOver(fromUrl(suite.world.plane.urlOf(id, true)));
         await writeBuffer(half(), access, { flushIntervalMs: 20 }).catch(() => {});
         return id;
       },
@@ -67,7 +67,7 @@ describe("an input that is not whole", () => {
       },
       "is missing",
     ],
-    ["that does not exist", async () => "a".repeat(26), "the buffer does not exist"],
+    ["that does not exist", async () => "a".repeat(26), "does not exist"],
   ];
 
   test.each(broken)("%s leaves the pipe open, fails the outputs and says why", async (_name, make, reason) => {
@@ -91,7 +91,7 @@ describe("an input that is not whole", () => {
     const pump = await suite.start({ inputs: { in: input }, outputs: { open, untouched } });
     const job = pump.startJob("exec 3> open.pipe; echo part >&3; cat in.pipe; echo more >&3; sleep 60");
     await started(open);
-    await markFailed(fromUrl(suite.world.plane.urlOf(input, true)));
+    await markFailed(blobsOver(fromUrl(suite.world.plane.urlOf(input, true))));
     await expect.poll(() => suite.world.endOf(open)).toBe(FAILED);
     expect(await suite.world.blobsOf(untouched)).toEqual([]);
     job.end();
@@ -105,7 +105,7 @@ describe("an input that is not whole", () => {
 describe("an output that somebody else has written", () => {
   test("is left as it is, and the pump fails", async () => {
     const source = new Readable({ read() {} });
-    const other = writeBuffer(source, fromUrl(suite.world.plane.urlOf(out, true)));
+    const other = writeBuffer(source, blobsOver(fromUrl(suite.world.plane.urlOf(out, true))));
     await eventually(() => existsSync(blobFile(out, ".bufferstart")));
     const pump = await suite.start({ outputs: { out } });
     const { result } = await pump.runJob("echo mine > out.pipe");
@@ -232,67 +232,11 @@ describe("what happens to the process", () => {
     expect((await resultOf(other)).status).toBe("Succeeded");
   });
 
-  test("its files are for their owner alone, and its log holds no signature", async () => {
+  test("its files are for their owner alone, and its log is JSON lines", async () => {
     const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("x")) }, outputs: { out } });
     await pump.runJob("cat in.pipe > out.pipe");
     const modes = spawnSync("stat", ["-c", "%a", PUMP_FILES.result], { cwd: pump.folder, encoding: "utf8" });
     expect(modes.stdout.trim()).toBe("600");
     for (const line of pump.log().trim().split("\n")) expect(JSON.parse(line)).toMatchObject({ runId: 1 });
-    expect(pump.log()).not.toContain("sig=");
-  });
-});
-
-describe("outages", () => {
-  test("the data plane away for 3 s in mid-stream is waited out, both ways", async () => {
-    const bytes = randomBytes(48 << 20);
-    const pump = await suite.start({ inputs: { in: await suite.world.fill(bytes) }, outputs: { out } });
-    const run = pump.runJob("exec 3< in.pipe 4> out.pipe; head -c 9000000 <&3 >&4; sleep 1; cat <&3 >&4");
-    await started(out);
-    await suite.world.plane.stop();
-    await sleep(3000);
-    expect(pump.states().at(-1)?.phase).toBe("Running");
-    await suite.world.plane.listen();
-    expect((await run).result).toEqual({ status: "Succeeded" });
-    expect((await suite.world.contentOf(out)).equals(bytes)).toBe(true);
-  });
-
-  test("the API and the data plane away at the start are waited out", async () => {
-    const input = await suite.world.fill(Buffer.from("late"));
-    await suite.world.stopApi();
-    await suite.world.plane.stop();
-    const pump = await suite.start({ inputs: { in: input }, outputs: { out } });
-    const run = pump.runJob("cat in.pipe > out.pipe");
-    await sleep(1000);
-    await suite.world.listenApi();
-    await sleep(500);
-    await suite.world.plane.listen();
-    expect((await run).result).toEqual({ status: "Succeeded" });
-    expect((await suite.world.contentOf(out)).toString()).toBe("late");
-  });
-
-  test("a stop while everything is away still leaves a result", async () => {
-    await suite.world.stopApi();
-    await suite.world.plane.stop();
-    try {
-      const pump = await suite.start({ inputs: { in: "b".repeat(26) }, outputs: { out } });
-      pump.startJob("echo x > out.pipe; cat in.pipe");
-      await sleep(300);
-      pump.tell("stop");
-      expect((await resultOf(pump)).message).toBe("The run was stopped");
-    } finally {
-      await suite.world.listenApi();
-      await suite.world.plane.listen();
-    }
-  });
-
-  test("URLs that expire in mid-stream are renewed", async () => {
-    suite.world.ttlSeconds = 1;
-    const pump = await suite.start({ outputs: { out } });
-    const run = pump.runJob("(for i in 1 2 3 4 5; do echo $i; sleep 1; done) > out.pipe");
-    expect((await run).result).toEqual({ status: "Succeeded" });
-    expect((await suite.world.contentOf(out)).toString()).toBe("1\n2\n3\n4\n5\n");
-    const asked = suite.world.asked.filter((path) => path.includes(out));
-    expect(asked.length).toBeGreaterThan(2);
-    expect(asked[0]).toContain("?api-version=1.0&writeable=true&ttl=01%3A00%3A00");
   });
 });

@@ -4,7 +4,14 @@ import { open } from "node:fs/promises";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { PUMP_FILES, type PumpCommand, type PumpPipe, type PumpResult, type PumpSpec } from "../../model/pump.ts";
+import {
+  PUMP_FILES,
+  type BufferPlace,
+  type PumpCommand,
+  type PumpPipe,
+  type PumpResult,
+  type PumpSpec,
+} from "../../model/pump.ts";
 import { eventually } from "../eventually.ts";
 import { attemptFolder, startJob, type Job } from "./job.ts";
 
@@ -29,15 +36,14 @@ export interface PumpProcess {
 }
 
 export async function startPump(
-  apiUrl: string,
+  buffers: BufferPlace,
   pipes: { inputs?: Record<string, string>; outputs?: Record<string, string> },
 ): Promise<PumpProcess> {
   const pipesOf = (direction: PumpPipe["direction"], buffers: Record<string, string> = {}): PumpPipe[] =>
     Object.entries(buffers).map(([parameter, bufferId]) => ({ parameter, direction, bufferId }));
   const spec: PumpSpec = {
     runId: 1,
-    apiUrl,
-    bufferAccessTtl: "01:00:00",
+    buffers,
     pipes: [...pipesOf("input", pipes.inputs), ...pipesOf("output", pipes.outputs)],
   };
   const attempt = attemptFolder(spec.pipes.map(({ parameter }) => parameter));

@@ -8,7 +8,8 @@ export interface PumpSuite {
   start(pipes: Parameters<typeof startPump>[1]): Promise<PumpProcess>;
 }
 
-export function pumpSuite(): PumpSuite {
+/** `way`: how the pumps reach the buffers. */
+export function pumpSuite(way: keyof World["places"]): PumpSuite {
   let world: World | undefined;
   const pumps: PumpProcess[] = [];
   beforeAll(async () => {
@@ -24,7 +25,7 @@ export function pumpSuite(): PumpSuite {
       return world;
     },
     async start(pipes) {
-      const pump = await startPump(this.world.apiUrl, pipes);
+      const pump = await startPump(this.world.places[way], pipes);
       pumps.push(pump);
       return pump;
     },

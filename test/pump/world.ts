@@ -4,14 +4,17 @@ import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { fromUrl } from "../../transfer/access.ts";
+import { blobsOver } from "../../transfer/blob-client.ts";
 import { readBuffer } from "../../transfer/reader.ts";
 import { writeBuffer } from "../../transfer/writer.ts";
+import type { BufferPlace } from "../../model/pump.ts";
 import { startDataPlane, type TestDataPlane } from "../data-plane.ts";
 
 /** What a pump finds around it: a real data plane, and the one route of the API that it asks. */
 export interface World {
   plane: TestDataPlane;
-  apiUrl: string;
+  /** The two ways to the same buffers. */
+  places: Record<"store" | "urls", BufferPlace>;
   /** The life of the URLs that are given out. */
   ttlSeconds: number;
   /** `path?query` of each request to the API. */
@@ -46,7 +49,10 @@ export async function startWorld(): Promise<World> {
   let api = answer();
   const world: World = {
     plane,
-    apiUrl: `http+unix://${socketPath}:`,
+    places: {
+      store: { storeDir: join(plane.dir, "buffers") },
+      urls: { apiUrl: `http+unix://${socketPath}:`, accessTtl: "01:00:00" },
+    },
     ttlSeconds: 3600,
     asked,
     async stopApi() {
@@ -60,7 +66,7 @@ export async function startWorld(): Promise<World> {
     },
     async fill(bytes) {
       const id = await plane.newBuffer();
-      await writeBuffer(Readable.from([bytes]), fromUrl(plane.urlOf(id, true)));
+      await writeBuffer(Readable.from([bytes]), blobsOver(fromUrl(plane.urlOf(id, true))));
       return id;
     },
     async contentOf(bufferId) {
@@ -71,7 +77,7 @@ export async function startWorld(): Promise<World> {
           done();
         },
       });
-      await readBuffer(fromUrl(plane.urlOf(bufferId, false)), sink);
+      await readBuffer(blobsOver(fromUrl(plane.urlOf(bufferId, false))), sink);
       return Buffer.concat(content);
     },
     async blobsOf(bufferId) {

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { blobPathOf, START_BLOB } from "../../model/buffer-format.ts";
 import { fromServer, fromUrl } from "../../transfer/access.ts";
+import { blobsOver } from "../../transfer/blob-client.ts";
 import { readBuffer, type ReadOptions } from "../../transfer/reader.ts";
 import { writeBuffer, type WriteOptions } from "../../transfer/writer.ts";
 import { startDataPlane, type TestDataPlane } from "../data-plane.ts";
@@ -20,7 +21,7 @@ afterAll(async () => {
 });
 
 const writeTo = (id: string, source: AsyncIterable<Uint8Array>, options?: WriteOptions) =>
-  writeBuffer(source, fromUrl(plane.urlOf(id, true)), options);
+  writeBuffer(source, blobsOver(fromUrl(plane.urlOf(id, true))), options);
 
 /** What has been read so far, and the reading. */
 function read(id: string, options?: ReadOptions): { got: () => Buffer; done: Promise<Buffer> } {
@@ -32,7 +33,7 @@ function read(id: string, options?: ReadOptions): { got: () => Buffer; done: Pro
     },
   });
   const got = (): Buffer => Buffer.concat(chunks);
-  const done = readBuffer(fromUrl(plane.urlOf(id, false)), sink, options).then(got);
+  const done = readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))), sink, options).then(got);
   done.catch(() => undefined);
   return { got, done };
 }
@@ -189,7 +190,7 @@ describe("access", () => {
   test("that expires in mid-stream is renewed once for all requests", async () => {
     const id = await plane.newBuffer();
     let asked = 0;
-    const access = fromServer(async () => plane.urlOf(id, true, asked++ === 0 ? 1 : 3600));
+    const access = blobsOver(fromServer(async () => plane.urlOf(id, true, asked++ === 0 ? 1 : 3600)));
     const source = new PassThrough();
     const writing = writeBuffer(source, access, { flushIntervalMs: 50, blockSizeBytes: 4 });
     source.write("early");
@@ -202,13 +203,13 @@ describe("access", () => {
 
   test("by a read-only URL does not write", async () => {
     const id = await plane.newBuffer();
-    const access = fromUrl(plane.urlOf(id, false));
+    const access = blobsOver(fromUrl(plane.urlOf(id, false)));
     await expect(writeBuffer(bytesOf("x"), access)).rejects.toThrow("does not allow");
   });
 
   test("by a tampered URL is refused", async () => {
     const id = await plane.newBuffer();
-    const access = fromUrl(plane.urlOf(id, false).replace("sp=r", "sp=cr"));
+    const access = blobsOver(fromUrl(plane.urlOf(id, false).replace("sp=r", "sp=cr")));
     await expect(writeBuffer(bytesOf("x"), access)).rejects.toThrow("invalid access URL");
   });
 });
@@ -235,7 +236,7 @@ test("a slow sink holds the reader back, so that little is fetched ahead", async
   const bytes = randomBytes(blockSizeBytes * 40);
   await writeTo(id, Readable.from([bytes]), { blockSizeBytes });
   let asked = 0;
-  const counting = fromServer(async () => plane.urlOf(id, false));
+  const counting = blobsOver(fromServer(async () => plane.urlOf(id, false)));
   const abort = new AbortController();
   const stuck = new Writable({ highWaterMark: 1, write: () => undefined });
   const done = readBuffer(counting, stuck, { signal: abort.signal, onProgress: () => (asked += 1) });
@@ -250,7 +251,7 @@ test("a sink that fails ends the reading with its error", async () => {
   const id = await plane.newBuffer();
   await writeTo(id, bytesOf("x"));
   const broken = new Writable({ write: (_chunk, _encoding, done) => done(new Error("EPIPE")) });
-  await expect(readBuffer(fromUrl(plane.urlOf(id, false)), broken)).rejects.toThrow("EPIPE");
+  await expect(readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))), broken)).rejects.toThrow("EPIPE");
 });
 
 test("a trickle is seen by a reader soon after each flush", async () => {

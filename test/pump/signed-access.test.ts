@@ -1,0 +1,86 @@
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { beforeEach, expect, test } from "vitest";
+import { eventually } from "../eventually.ts";
+import type { PumpProcess } from "./pump-process.ts";
+import { pumpSuite } from "./pump-suite.ts";
+
+const suite = pumpSuite("urls");
+let out: string;
+
+beforeEach(async () => {
+  suite.world.ttlSeconds = 3600;
+  out = await suite.world.plane.newBuffer();
+});
+
+const resultOf = (pump: PumpProcess) => eventually(() => pump.result());
+const started = (bufferId: string) =>
+  eventually(() => existsSync(join(suite.world.plane.dir, "buffers", bufferId, "00-000")));
+
+test("its log holds no signature", async () => {
+  const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("x")) }, outputs: { out } });
+  await pump.runJob("cat in.pipe > out.pipe");
+  expect(pump.log()).not.toContain("sig=");
+});
+
+test("a buffer that does not exist fails the pump", async () => {
+  const pump = await suite.start({ inputs: { in: "a".repeat(26) } });
+  await eventually(() => pump.states().find(({ phase }) => phase === "Failed"));
+  pump.tell("jobEnded");
+  expect((await resultOf(pump)).message).toBe("The input 'in' failed: the buffer does not exist");
+});
+
+test("the data plane away for 3 s in mid-stream is waited out, both ways", async () => {
+  const bytes = randomBytes(48 << 20);
+  const pump = await suite.start({ inputs: { in: await suite.world.fill(bytes) }, outputs: { out } });
+  const run = pump.runJob("exec 3< in.pipe 4> out.pipe; head -c 9000000 <&3 >&4; sleep 1; cat <&3 >&4");
+  await started(out);
+  await suite.world.plane.stop();
+  await sleep(3000);
+  expect(pump.states().at(-1)?.phase).toBe("Running");
+  await suite.world.plane.listen();
+  expect((await run).result).toEqual({ status: "Succeeded" });
+  expect((await suite.world.contentOf(out)).equals(bytes)).toBe(true);
+});
+
+test("the API and the data plane away at the start are waited out", async () => {
+  const input = await suite.world.fill(Buffer.from("late"));
+  await suite.world.stopApi();
+  await suite.world.plane.stop();
+  const pump = await suite.start({ inputs: { in: input }, outputs: { out } });
+  const run = pump.runJob("cat in.pipe > out.pipe");
+  await sleep(1000);
+  await suite.world.listenApi();
+  await sleep(500);
+  await suite.world.plane.listen();
+  expect((await run).result).toEqual({ status: "Succeeded" });
+  expect((await suite.world.contentOf(out)).toString()).toBe("late");
+});
+
+test("a stop while everything is away still leaves a result", async () => {
+  await suite.world.stopApi();
+  await suite.world.plane.stop();
+  try {
+    const pump = await suite.start({ inputs: { in: "b".repeat(26) }, outputs: { out } });
+    pump.startJob("echo x > out.pipe; cat in.pipe");
+    await sleep(300);
+    pump.tell("stop");
+    expect((await resultOf(pump)).message).toBe("The run was stopped");
+  } finally {
+    await suite.world.listenApi();
+    await suite.world.plane.listen();
+  }
+});
+
+test("URLs that expire in mid-stream are renewed", async () => {
+  suite.world.ttlSeconds = 1;
+  const pump = await suite.start({ outputs: { out } });
+  const run = pump.runJob("(for i in 1 2 3 4 5; do echo $i; sleep 1; done) > out.pipe");
+  expect((await run).result).toEqual({ status: "Succeeded" });
+  expect((await suite.world.contentOf(out)).toString()).toBe("1\n2\n3\n4\n5\n");
+  const asked = suite.world.asked.filter((path) => path.includes(out));
+  expect(asked.length).toBeGreaterThan(2);
+  expect(asked[0]).toContain("?api-version=1.0&writeable=true&ttl=01%3A00%3A00");
+});
