@@ -165,16 +165,20 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
     }
   }
 
-  /** Carries out an attempt that holds the claim. */
+  /** Carries out an attempt that holds the claim and has its folder. */
   async function execute(run: RunRecord, attempt: string): Promise<ReplicaState> {
     const folder = folderOf(run, attempt);
-    const pipes = pipesOf(run);
     let container: string | undefined;
+    let isRecorded = false;
+    const createAndRecord = async (): Promise<void> => {
+      container = await create(run, attempt);
+      if (container !== undefined) {
+        isRecorded = await claims.recordContainer(run.id, REPLICA, attempt, container);
+      }
+    };
     try {
-      await makeAttemptFolder(folder, { runId: run.id, buffers: { storeDir }, pipes });
-      const [created] = await settleAll([create(run, attempt), pipes.length > 0 && startPump(pumpCommand, folder)]);
-      container = created;
-      if (container === undefined || !(await claims.recordContainer(run.id, REPLICA, attempt, container))) {
+      await settleAll([createAndRecord(), pipesOf(run).length > 0 && startPump(pumpCommand, folder)]);
+      if (container === undefined || !isRecorded) {
         await discard(run, attempt, container);
         return await observe(run);
       }
@@ -213,10 +217,20 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
 
     async launch(run) {
       const attempt = base32(randomBytes(10));
-      const claim = await claims.claim(run.id, REPLICA, attempt);
-      if (!claim) return notStarted();
-      const isOurs = claim.attempt === attempt;
-      if (claim.state !== "claimed" || (!isOurs && !(await takeOver(run, claim, attempt)))) return observe(run);
+      const folder = folderOf(run, attempt);
+      let isOurs = false;
+      try {
+        // The folder is this attempt's alone, and so need not wait for the claim.
+        const [claim] = await settleAll([
+          claims.claim(run.id, REPLICA, attempt),
+          makeAttemptFolder(folder, { runId: run.id, buffers: { storeDir }, pipes: pipesOf(run) }),
+        ]);
+        if (!claim) return notStarted();
+        isOurs = claim.state === "claimed" && (claim.attempt === attempt || (await takeOver(run, claim, attempt)));
+        if (!isOurs) return await observe(run);
+      } finally {
+        if (!isOurs) await removeFolder(folder);
+      }
       return execute(run, attempt);
     },
 
