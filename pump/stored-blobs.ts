@@ -3,19 +3,19 @@ import type { FilesystemStore } from "../buffers/filesystem-store.ts";
 import { CHAIN_METADATA, START_BLOB } from "../model/buffer-format.ts";
 import { CodedError, type ErrorCode } from "../model/errors.ts";
 import type { Blobs, BlobSource, ReceivedBlob } from "../transfer/blobs.ts";
-import { md5Of } from "../transfer/hash-chain.ts";
+import { hashOf } from "../transfer/blob-hash.ts";
 
 const newBuffer = (sizeBytes: number): Buffer => Buffer.allocUnsafeSlow(sizeBytes);
 
 /** A buffer's blobs straight from and to the store's folder, with the meaning that they have over a signed URL. */
 export const storedBlobs = (store: FilesystemStore, bufferId: string): BlobSource => ({
-  open({ signal, allocate = newBuffer }): Blobs {
+  open({ signal, hash, allocate = newBuffer }): Blobs {
     const find = async (path: string): Promise<Omit<ReceivedBlob, "wasHeld"> | undefined> => {
       const blob = await store.getWhole(bufferId, path, allocate).catch(unless("BlobNotFound"));
       if (!blob) return undefined;
-      const { bytes, contentMd5: md5, metadata } = blob;
-      if (md5Of(bytes) !== md5) throw new CodedError("Md5Mismatch", `MD5 mismatch in blob '${path}'`);
-      const chain = metadata[CHAIN_METADATA];
+      const { bytes, md5 } = await hashOf(blob.bytes, hash);
+      if (md5 !== blob.contentMd5) throw new CodedError("Md5Mismatch", `MD5 mismatch in blob '${path}'`);
+      const chain = blob.metadata[CHAIN_METADATA];
       return { bytes, md5, ...(chain === undefined ? {} : { chain }) };
     };
 

@@ -3,8 +3,9 @@ import { CHAIN_METADATA, START_BLOB } from "../model/buffer-format.ts";
 import { CodedError, errnoOf, messageOf, type ErrorCode } from "../model/errors.ts";
 import { INVALID_URL, type AccessSource } from "./access.ts";
 import type { Blobs, BlobOptions, BlobSource } from "./blobs.ts";
-import { md5Of } from "./hash-chain.ts";
-import { ask, targetOf, TruncatedBody, type Ask, type Reply } from "./http.ts";
+import { hashOf } from "./blob-hash.ts";
+import { ask, targetOf, type Ask, type Reply } from "./http.ts";
+import { TruncatedBody } from "./plain-get.ts";
 
 const CHAIN_HEADER = `x-ms-meta-${CHAIN_METADATA}`;
 /** The contract's limit of a whole data-plane request. */
@@ -19,7 +20,7 @@ export const blobsOver = (access: AccessSource): BlobSource => ({
   open: (options) => createBlobClient(access, options),
 });
 
-function createBlobClient(access: AccessSource, { signal, outageMs, allocate, onRetry }: BlobOptions): Blobs {
+function createBlobClient(access: AccessSource, { signal, outageMs, allocate, hash, onRetry }: BlobOptions): Blobs {
   /** Sends until there is an answer that is worth looking at; `tries` says how often the server may have acted. */
   const send = async (path: string, question: Omit<Ask, "timeoutMs">): Promise<{ reply: Reply; tries: number }> => {
     const ended = question.signal ?? signal;
@@ -81,16 +82,16 @@ function createBlobClient(access: AccessSource, { signal, outageMs, allocate, on
     },
 
     async get(path, waitSeconds, own) {
-      const headers = waitSeconds > 0 ? { prefer: `wait=${waitSeconds}` } : {};
+      const headers: Record<string, string> = waitSeconds > 0 ? { prefer: `wait=${waitSeconds}` } : {};
       for (let mismatches = 0; ; mismatches++) {
         const { reply } = await send(path, { method: "GET", headers, allocate, signal: own ?? signal });
         if (reply.status === 404 && errorCodeOf(reply) !== "ContainerNotFound") return undefined;
         if (reply.status !== 200) throw refusal(reply, path);
-        const md5 = reply.headers["content-md5"];
-        if (md5 !== undefined && md5Of(reply.body) === md5) {
+        const { bytes, md5 } = await hashOf(reply.body, hash);
+        if (reply.headers["content-md5"] === md5) {
           const chain = reply.headers[CHAIN_HEADER];
           const wasHeld = reply.headers["preference-applied"] !== undefined;
-          return { bytes: reply.body, md5, wasHeld, ...(typeof chain === "string" ? { chain } : {}) };
+          return { bytes, md5, wasHeld, ...(typeof chain === "string" ? { chain } : {}) };
         }
         if (mismatches >= MD5_TRIES) throw new CodedError("Md5Mismatch", `MD5 mismatch in blob '${path}'`);
       }

@@ -1,3 +1,5 @@
+import type { BlobHash } from "./blob-hash.ts";
+
 /** A blob with all its bytes, as a reader gets it. */
 export interface ReceivedBlob {
   bytes: Buffer;
@@ -14,6 +16,8 @@ export interface BlobOptions {
   outageMs: number;
   /** Where the bytes of received blobs go; a new buffer for each without this. */
   allocate?: ((sizeBytes: number) => Buffer) | undefined;
+  /** Takes the MD5 of received blobs; at once and here without this. */
+  hash?: BlobHash | undefined;
   /** Told once for each request that is tried again. */
   onRetry?: ((reason: string) => void) | undefined;
 }

@@ -1,4 +1,5 @@
-import { Agent, request as httpRequest, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http";
+import { plainGet, TruncatedBody, UnusualAnswer } from "./plain-get.ts";
+import { Agent, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 
 /** Where a URL leads: over TCP, or through the Unix socket that an `http+unix://<socket>:<path>` URL names. */
 export interface Target {
@@ -34,7 +35,7 @@ export interface Reply {
 
 export interface Ask {
   method: string;
-  headers?: OutgoingHttpHeaders;
+  headers?: Record<string, string>;
   body?: Uint8Array;
   signal?: AbortSignal | undefined;
   /** Where the body of an answer of known length goes; a new buffer without this. */
@@ -46,9 +47,6 @@ export interface Ask {
 // One connection a transfer in flight, kept for the next; never in the way of the process's end.
 const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 });
 
-/** A body that ended before its announced length. Worth another try. */
-export class TruncatedBody extends Error {}
-
 /** Loading TLS costs the command line more than a small transfer over a socket. */
 const requestOf = async (protocol: Target["protocol"]): Promise<typeof httpRequest> =>
   protocol === "https:" ? (await import("node:https")).request : httpRequest;
@@ -56,7 +54,19 @@ const requestOf = async (protocol: Target["protocol"]): Promise<typeof httpReque
 const newBuffer = (sizeBytes: number): Buffer => Buffer.allocUnsafeSlow(sizeBytes);
 
 /** One request, its whole answer read into one buffer of the announced length. @throws what the connection throws */
-export async function ask(
+export async function ask(target: Target, question: Ask): Promise<Reply> {
+  const { method, headers = {}, signal, timeoutMs, allocate = newBuffer } = question;
+  if (method === "GET" && target.protocol === "http:") {
+    try {
+      return await plainGet(target, { headers, signal, timeoutMs, allocate });
+    } catch (err) {
+      if (!(err instanceof UnusualAnswer)) throw err;
+    }
+  }
+  return askAny(target, question);
+}
+
+async function askAny(
   target: Target,
   { method, headers, body, signal, timeoutMs, allocate = newBuffer }: Ask,
 ): Promise<Reply> {

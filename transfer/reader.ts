@@ -2,6 +2,7 @@ import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { blobPathOf, CHAIN_START, END_BLOB, FORMAT_VERSION, START_BLOB } from "../model/buffer-format.ts";
 import { CodedError } from "../model/errors.ts";
+import { BlobHash } from "./blob-hash.ts";
 import type { Blobs, BlobSource, ReceivedBlob } from "./blobs.ts";
 import { nextInChain } from "./hash-chain.ts";
 import { SpareBuffers } from "./spare-buffers.ts";
@@ -39,7 +40,8 @@ export async function readBuffer(
   const signal = options.signal ? AbortSignal.any([options.signal, stopping.signal]) : stopping.signal;
   const buffers = new SpareBuffers();
   const allocate = (blobBytes: number): Buffer => buffers.take(blobBytes);
-  const blobs = source.open({ signal, outageMs, allocate, onRetry: options.onRetry });
+  const hash = new BlobHash();
+  const blobs = source.open({ signal, outageMs, allocate, hash, onRetry: options.onRetry });
   const ended = new AbortController();
   const waits = AbortSignal.any([signal, ended.signal]);
 
@@ -77,6 +79,7 @@ export async function readBuffer(
     return await Promise.race([data, neverUnless(endSeen), neverUnless(startSeen), failureOf(sink, signal)]);
   } finally {
     stopping.abort();
+    hash.close();
     for (const part of [data, endSeen, startSeen]) part.catch(() => undefined);
   }
 }
