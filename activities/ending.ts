@@ -4,7 +4,7 @@ import { bufferParametersOf } from "../model/codespec.ts";
 import type { ComputeReader, ComputeWriter } from "../model/compute.ts";
 import { CodedError, notFound } from "../model/errors.ts";
 import { outcomeOf, type Outcome, type ReplicaState } from "../model/lifecycle.ts";
-import type { LogArchive } from "../model/log.ts";
+import type { LogArchive, LogLines } from "../model/log.ts";
 import type { RunRecords } from "../model/records.ts";
 import { deadlineOf, isTerminal, type RunRecord } from "../model/run.ts";
 import type { BufferStore } from "../model/store.ts";
@@ -60,14 +60,24 @@ export async function concludeRun(ports: EndingPorts, runId: number, ending: Run
   return recordedOutcome(ended);
 }
 
-/** Archives the logs, then removes what the run left in the engine; never the other way round. */
-export async function archiveRun(ports: EndingPorts, runId: number): Promise<void> {
+/**
+ * Archives the logs, then removes what the run left in the engine; never the other way round.
+ * @throws Error when the logs take longer than `limitMs`
+ */
+export async function archiveRun(ports: EndingPorts, runId: number, limitMs = ARCHIVE_LIMIT_MS): Promise<void> {
   const run = await loadRun(ports.runs, runId);
   if (run.archivedAt === undefined) {
-    await ports.archive.write(runId, ports.logs.logs(run, {}, AbortSignal.timeout(ARCHIVE_LIMIT_MS)));
+    const signal = AbortSignal.timeout(limitMs);
+    await ports.archive.write(runId, wholly(ports.logs.logs(run, {}, signal), signal));
     await ports.runs.recordArchived(runId);
   }
   await ports.compute.remove(run);
+}
+
+/** A log that is no longer wanted ends without an error: what came of it until then must not pass for all of it. */
+async function* wholly(lines: LogLines, signal: AbortSignal): LogLines {
+  yield* lines;
+  signal.throwIfAborted();
 }
 
 function recordedOutcome(run: RunRecord): Outcome {

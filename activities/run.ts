@@ -1,8 +1,12 @@
 import { log } from "@temporalio/activity";
 import type { Outcome, ReplicaState } from "../model/lifecycle.ts";
+import { messageOf } from "../model/errors.ts";
 import { deadlineOf, isTerminal } from "../model/run.ts";
 import { archiveRun, concludeRun, loadRun, type EndingPorts, type RunEnding } from "./ending.ts";
 import { heartbeating, withFailures } from "./failures.ts";
+
+/** Well within the time of the activity that records how the run ended. */
+const ARCHIVE_AT_ONCE_MS = 10_000;
 
 export interface RunActivityPorts extends EndingPorts {
   /** Whether the namespace has our search attributes; upserting unknown ones would fail the workflow. */
@@ -19,6 +23,11 @@ export interface RunPlan {
   /** `name/versions/N`; absent for an inline codespec. */
   codespecRef?: string;
   hasSearchAttributes: boolean;
+}
+
+export interface Conclusion extends Outcome {
+  /** The logs are archived and the engine is clean; where this is missing, both are still to be done. */
+  isArchived?: true;
 }
 
 export type RunActivities = ReturnType<typeof runActivities>;
@@ -58,11 +67,18 @@ export function runActivities(ports: RunActivityPorts) {
     /** Ends the container and gives what was observed at its end. */
     stop: (runId: number): Promise<ReplicaState> => heartbeating(async () => compute.stop(await loadRun(runs, runId))),
 
-    conclude: (runId: number, ending: RunEnding): Promise<Outcome> =>
+    /** Records the terminal state. Most logs are short, and are archived here too: an activity costs more than they do. */
+    conclude: (runId: number, ending: RunEnding): Promise<Conclusion> =>
       heartbeating(async () => {
         const outcome = await concludeRun(ports, runId, ending);
         log.info("run ended", { runId, status: outcome.status });
-        return outcome;
+        try {
+          await archiveRun(ports, runId, ARCHIVE_AT_ONCE_MS);
+          return { ...outcome, isArchived: true };
+        } catch (err) {
+          log.warn("the logs are not archived yet", { runId, reason: messageOf(err) });
+          return outcome;
+        }
       }),
 
     archive: (runId: number): Promise<void> => heartbeating(() => archiveRun(ports, runId)),

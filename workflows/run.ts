@@ -102,23 +102,29 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     }
     const timedOut = clock.isUp();
     clock.stop();
-    const outcome = await act.conclude(runId, {
+    const { isArchived, ...outcome } = await act.conclude(runId, {
       replica,
       ...(failure === undefined ? {} : { failure }),
       ...(cancelRequestedAt === undefined ? {} : { cancelRequestedAt }),
       ...(timedOut ? { timedOut } : {}),
     });
     tag(plan, outcome.status);
-    show(`${outcome.status}: archiving the logs`);
+    if (!isArchived) {
+      show(`${outcome.status}: archiving the logs`);
+      await archive();
+    }
+    show(outcome.statusReason === undefined ? outcome.status : `${outcome.status}: ${outcome.statusReason}`);
+    return outcome;
+  });
+
+  async function archive(): Promise<void> {
     try {
       await finalise.archive(runId);
     } catch (err) {
       if (!(err instanceof ActivityFailure)) throw err;
       await act.discard(runId);
     }
-    show(outcome.statusReason === undefined ? outcome.status : `${outcome.status}: ${outcome.statusReason}`);
-    return outcome;
-  });
+  }
 
   /** Launches, unless it must stop before it comes to that; gives the reason of a final failure. */
   async function launch(mustStop: () => boolean): Promise<string | undefined> {
