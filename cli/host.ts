@@ -65,9 +65,10 @@ export function processHost(config: CliConfig, leave: (exitCode: number) => neve
     get stdout() {
       if (stdout) return stdout;
       if (config.closedStreams.includes("stdout")) return (stdout = closedOutput());
-      const { stderr } = this;
-      const isShared = terminals.stdout && stderr instanceof TerminalOutput;
-      return (stdout = isShared ? withoutCrash(stderr.besides(process.stdout)) : openOutput(1));
+      // Stderr is opened only where the two meet: most commands that succeed never use it.
+      const beside = terminals.stdout && this.hasStatus ? this.stderr : undefined;
+      const isShared = beside instanceof TerminalOutput;
+      return (stdout = isShared ? withoutCrash(beside.besides(process.stdout)) : openOutput(1));
     },
     get stderr() {
       return (stderr ??= openError());
