@@ -11,6 +11,8 @@ const viewSchema = z.object({
   isReady: z.boolean(),
   /** Of Temporal, where it is ours. */
   webUi: z.string().optional(),
+  /** Servers of somebody else, as `host:port`, that stand in for engines of ours. */
+  given: z.object({ postgres: z.string().optional(), temporal: z.string().optional() }).optional(),
   dockerHost: z.string(),
   apiSocket: z.string(),
   processes: z.array(

@@ -12,16 +12,24 @@ import { mustHaveRoom } from "./room.ts";
 import type { StackSettings } from "./settings.ts";
 import { findTemporal } from "./temporal-binary.ts";
 import { readTemporalConfig } from "./temporal-config.ts";
+import { temporalProblem } from "./temporal-health.ts";
 
 const portsSchema = z.partialRecord(z.enum(["postgres", "temporal", "temporalUi"]), z.number());
 type Ports = z.infer<typeof portsSchema>;
 
-/** The Postgres of a stack: the one of DATABASE_URL, else an embedded one, created here if it is not there yet. */
+/**
+ * The Postgres of a stack: the one of DATABASE_URL, else an embedded one, created here if it is not there yet.
+ * @throws Error naming what is wrong with the given one
+ */
 export async function settleDatabase(config: StackConfig, report: Report): Promise<StackSettings["postgres"]> {
   if (config.databaseUrl) {
-    const place = postgresPlaceOf(config.databaseUrl);
-    if (place) await mustReach("The Postgres of DATABASE_URL", place.host, place.port);
-    return { kind: "given", url: config.databaseUrl };
+    const { host, port } = postgresPlaceOf(config.databaseUrl);
+    await mustReach("The Postgres of DATABASE_URL", host, port);
+    // The driver is loaded only where it is needed.
+    const { databaseProblem } = await import("../db/trial.ts");
+    const problem = await databaseProblem(config.databaseUrl);
+    if (problem) throw new Error(`The Postgres of DATABASE_URL at '${host}:${port}' ${problem}`);
+    return { kind: "given", url: config.databaseUrl, place: `${host}:${port}` };
   }
   const { dataDir, stateDir } = config.paths;
   const place = settlePostgres(dataDir, config.cacheDir, config.uid);
@@ -37,7 +45,7 @@ export async function settleDatabase(config: StackConfig, report: Report): Promi
 
 /**
  * The Temporal of a stack: the one of TEMPORAL_ADDRESS, else the dev server of `configFile`.
- * @throws Error naming a port of the file that is taken, or why the dev server cannot be had.
+ * @throws Error naming what is wrong with the given one, a port of the file that is taken, or why the dev server cannot be had.
  */
 export async function settleTemporal(
   config: StackConfig,
@@ -45,11 +53,7 @@ export async function settleTemporal(
   report: Report,
 ): Promise<StackSettings["temporal"]> {
   const namespace = config.temporalNamespace;
-  if (config.temporalAddress) {
-    const { host, port } = temporalPlaceOf(config.temporalAddress);
-    await mustReach("The Temporal of TEMPORAL_ADDRESS", host, port);
-    return { kind: "given", address: config.temporalAddress, namespace: namespace ?? "default" };
-  }
+  if (config.temporalAddress) return givenTemporal(config.temporalAddress, namespace ?? "default", config);
   const file = readTemporalConfig(configFile);
   const dev = namespace ? { ...file, namespace } : file;
   const { dataDir, stateDir } = config.paths;
@@ -63,6 +67,19 @@ export async function settleTemporal(
   const folder = join(dataDir, "temporal");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   return { kind: "dev", binary, config: dev, port, uiPort, folder };
+}
+
+async function givenTemporal(
+  address: string,
+  namespace: string,
+  { inherited }: StackConfig,
+): Promise<StackSettings["temporal"]> {
+  const { host, port } = temporalPlaceOf(address);
+  await mustReach("The Temporal of TEMPORAL_ADDRESS", host, port);
+  // With a key the connection is by TLS, which only Temporal's own client speaks here.
+  const problem = inherited["TEMPORAL_API_KEY"] ? undefined : await temporalProblem(address, namespace);
+  if (problem) throw new Error(`The Temporal of TEMPORAL_ADDRESS at '${address}' ${problem}`);
+  return { kind: "given", address, namespace };
 }
 
 const portsFile = (stateDir: string): string => join(stateDir, "ports.json");

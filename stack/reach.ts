@@ -24,19 +24,38 @@ export async function mustReach(name: string, host: string, port: number): Promi
   }
 }
 
-/** Host and port of a `postgres://` URL; undefined where it names a Unix socket. @throws Error, without the password */
-export function postgresPlaceOf(url: string): { host: string; port: number } | undefined {
+/**
+ * Host and port of a `postgres://` URL.
+ * @throws Error that names no part of the URL, for the password may be anywhere in one that is not valid
+ */
+export function postgresPlaceOf(url: string): { host: string; port: number } {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (!parsed || !/^postgres(ql)?:$/.test(parsed.protocol)) {
-    throw new Error("DATABASE_URL must be a URL such as postgres://user:password@host:5432/database");
+  if (!parsed || !/^postgres(ql)?:$/.test(parsed.protocol) || !isDecodable(parsed)) {
+    throw new Error(
+      "DATABASE_URL must be a URL such as postgres://user:password@host:5432/database, signs like % / @ in the password as %25 %2F %40",
+    );
   }
-  if (parsed.hostname === "") return undefined;
-  return { host: decodeURIComponent(parsed.hostname).replace(/^\[|\]$/g, ""), port: Number(parsed.port || 5432) };
+  const host = decodeURIComponent(parsed.hostname).replace(/^\[|\]$/g, "");
+  if (host === "" || host.includes("/")) {
+    throw new Error("DATABASE_URL must name a host; a Postgres on a Unix socket cannot be used");
+  }
+  return { host, port: Number(parsed.port || 5432) };
+}
+
+function isDecodable({ username, password, hostname, pathname }: URL): boolean {
+  try {
+    for (const part of [username, password, hostname, pathname]) decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** @throws Error with the address */
 export function temporalPlaceOf(address: string): { host: string; port: number } {
-  const [, host, port] = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(address) ?? [];
-  if (host === undefined) throw new Error(`TEMPORAL_ADDRESS '${address}' must be host:port`);
+  const [, host, port] = /^\[?([^\]/]+?)\]?:(\d{1,5})$/.exec(address) ?? [];
+  if (host === undefined || Number(port) < 1 || Number(port) > 65_535) {
+    throw new Error(`TEMPORAL_ADDRESS '${address}' must be host:port, such as 127.0.0.1:7233`);
+  }
   return { host, port: Number(port) };
 }

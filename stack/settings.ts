@@ -4,7 +4,7 @@ import { temporalConfigSchema } from "./temporal-config.ts";
 const user = z.object({ uid: z.number(), gid: z.number() });
 
 const postgres = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("given"), url: z.string() }),
+  z.object({ kind: z.literal("given"), url: z.string(), place: z.string() }),
   z.object({
     kind: z.literal("embedded"),
     url: z.string(),

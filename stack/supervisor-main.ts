@@ -10,10 +10,14 @@ const log = (line: string) => process.stdout.write(`${new Date().toISOString()} 
 process.stdout.on("error", () => {});
 
 const settings = stackSettingsSchema.parse(await json(process.stdin));
-const { temporal } = settings;
+const { postgres, temporal } = settings;
 const supervisor = await supervise({
   settings,
   webUi: temporal.kind === "dev" ? webUiOf(temporal) : undefined,
+  given: {
+    ...(postgres.kind === "given" && { postgres: postgres.place }),
+    ...(temporal.kind === "given" && { temporal: temporal.address }),
+  },
   stages: processesOf(settings),
   log,
 });

@@ -17,6 +17,7 @@ const CARE_MS = 2000;
 export interface Supervised {
   settings: Pick<StackSettings, "version" | "paths" | "dockerHost" | "path">;
   webUi?: string | undefined;
+  given?: StackView["given"];
   /** Each list starts when all of the one before are ready, and ends before it. */
   stages: readonly (readonly ProcessSpec[])[];
   log: (line: string) => void;
@@ -29,6 +30,7 @@ export interface Supervised {
 export async function supervise({
   settings,
   webUi,
+  given,
   stages,
   log,
 }: Supervised): Promise<{ ended: Promise<void>; stop(): Promise<void> }> {
@@ -68,6 +70,7 @@ export async function supervise({
       pid: process.pid,
       isReady: processes.every(({ state }) => state === "ready"),
       ...(webUi && { webUi }),
+      ...(given && { given }),
       dockerHost: settings.dockerHost,
       apiSocket,
       processes,

@@ -1,37 +1,27 @@
-import { connect } from "node:http2";
+import { callGrpc, textMessage } from "./grpc-call.ts";
 
-/** The service whose health a Temporal frontend reports, as a gRPC message: field 1, its length, the text. */
 const SERVICE = "temporal.api.workflowservice.v1.WorkflowService";
 const SERVING = Buffer.from([0x08, 0x01]);
+const PROBLEM_WITHIN_MS = 10_000;
+const NOT_FOUND = 5;
 
 /**
  * Whether a Temporal frontend answers at `address` that it is serving.
- * @see https://grpc.io/docs/guides/health-checking the protocol, spoken by hand: the client packages take 300 ms to load
+ * @see https://grpc.io/docs/guides/health-checking
  */
-export function isTemporalServing(address: string, timeoutMs = 1000): Promise<boolean> {
-  return new Promise((resolve) => {
-    const session = connect(`http://${address}`);
-    const finish = (serving: boolean) => {
-      clearTimeout(timer);
-      session.destroy();
-      resolve(serving);
-    };
-    const timer = setTimeout(() => finish(false), timeoutMs);
-    session.once("error", () => finish(false));
-    const request = session.request({
-      ":method": "POST",
-      ":path": "/grpc.health.v1.Health/Check",
-      "content-type": "application/grpc",
-      te: "trailers",
-    });
-    const chunks: Buffer[] = [];
-    request.on("data", (chunk: Buffer) => chunks.push(chunk));
-    request.once("error", () => finish(false));
-    // Five bytes of framing come before the message.
-    request.once("end", () => finish(Buffer.concat(chunks).subarray(5).equals(SERVING)));
-    const message = Buffer.concat([Buffer.from([0x0a, SERVICE.length]), Buffer.from(SERVICE)]);
-    const frame = Buffer.alloc(5);
-    frame.writeUInt32BE(message.length, 1);
-    request.end(Buffer.concat([frame, message]));
-  });
+export async function isTemporalServing(address: string, timeoutMs = 1000): Promise<boolean> {
+  const answer = await callGrpc(address, "/grpc.health.v1.Health/Check", textMessage(SERVICE), timeoutMs);
+  return answer?.message.equals(SERVING) ?? false;
+}
+
+/** Why the server at `address` cannot hold our workflows, in words that end with what to do; undefined when it can. */
+export async function temporalProblem(
+  address: string,
+  namespace: string,
+  withinMs = PROBLEM_WITHIN_MS,
+): Promise<string | undefined> {
+  const answer = await callGrpc(address, `/${SERVICE}/DescribeNamespace`, textMessage(namespace), withinMs);
+  if (!answer) return "does not answer as a Temporal server does; correct the address";
+  if (answer.status !== NOT_FOUND) return undefined;
+  return `has no namespace '${namespace}'; create it, or name another in TEMPORAL_NAMESPACE`;
 }

@@ -66,7 +66,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
   try {
     const { settings, provingPipes } = await settle(config, installation, version, report);
     signal.throwIfAborted();
-    report("starting Postgres, Temporal, the API and the worker");
+    report(`starting ${startedNames(settings)}`);
     supervisor = startSupervisor(settings);
     const [view] = await Promise.all([awaitReady(config, report, signal, supervisor), provingPipes]);
     return { hasStarted: true, view };
@@ -117,6 +117,14 @@ async function settle(
     temporal,
   };
   return { settings, provingPipes };
+}
+
+function startedNames({ postgres, temporal }: StackSettings): string {
+  const engines = [
+    ...(postgres.kind === "embedded" ? ["Postgres"] : []),
+    ...(temporal.kind === "dev" ? ["Temporal"] : []),
+  ];
+  return [...engines, "the API and the worker"].join(", ");
 }
 
 function startSupervisor(settings: StackSettings): ChildProcess {

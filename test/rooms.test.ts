@@ -18,6 +18,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   worker: ["model", "workflows", "activities", "config", ...BACKENDS],
   pump: ["model", "transfer", "buffers"],
   stack: ["model", "config"],
+  // A given Postgres is tried out by the driver that will use it.
+  "stack/engines.ts": ["model", "config", "stack", "db"],
   cli: ["model", "transfer", "config"],
   // The only commands that do not speak HTTP: up, down, status, quickstart.
   "cli/commands/stack": ["model", "cli", "config", "stack"],

@@ -74,8 +74,6 @@ beforeAll(async () => {
 afterAll(async () => {
   if (smallDisk !== undefined) await run("umount", ["-l", smallDisk], { env: { PATH: path() } });
   if (!stack) return;
-  // The one failing stack that starts a process: an 'up' that was cut off would leave it.
-  await run("tyger", ["down"], { env: { ...stack.env, TYGER_DATA_DIR: join(folder, "wrong-password") } });
   await stack.down();
 });
 
@@ -210,6 +208,9 @@ const CASES: Record<string, Case> = {
   "A port is taken": { prepare: otherInstallation },
   "The given Postgres cannot be reached": { prepare: () => otherStack("no-postgres") },
   "The given Temporal cannot be reached": { prepare: () => otherStack("no-temporal") },
+  "The given Temporal has no such namespace": {
+    prepare: async () => otherStack("no-namespace", { TEMPORAL_ADDRESS: `127.0.0.1:${(await portsOf()).temporal}` }),
+  },
   "The data folder is closed to you": {
     isUnprivileged: true,
     prepare: async () => {

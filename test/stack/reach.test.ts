@@ -15,14 +15,16 @@ test("a server that listens is reached, one that does not is named with the reas
 test.each([
   ["postgres://u:p@db.example:6000/x", { host: "db.example", port: 6000 }],
   ["postgresql://u:p@[::1]/x", { host: "::1", port: 5432 }],
-  ["postgres:///x?host=/run/postgresql", undefined],
 ])("%s names a server", (url, place) => {
   expect(postgresPlaceOf(url)).toEqual(place);
 });
 
-test.each(["mysql://u:hunter2@h/x", "u:hunter2@h", ""])("'%s' is refused without its password", (url) => {
-  expect(() => postgresPlaceOf(url)).toThrow(/^DATABASE_URL must be a URL such as/);
-});
+test.each(["mysql://u:hunter2@h/x", "u:hunter2@h", "postgres://u:hunter2%@h/x", ""])(
+  "'%s' is refused without its password",
+  (url) => {
+    expect(() => postgresPlaceOf(url)).toThrow(/^DATABASE_URL must be a URL such as/);
+  },
+);
 
 test.each([
   ["localhost:7233", { host: "localhost", port: 7233 }],
@@ -31,6 +33,13 @@ test.each([
   expect(temporalPlaceOf(address)).toEqual(place);
 });
 
-test("an address without a port is refused with its value", () => {
-  expect(() => temporalPlaceOf("temporal.example")).toThrow("TEMPORAL_ADDRESS 'temporal.example' must be host:port");
+test.each(["postgres:///x?host=/run/postgresql", "postgres://u@%2Frun%2Fpostgresql/x"])(
+  "%s is refused, for the driver would look for a server elsewhere",
+  (url) => {
+    expect(() => postgresPlaceOf(url)).toThrow("DATABASE_URL must name a host");
+  },
+);
+
+test.each(["temporal.example", "h:0", "h:99999", "http://h:7233"])("'%s' is refused with its value", (address) => {
+  expect(() => temporalPlaceOf(address)).toThrow(`TEMPORAL_ADDRESS '${address}' must be host:port`);
 });

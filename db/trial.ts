@@ -1,0 +1,48 @@
+import postgres from "postgres";
+import { errnoOf, messageOf } from "../model/errors.ts";
+
+const WITHIN_MS = 10_000;
+/** SQLSTATEs of a server that is starting, stopping or full: it may serve later. */
+const FOR_NOW = /^(57P0.|53...)$/;
+const SQLSTATE = /^[0-9A-Z]{5}$/;
+
+interface Rights {
+  database: string;
+  mayCreate: boolean;
+  isReadOnly: boolean;
+}
+
+/**
+ * Why the Postgres at `url` cannot hold our tables, in words that end with what to do; undefined when it can. The server's
+ * own words are among them: a connection has no parameters that they could hold, and the password is never in them.
+ */
+export async function databaseProblem(url: string, withinMs = WITHIN_MS): Promise<string | undefined> {
+  const client = postgres(url, { max: 1, connect_timeout: withinMs / 1000, fetch_types: false, onnotice: () => {} });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("late")), withinMs);
+  });
+  try {
+    const [rights] = await Promise.race([rightsIn(client), late]);
+    if (rights?.isReadOnly) return `takes no changes to the database '${rights.database}'; name the primary server`;
+    if (rights?.mayCreate) return undefined;
+    return `does not let its user create tables in the database '${rights?.database}'; make the user its owner`;
+  } catch (err) {
+    const code = errnoOf(err) ?? "";
+    if (FOR_NOW.test(code)) return undefined;
+    if (SQLSTATE.test(code)) {
+      return `refuses the connection: ${messageOf(err)}; correct the URL, which 'psql "$DATABASE_URL"' tries out`;
+    }
+    const tls = new URL(url).searchParams.has("sslmode") ? " with TLS" : "";
+    return `does not answer as a Postgres server${tls} does; correct host, port and parameters of the URL`;
+  } finally {
+    clearTimeout(timer);
+    await client.end({ timeout: 0 });
+  }
+}
+
+const rightsIn = (client: postgres.Sql) => client<Rights[]>`
+  select current_database() as "database",
+    has_database_privilege(current_database(), 'CREATE')
+      and coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) as "mayCreate",
+    current_setting('transaction_read_only') = 'on' as "isReadOnly"`;
