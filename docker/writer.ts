@@ -165,8 +165,8 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
     }
   }
 
-  /** Carries out an attempt that holds the claim and has its folder. */
-  async function execute(run: RunRecord, attempt: string): Promise<ReplicaState> {
+  /** Carries out an attempt that holds the claim; `making` is the making of its folder. */
+  async function execute(run: RunRecord, attempt: string, making: Promise<void>): Promise<ReplicaState> {
     const folder = folderOf(run, attempt);
     let container: string | undefined;
     let isRecorded = false;
@@ -177,6 +177,7 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
       }
     };
     try {
+      await making;
       await settleAll([createAndRecord(), pipesOf(run).length > 0 && startPump(pumpCommand, folder)]);
       if (container === undefined || !isRecorded) {
         await discard(run, attempt, container);
@@ -218,20 +219,20 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
     async launch(run) {
       const attempt = base32(randomBytes(10));
       const folder = folderOf(run, attempt);
+      // The folder is this attempt's alone, and so need not wait for the claim.
+      const making = makeAttemptFolder(folder, { runId: run.id, buffers: { storeDir }, pipes: pipesOf(run) });
+      making.catch(() => {}); // Reported by the attempt that goes on.
       let isOurs = false;
       try {
-        // The folder is this attempt's alone, and so need not wait for the claim.
-        const [claim] = await settleAll([
-          claims.claim(run.id, REPLICA, attempt),
-          makeAttemptFolder(folder, { runId: run.id, buffers: { storeDir }, pipes: pipesOf(run) }),
-        ]);
+        const claim = await claims.claim(run.id, REPLICA, attempt);
         if (!claim) return notStarted();
         isOurs = claim.state === "claimed" && (claim.attempt === attempt || (await takeOver(run, claim, attempt)));
         if (!isOurs) return await observe(run);
       } finally {
+        await Promise.allSettled([making]);
         if (!isOurs) await removeFolder(folder);
       }
-      return execute(run, attempt);
+      return execute(run, attempt, making);
     },
 
     async stop(run) {
