@@ -69,8 +69,17 @@ export const inputInt = (min: number, max = 2 ** 31 - 1) =>
     z.int().min(min).max(max),
   );
 
-/** A map whose values are kept as they are, empty ones included. */
-export const inputMap = <V extends z.ZodType>(value: V) => z.record(z.string(), value);
+/**
+ * A map whose values are kept as they are, empty ones included. By way of a Map, for a record would leave out the key
+ * `__proto__`, which an environment variable or a tag may have.
+ */
+export const inputMap = <V extends z.ZodType>(value: V) =>
+  z
+    .preprocess(
+      (given) => (isObject(given) ? new Map(Object.entries(given)) : given),
+      z.map(z.string(), value, "Invalid input: expected an object"),
+    )
+    .transform((members): Record<string, z.output<V>> => Object.fromEntries(members));
 
 /** Text that `parse` brings into its stored form; a CodedError of it becomes a problem of this value. */
 export const parsedText = (parse: (text: string) => string) =>

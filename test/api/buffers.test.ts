@@ -35,6 +35,12 @@ test("a buffer has its place before its id is answered", async () => {
   expect((await call("GET", `/buffers/${buffer.id}?softDeleted=true`)).statusCode).toBe(404);
 });
 
+test("a tag is kept whatever its key is", async () => {
+  const tags: unknown = JSON.parse('{"__proto__":"1","constructor":"2"}');
+  const { id } = (await call("POST", "/buffers", { tags })).json();
+  expect(JSON.stringify((await call("GET", `/buffers/${id}`)).json().tags)).toBe(JSON.stringify(tags));
+});
+
 test.each([
   [{ location: "mars" }, "The location 'mars' is not known"],
   [{ tags: { "a b": "1" } }, "The tag key 'a b'"],
