@@ -39,9 +39,9 @@ export async function listOutputOf(format: ListFormat, shape: ListShape, room?: 
         end: (count) => (count === 0 ? "[]\n" : "\n]\n"),
       };
     case "yaml": {
-      const { stringify } = await import("yaml");
+      const { yamlTextOf } = await import("./yaml-text.ts");
       return {
-        page: (items) => stringify(items, { lineWidth: 0 }),
+        page: (items) => yamlTextOf(items, { lineWidth: 0 }),
         end: (count) => (count === 0 ? "[]\n" : ""),
       };
     }

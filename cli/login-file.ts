@@ -82,10 +82,10 @@ function simplePairs(text: string): Record<string, string> | undefined {
 }
 
 async function yamlPairs(text: string, path: string): Promise<Record<string, string>> {
-  const { parse } = await import("yaml");
+  const { parseYamlText } = await import("./yaml-text.ts");
   let value: unknown;
   try {
-    value = parse(text);
+    value = parseYamlText(text);
   } catch (err) {
     throw new Error(`The login file '${path}' is not valid YAML`, { cause: err });
   }

@@ -1,9 +1,10 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { parse } from "yaml";
 import { identify } from "../../stack/processes.ts";
 import { eventually } from "../eventually.ts";
-import { installationOf, pidOf, startStack, type TestStack } from "./stack.ts";
+import { installationOf, pidOf, run, startStack, type TestStack } from "./stack.ts";
 
 let stack: TestStack;
 beforeAll(async () => {
@@ -29,6 +30,18 @@ test("up logs in, and a second up changes nothing", async () => {
   const { code, stdout } = await stack.tyger(["up"]);
   expect({ code, stdout: stdout.toString() }).toEqual({ code: 0, stdout: "" });
   expect(await statusOf(stack)).toBe(before);
+});
+
+test("the built command prints lists as YAML, and reads a login file that another program wrote", async () => {
+  await stack.tyger(["codespec", "create", "listed", "--image", "ubuntu"]);
+  const { stdout, stderr } = await stack.tyger(["codespec", "list", "-o", "yaml"]);
+  expect({ stderr, list: parse(stdout.toString()) }).toMatchObject({ stderr: "", list: [{ name: "listed" }] });
+
+  const ours: unknown = parse(await readFile(stack.env["TYGER_CACHE_FILE"] ?? "", "utf8"));
+  const theirs = join(stack.dataDir, "login.yml");
+  await writeFile(theirs, `# by hand\n${JSON.stringify(ours)}\n`);
+  const env = { ...stack.env, TYGER_CACHE_FILE: theirs };
+  expect(await run("tyger", ["login", "status"], { env })).toMatchObject({ code: 0, stderr: "" });
 });
 
 test.each(["api", "worker"])("the log of the %s is JSON with the keys of the contract", async (name) => {
