@@ -64,6 +64,7 @@ export function createClient(
   const common: Record<string, string> = { "Content-Type": "application/json", "User-Agent": "tyger" };
   if (baggage && Object.keys(baggage).length > 0) common["baggage"] = baggageHeader(baggage);
   let wasReached = false;
+  let hasServed = false;
 
   const once = (request: ApiRequest): Promise<IncomingMessage> => {
     const target = targetOf(address, request);
@@ -85,9 +86,12 @@ export function createClient(
         HEADERS_TIMEOUT_MS,
       );
       outgoing.on("error", reject).on("close", () => clearTimeout(timer));
+      outgoing.on("socket", (socket) => {
+        if (socket.connecting) socket.once("connect", () => (wasReached = true));
+      });
       outgoing.on("response", (response) => {
         clearTimeout(timer);
-        wasReached = true;
+        hasServed ||= (response.statusCode ?? 0) < 500;
         traceResponse(log, response);
         resolve(response);
       });
@@ -110,7 +114,7 @@ export function createClient(
       const elapsedMs = Date.now() - failedAtMs;
       const delayMs = request.isOnce
         ? undefined
-        : retryDelayMs(failure, { over, isRepeatable, wasReached, count, elapsedMs });
+        : retryDelayMs(failure, { over, isRepeatable, wasReached, hasServed, count, elapsedMs });
       if (delayMs === undefined) throw response ? await errorOf(response) : unreachable(address, failure, error);
       if (failure.kind === "status") {
         log.warn("Received retryable status code", { status: failure.status });

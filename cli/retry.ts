@@ -7,8 +7,10 @@ export interface Attempts {
   over: "tcp" | "unix";
   /** Whether doing it twice is harmless. */
   isRepeatable: boolean;
-  /** Whether this process has reached the server before. */
+  /** Whether this process has been connected to the server before, or is in this attempt. */
   wasReached: boolean;
+  /** Whether the server has answered this process well before. */
+  hasServed: boolean;
   /** Attempts made, at least 1. */
   count: number;
   /** Since the first failure of this request. */
@@ -18,8 +20,6 @@ export interface Attempts {
 const TCP_RETRIES = 6;
 /** A server that is killed comes back within this; one that stays away longer is an error. */
 const RESTART_MS = 30_000;
-/** A missing socket means a server that is stopped, but for the moment in which one replaces another. */
-const MISSING_MS = 500;
 
 /** How long to wait before the next attempt; undefined when there should be none. */
 export function retryDelayMs(failure: Failure, attempts: Attempts): number | undefined {
@@ -39,9 +39,13 @@ function overTcp(failure: Failure, { count }: Attempts): number | undefined {
   return Math.min(1000 * 2 ** (count - 1), 30_000);
 }
 
-function overSocket(failure: Failure, { count, elapsedMs, wasReached }: Attempts): number | undefined {
-  const isStopped = failure.kind === "connection" && failure.code === "ENOENT" && !wasReached;
-  if (elapsedMs > (isStopped ? MISSING_MS : RESTART_MS)) return undefined;
+/**
+ * Over a local socket a server that is not there is an error at once, and so is what it answers.
+ * @see rest-api.md, client retries. Only a command that was served already waits until a killed server is back, for a run
+ * that goes on shall not lose its command.
+ */
+function overSocket(failure: Failure, { count, elapsedMs, wasReached, hasServed }: Attempts): number | undefined {
+  if (elapsedMs > RESTART_MS || !(failure.kind === "connection" ? wasReached : hasServed)) return undefined;
   if (failure.kind === "status" && ![429, 502, 503, 504].includes(failure.status)) return undefined;
   return Math.min(100 * 2 ** (count - 1), 2000);
 }

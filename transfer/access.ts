@@ -4,6 +4,8 @@ import { CodedError } from "../model/errors.ts";
 
 /** Where the signed URL of a buffer comes from, and comes from anew when it was refused. */
 export interface AccessSource {
+  /** Somebody gave it, so that nothing says yet whether a server is there at all. */
+  isGiven?: true;
   url(): Promise<string>;
   /** A URL other than `refused`; one refresh serves all requests that were refused. @throws when there is none */
   refresh(refused: string, signal?: AbortSignal): Promise<string>;
@@ -20,6 +22,7 @@ const SERVER_TRIES = 20;
 /** A URL that somebody gave: it cannot be renewed. */
 export function fromUrl(url: string): AccessSource {
   return {
+    isGiven: true,
     url: async () => url,
     refresh: async () => {
       throw new CodedError("AuthenticationFailed", INVALID_URL);
@@ -30,7 +33,7 @@ export function fromUrl(url: string): AccessSource {
 /** A file that holds a URL and is rewritten before that expires. */
 export function fromFile(path: string): AccessSource {
   const read = async (): Promise<string> => (await readFile(path, "utf8")).trim();
-  return shared(read, async (refused, signal) => {
+  const source = shared(read, async (refused, signal) => {
     for (let tries = 0; tries < FILE_TRIES; tries++) {
       const url = await read();
       if (url !== refused) return url;
@@ -38,6 +41,7 @@ export function fromFile(path: string): AccessSource {
     }
     throw new CodedError("AuthenticationFailed", `The access URL in '${path}' has expired and was not renewed`);
   });
+  return { ...source, isGiven: true };
 }
 
 /** A server that is asked, `POST /buffers/{id}/access`. */

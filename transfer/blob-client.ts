@@ -21,6 +21,7 @@ export const blobsOver = (access: AccessSource): BlobSource => ({
 });
 
 function createBlobClient(access: AccessSource, { signal, outageMs, allocate, hash, onRetry }: BlobOptions): Blobs {
+  let wasReached = access.isGiven !== true;
   /** Sends until there is an answer that is worth looking at; `tries` says how often the server may have acted. */
   const send = async (path: string, question: Omit<Ask, "timeoutMs">): Promise<{ reply: Reply; tries: number }> => {
     const ended = question.signal ?? signal;
@@ -31,8 +32,10 @@ function createBlobClient(access: AccessSource, { signal, outageMs, allocate, ha
     let url = await access.url();
     for (let tries = 1; ; tries++) {
       let reason: string;
+      const target = targetOf(blobUrl(url, path));
       try {
-        const reply = await ask(targetOf(blobUrl(url, path)), { ...question, signal: ended, timeoutMs: REQUEST_MS });
+        const reply = await ask(target, { ...question, signal: ended, timeoutMs: REQUEST_MS });
+        wasReached = true;
         if (reply.status === 403 && errorCodeOf(reply) === "AuthenticationFailed" && !refreshed) {
           url = await access.refresh(url, signal);
           refreshed = true;
@@ -46,6 +49,10 @@ function createBlobClient(access: AccessSource, { signal, outageMs, allocate, ha
           throw new CodedError("Unavailable", `The answer for blob '${path}' was cut off ${BODY_TRIES} times`);
         }
         reason = messageOf(err) || (errnoOf(err) ?? "connection lost");
+        // Over a local socket a server that is not there is not waited for: rest-api.md, client retries.
+        if (!wasReached && target.socketPath !== undefined && NOBODY_THERE.has(errnoOf(err) ?? "")) {
+          throw new CodedError("Unavailable", `The data plane does not answer: ${reason}`, { cause: err });
+        }
       }
       failingSince ??= Date.now();
       if (Date.now() - failingSince > outageMs)
@@ -147,10 +154,10 @@ function isPassing(err: unknown): boolean {
   return code !== undefined && PASSING.has(code);
 }
 
+const NOBODY_THERE = new Set(["ECONNREFUSED", "ENOENT"]);
 const PASSING = new Set([
-  "ECONNREFUSED",
+  ...NOBODY_THERE,
   "ECONNRESET",
-  "ENOENT",
   "EPIPE",
   "ETIMEDOUT",
   "EAI_AGAIN",

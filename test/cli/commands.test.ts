@@ -1,4 +1,6 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -418,33 +420,44 @@ describe("lists", () => {
   });
 });
 
-describe("the connection", () => {
-  test("a server that comes back within seconds is waited for", async () => {
-    server.run = { id: 7, status: "Succeeded" };
-    await server.crash();
-    const showing = await startTyger("run show 7".split(" "), { server });
-    await eventually(() => showing.stderr().includes("Received retryable error"));
-    await server.restart();
-    expect(await showing.exitCode).toBe(0);
-  });
+/** A socket that lies there although its server has gone. */
+async function leaveDeadSocket(path: string): Promise<void> {
+  const gone = createServer();
+  await once(gone.listen(`${path}.live`), "listening");
+  await rename(`${path}.live`, path);
+  gone.close();
+  await once(gone, "close");
+}
 
-  test("a server whose socket is gone is an error at once, that says where it was looked for", async () => {
+describe("the connection", () => {
+  test.each([
+    ["that nobody listens on", () => leaveDeadSocket(server.socketPath), "connection refused"],
+    ["that is gone", () => rm(server.socketPath, { force: true }), "no such socket"],
+  ])("a socket %s is an error at once, that says where the server was looked for", async (_what, prepare, reason) => {
     await server.crash();
-    await rm(server.socketPath, { force: true });
+    await prepare();
     const { code, stderr } = await tyger("run show 7", { server });
     expect(code).toBe(1);
-    expect(stderr).toContain(
-      `Error: cannot reach the server at unix://${server.socketPath}: no such socket; is it running? 'tyger up' starts the local stack\n`,
+    expect(stderr).toBe(
+      `Error: cannot reach the server at unix://${server.socketPath}: ${reason}; is it running? 'tyger up' starts the local stack\n`,
     );
   });
 
-  test("a busy server is asked again", async () => {
+  test("a first answer that the server is busy is an error at once over a socket", async () => {
+    server.on("GET", /^\/runs\/7/, (_, response) => fail(response, 503, "Unavailable", "busy"));
+    expect(await tyger("run show 7", { server })).toMatchObject({ code: 1, stderr: "Error: Unavailable: busy\n" });
+    expect(server.seen).toHaveLength(1);
+  });
+
+  test("a busy server is asked again by a command that it has served", async () => {
+    server.codespecs.set("c", { kind: "job", image: "x" });
     let count = 0;
-    server.on("GET", /^\/runs\/7/, (_, response) => {
+    server.on("POST", /^\/runs\?/, (_, response) => {
       if (++count < 3) fail(response, 503, "Unavailable", "busy");
-      else reply(response, 200, { id: 7 });
+      else reply(response, 201, { id: 7 });
     });
-    const { code, stderr } = await tyger("run show 7", { server });
+    server.run = { id: 7, status: "Succeeded" };
+    const { code, stderr } = await tyger("run exec -c c", { server });
     expect({ code, count }).toEqual({ code: 0, count: 3 });
     expect(stderr).toContain("Received retryable status code status=503");
   });

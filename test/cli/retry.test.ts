@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { type Attempts, type Failure, retryAfterMsOf, retryDelayMs } from "../../cli/retry.ts";
 
-const tcp: Attempts = { over: "tcp", isRepeatable: true, wasReached: false, count: 1, elapsedMs: 0 };
-const unix: Attempts = { ...tcp, over: "unix" };
+const tcp: Attempts = { over: "tcp", isRepeatable: true, wasReached: false, hasServed: false, count: 1, elapsedMs: 0 };
+const stranger: Attempts = { ...tcp, over: "unix" };
+const unix: Attempts = { ...stranger, wasReached: true, hasServed: true };
 const refused: Failure = { kind: "connection", code: "ECONNREFUSED", neverSent: true };
 const missing: Failure = { kind: "connection", code: "ENOENT", neverSent: true };
 const reset: Failure = { kind: "connection", code: "ECONNRESET", neverSent: false };
@@ -25,9 +26,11 @@ describe("how long to wait before trying again", () => {
     ["refused on a socket", refused, unix, 100],
     ["refused on a socket for 29 s", refused, { ...unix, count: 20, elapsedMs: 29_000 }, 2000],
     ["refused on a socket for 31 s", refused, { ...unix, count: 20, elapsedMs: 31_000 }, undefined],
-    ["no socket", missing, unix, 100],
-    ["no socket for a second", missing, { ...unix, elapsedMs: 1000 }, undefined],
-    ["no socket for a second, where there was one", missing, { ...unix, elapsedMs: 1000, wasReached: true }, 100],
+    ["refused on a socket that nobody has answered on", refused, stranger, undefined],
+    ["no socket", missing, stranger, undefined],
+    ["no socket for a second, where there was one", missing, { ...unix, elapsedMs: 1000 }, 100],
+    ["503 as the first answer on a socket", status(503), { ...stranger, wasReached: true }, undefined],
+    ["reset in the first request on a socket", reset, { ...stranger, wasReached: true }, 100],
     ["503 on a socket", status(503), unix, 100],
     ["500 on a socket", status(500), unix, undefined],
     ["reset on a socket", reset, unix, 100],

@@ -271,3 +271,9 @@ test("a trickle is seen by a reader soon after each flush", async () => {
 test("nothing half-written stays behind in the store", async () => {
   expect(await readdir(join(plane.dir, "buffers", "-passage"))).toEqual([]);
 });
+
+test("a given URL of a local socket that nobody listens on fails at once", async () => {
+  const gone = blobsOver(fromUrl(`http+unix://${join(plane.dir, "gone.sock")}:/buffer?sig=x`));
+  await expect(readBuffer(gone, new Writable())).rejects.toThrow(/^The data plane does not answer: .*ENOENT/);
+  await expect(writeBuffer(bytesOf("x"), gone)).rejects.toThrow(/^The data plane does not answer: .*ENOENT/);
+});
