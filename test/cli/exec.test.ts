@@ -72,6 +72,13 @@ describe("what is refused before anything is created", () => {
     ["a closed stdin", { inputs: ["a"] }, [], { closedStreams: ["stdin"] }, /stdin is closed/],
     ["a closed stdout", { outputs: ["a"] }, [], { closedStreams: ["stdout"] }, /stdout is closed/],
     ["an unknown codespec", {}, ["-c", "none"], {}, /not found/],
+    [
+      "times of logs that are not shown",
+      {},
+      ["--timestamps"],
+      {},
+      /^Error: --timestamps can be given with --logs only\n$/,
+    ],
     ["no name of a codespec", {}, ["-c", "No!"], {}, /'No!'/],
   ];
   test.each(cases)("%s", async (_name, buffers, more, options, reason) => {

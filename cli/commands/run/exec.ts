@@ -22,7 +22,7 @@ export default command({
   args: {
     ...runArgs,
     logs: { type: "boolean", description: "Show the run's logs on stderr" },
-    timestamps: { type: "boolean", description: "Begin each line of the logs with its time" },
+    timestamps: { type: "boolean", description: "Begin each line of --logs with its time" },
     "block-size": {
       type: "string",
       default: "4MiB",
@@ -38,6 +38,8 @@ export default command({
     for (const dop of ["write-dop", "read-dop"] as const) {
       if (args[dop] < 1) throw new Error(`--${dop} must be at least 1, not '${args[dop]}'`);
     }
+    // Without the logs it would change nothing.
+    if (args.timestamps && !args.logs) throw new Error("--timestamps can be given with --logs only");
     const request = runRequestOf(args.file === undefined ? {} : await readRunFile(args.file), args);
     const client = await connect(context);
     const unmapped = unmappedBuffers(await codespecOf(client, request), request.job.buffers ?? {});
