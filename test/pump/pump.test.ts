@@ -1,5 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
+import { PUMP_FILES } from "../../model/pump.ts";
 import { fromUrl } from "../../transfer/access.ts";
 import { blobsOver } from "../../transfer/blob-client.ts";
 import { writeBuffer } from "../../transfer/writer.ts";
@@ -132,7 +135,7 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
 
     test("opens its input again after the end: it is told at once", async () => {
       const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("once")) } });
-      const { code, stdout, stderr } = await pump.runJob("cat in.pipe; sleep 0.2; cat in.pipe");
+      const { code, stdout, stderr } = await pump.runJob("cat in.pipe; while [ -e in.pipe ]; do sleep 0.02; done; cat in.pipe");
       expect([code, stdout]).toEqual([1, "once"]);
       expect(stderr).toContain("No such file");
     });
@@ -145,11 +148,14 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
     });
 
     test.each([
-      ["while it goes on", "sleep 0.3; echo y > out.pipe; sleep 60"],
-      ["as its last act", "sleep 0.3; echo y > out.pipe"],
+      ["while it goes on", "echo y > out.pipe; sleep 60"],
+      ["as its last act", "echo y > out.pipe"],
     ])("writes after the end of its output, %s: the pump fails", async (_name, rest) => {
       const pump = await suite.start({ outputs: { out } });
-      const job = pump.startJob(`echo x > out.pipe; ${rest}`);
+      const job = pump.startJob(`echo x > out.pipe; until [ -e over ]; do sleep 0.02; done; ${rest}`);
+      // Two writes that are closer to each other than the pump looks are one.
+      await eventually(() => pump.log().includes("the buffer is complete"));
+      writeFileSync(join(pump.folder, PUMP_FILES.pipes, "over"), "");
       if (!rest.endsWith("60")) await job.ended;
       else await eventually(() => pump.states().at(-1)?.phase === "Failed");
       job.end();
