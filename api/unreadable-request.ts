@@ -17,7 +17,8 @@ export function answerUnreadable(err: Error, socket: Socket): void {
     return;
   }
   const status = STATUS[errnoOf(err) ?? ""] ?? 400;
-  const body = JSON.stringify(errorBodyOf("BadRequest", `The request could not be read: ${err.message}`));
+  const reason = status === 431 ? "its URL and its headers are too long" : err.message;
+  const body = JSON.stringify(errorBodyOf("BadRequest", `The request could not be read: ${reason}`));
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     `Request-Id: ${randomUUID()}`,

@@ -85,7 +85,7 @@ class ArgvReader {
       this.#positionals.push(word);
     } else {
       const parent = this.#name();
-      throw new UsageError(`unknown command "${word}" for "${parent}"`, `Run '${parent} --help' for usage.`);
+      throw new UsageError(`unknown command "${shown(word)}" for "${parent}"`, `Run '${parent} --help' for usage.`);
     }
   }
 
@@ -111,7 +111,7 @@ class ArgvReader {
     }
   }
 
-  #unknownFlag = (flag: string): UsageError => new UsageError(`unknown flag: ${flag} for "${this.#name()}"`);
+  #unknownFlag = (flag: string): UsageError => new UsageError(`unknown flag: ${shown(flag)} for "${this.#name()}"`);
 
   #next(flag: string): string {
     const value = this.#words[this.#at++];
@@ -124,7 +124,7 @@ class ArgvReader {
       this.#given.set(name, valueFrom(def, text, this.#given.get(name)));
     } catch (err) {
       const reason = err instanceof Error ? err.message : String(err);
-      throw new UsageError(`invalid value "${text}" for the flag --${name}: ${reason}`);
+      throw new UsageError(`invalid value "${shown(text)}" for the flag --${name}: ${shown(reason)}`);
     }
   }
 
@@ -177,7 +177,7 @@ class ArgvReader {
     }
     const [surplus] = words;
     if (surplus !== undefined && command.surplus !== "ignore") {
-      throw new UsageError(`unexpected argument "${surplus}" for "${this.#name()}"`);
+      throw new UsageError(`unexpected argument "${shown(surplus)}" for "${this.#name()}"`);
     }
     // Filled by the definitions, which the types follow.
     return values as Values<ArgsDef>;
@@ -196,6 +196,10 @@ class ArgvReader {
     return values as Values<A>;
   }
 }
+
+/** What somebody typed, as far as it helps to find it again. */
+const shown = (text: string): string => (text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text);
+const LONGEST_SHOWN = 300;
 
 /** The value of one occurrence of a flag; maps and lists add to what was given before. */
 function valueFrom(def: ArgDef, text: string, before: unknown): unknown {

@@ -1,5 +1,16 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
+import { fileFailure } from "./file-failure.ts";
 
 /** What the login file holds, of all that other clients may have written there too. */
 export interface Login {
@@ -20,7 +31,7 @@ export async function readLogin(path: string): Promise<Login | undefined> {
     text = readFileSync(path, "utf8");
   } catch (err) {
     if (isMissing(err)) return undefined;
-    throw err;
+    throw fileFailure(path, "read", err, "login file");
   }
   const values = simplePairs(text) ?? (await yamlPairs(text, path));
   const { serverUri, serverUrl = serverUri, proxy, authority, principal } = values;
@@ -34,13 +45,13 @@ export async function readLogin(path: string): Promise<Login | undefined> {
 
 /** Writes the login file, whole or not at all, so that no other command reads half of it. */
 export function writeLogin(path: string, login: Login): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o775 });
   const lines = Object.entries(login)
     .filter(([, value]) => value)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]: [string, string]) => `${key}: ${yamlScalar(value)}\n`);
   const temporary = `${path}.${process.pid}`;
   try {
+    makeFolder(dirname(path));
     const file = openSync(temporary, "w", 0o600);
     try {
       writeSync(file, lines.length > 0 ? lines.join("") : "{}\n");
@@ -50,8 +61,21 @@ export function writeLogin(path: string, login: Login): void {
     }
     renameSync(temporary, path);
   } catch (err) {
-    rmSync(temporary, { force: true });
-    throw err;
+    // Where the folder is no folder there is nothing to remove.
+    if (!isMissing(err)) rmSync(temporary, { force: true });
+    throw fileFailure(path, "written", err, "login file");
+  }
+}
+
+/** As `mkdir` with `recursive`, which in Node never returns for a folder that /proc refuses to make. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o775 });
+  } catch (err) {
+    // Another login may have made it meanwhile.
+    if (!existsSync(folder)) throw err;
   }
 }
 

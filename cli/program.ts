@@ -1,5 +1,7 @@
 import { readArgv, UsageError } from "./argv.ts";
 import { FatalError, QuietFailure } from "./command.ts";
+import { errnoOf } from "../model/errors.ts";
+import { stdoutFailure } from "./file-failure.ts";
 import { type Host, writeAll } from "./host.ts";
 import { createLog, type Log } from "./log.ts";
 import { TREE } from "./tree.ts";
@@ -44,12 +46,18 @@ interface Format {
 async function reportFailure(failure: unknown, host: Host, log: Log): Promise<void> {
   if (failure instanceof QuietFailure || isBrokenPipe(failure)) return;
   if (failure instanceof FatalError) return log.fatal(failure.message, failure.fields);
-  const message = failure instanceof Error ? failure.message : String(failure);
+  const { message } = isOfStdout(failure, host) ? stdoutFailure(failure) : asError(failure);
   const hint = failure instanceof UsageError && failure.hint !== undefined ? `${failure.hint}\n` : "";
   if (failure instanceof Error && failure.stack !== undefined)
     log.debug("Where the error comes from", { stack: failure.stack });
   await writeAll(host.stderr, `Error: ${message.trimEnd().replaceAll("\n", " ")}\n${hint}`).catch(() => {});
 }
+
+const asError = (failure: unknown): Error => (failure instanceof Error ? failure : new Error(String(failure)));
+
+/** The system's own error of the stream, which does not say what could not be written. */
+const isOfStdout = (failure: unknown, { stdout }: Host): boolean =>
+  failure === stdout.errored && errnoOf(failure) !== undefined;
 
 /** The reader of stdout has gone: there is nobody to tell. */
 const isBrokenPipe = (err: unknown): boolean => err instanceof Error && "code" in err && err.code === "EPIPE";

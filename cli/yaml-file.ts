@@ -32,6 +32,7 @@ export async function readYamlFile(path: string, shape: Shape): Promise<Record<s
 
 /** As {@link readYamlFile}, of a text. */
 export function parseYaml(text: string, path: string, shape: Shape): Record<string, unknown> {
+  if (text.includes("\0")) throw new Error(`the file '${path}' is not text`);
   const document = parseDocument(text, { prettyErrors: false });
   const lineOf = (offset: number | undefined): number => text.slice(0, offset ?? 0).split("\n").length;
   const [syntax] = document.errors;
@@ -39,6 +40,7 @@ export function parseYaml(text: string, path: string, shape: Shape): Record<stri
     const reason = syntax.message.split("\n")[0] ?? "";
     throw new Error(`the file '${path}' is not valid YAML: line ${lineOf(syntax.pos[0])}: ${reason}`);
   }
+  if (document.contents === null) throw new Error(`the file '${path}' is empty`);
   const refuse = (node: Node | null, reason: string): never => {
     throw new Error(`the file '${path}', line ${lineOf(node?.range?.[0])}: ${reason}`);
   };

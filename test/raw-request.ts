@@ -22,4 +22,6 @@ export const UNREADABLE: readonly [string, number][] = [
 
 /** The form of an error that never reached a route. */
 export const refusalOf = (status: number): RegExp =>
-  new RegExp(`^HTTP/1\\.1 ${status} .*\\r\\nRequest-Id: \\S+\\r\\n[^]*\\{"error":\\{"code":"BadRequest","message":"`);
+  new RegExp(
+    `^HTTP/1\\.1 ${status} .*\\r\\nRequest-Id: \\S+\\r\\n[^]*\\{"error":\\{"code":"BadRequest","message":"The request could not be read: ${status === 431 ? "its URL and its headers are too long" : ""}`,
+  );

@@ -490,4 +490,19 @@ describe("the connection", () => {
     stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
     expect(await tyger("run show 7", { server, stdout })).toMatchObject({ code: 1, stderr: "" });
   });
+
+  test("a stdout that takes no more is named", async () => {
+    server.run = { id: 7, status: "Succeeded" };
+    const stdout = new PassThrough();
+    stdout.destroy(Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" }));
+    expect((await tyger("run show 7", { server, stdout })).stderr).toBe(
+      "Error: stdout cannot be written: the disk is full\n",
+    );
+  });
+
+  test("a word as long as a book is not shown whole", async () => {
+    const { code, stderr } = await tyger(["run", "list", "--tag", "x".repeat(100_000)]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^Error: invalid value "x{300}…" for the flag --tag: 'x{299}…\n$/);
+  });
 });

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -119,8 +120,22 @@ test("what is written is read back, whatever it holds", async () => {
 test("a login that cannot be written leaves the old one", async () => {
   const path = join(folder, "login");
   writeLogin(path, { serverUrl: "http://old" });
-  expect(() => writeLogin(join(path, "below"), { serverUrl: "http://new" })).toThrow("EEXIST");
+  expect(() => writeLogin(join(path, "below"), { serverUrl: "http://new" })).toThrow(
+    `the login file '${path}/below' cannot be written: a part of its path is no folder`,
+  );
   expect(await readLogin(path)).toEqual({ serverUrl: "http://old" });
+});
+
+test("a place for the login file that cannot be is named, and ends the command", async () => {
+  // In a process of its own: a recursive mkdir below /proc never returns.
+  const module = join(import.meta.dirname, "../../cli/login-file.ts");
+  const script = `import { writeLogin } from "${module}"; writeLogin("/proc/none/login", { serverUrl: "http://h" });`;
+  const { stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    encoding: "utf8",
+    timeout: 10_000,
+  });
+  expect(stderr).toContain("the login file '/proc/none/login' cannot be written: its folder does not exist");
+  await expect(readLogin(folder)).rejects.toThrow(`the login file '${folder}' cannot be read: it is a folder`);
 });
 
 test("only the environment names the place of the login file", () => {

@@ -228,7 +228,8 @@ export class FakeServer {
     async function* once(): AsyncGenerator<Uint8Array> {
       yield bytes;
     }
-    await writeBuffer(once(), blobsOver(fromUrl(this.accessUrl(id))));
+    const access = fromServer(async () => this.accessUrl(id));
+    await writeBuffer(once(), blobsOver(access));
   }
 
   async #contentOf(id: string): Promise<Buffer | undefined> {
