@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fromUrl } from "../../transfer/access.ts";
+import { fromServer } from "../../transfer/access.ts";
 import { blobsOver } from "../../transfer/blob-client.ts";
 import { writeBuffer } from "../../transfer/writer.ts";
 import { eventually } from "../eventually.ts";

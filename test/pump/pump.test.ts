@@ -135,7 +135,9 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
 
     test("opens its input again after the end: it is told at once", async () => {
       const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("once")) } });
-      const { code, stdout, stderr } = await pump.runJob("cat in.pipe; while [ -e in.pipe ]; do sleep 0.02; done; cat in.pipe");
+      const { code, stdout, stderr } = await pump.runJob(
+        "cat in.pipe; while [ -e in.pipe ]; do sleep 0.02; done; cat in.pipe",
+      );
       expect([code, stdout]).toEqual([1, "once"]);
       expect(stderr).toContain("No such file");
     });
