@@ -165,21 +165,16 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
     }
   }
 
-  /** Carries out an attempt that holds the claim; `making` is the making of its folder. */
-  async function execute(run: RunRecord, attempt: string, making: Promise<void>): Promise<ReplicaState> {
+  /** Carries out an attempt that holds the claim. */
+  async function execute(run: RunRecord, attempt: string): Promise<ReplicaState> {
     const folder = folderOf(run, attempt);
+    const pipes = pipesOf(run);
     let container: string | undefined;
-    let isRecorded = false;
-    const createAndRecord = async (): Promise<void> => {
-      container = await create(run, attempt);
-      if (container !== undefined) {
-        isRecorded = await claims.recordContainer(run.id, REPLICA, attempt, container);
-      }
-    };
     try {
-      await making;
-      await settleAll([createAndRecord(), pipesOf(run).length > 0 && startPump(pumpCommand, folder)]);
-      if (container === undefined || !isRecorded) {
+      await makeAttemptFolder(folder, { runId: run.id, buffers: { storeDir }, pipes });
+      const [created] = await settleAll([create(run, attempt), pipes.length > 0 && startPump(pumpCommand, folder)]);
+      container = created;
+      if (container === undefined || !(await claims.recordContainer(run.id, REPLICA, attempt, container))) {
         await discard(run, attempt, container);
         return await observe(run);
       }
@@ -218,21 +213,11 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
 
     async launch(run) {
       const attempt = base32(randomBytes(10));
-      const folder = folderOf(run, attempt);
-      // The folder is this attempt's alone, and so need not wait for the claim.
-      const making = makeAttemptFolder(folder, { runId: run.id, buffers: { storeDir }, pipes: pipesOf(run) });
-      making.catch(() => {}); // Reported by the attempt that goes on.
-      let isOurs = false;
-      try {
-        const claim = await claims.claim(run.id, REPLICA, attempt);
-        if (!claim) return notStarted();
-        isOurs = claim.state === "claimed" && (claim.attempt === attempt || (await takeOver(run, claim, attempt)));
-        if (!isOurs) return await observe(run);
-      } finally {
-        await Promise.allSettled([making]);
-        if (!isOurs) await removeFolder(folder);
-      }
-      return execute(run, attempt, making);
+      const claim = await claims.claim(run.id, REPLICA, attempt);
+      if (!claim) return notStarted();
+      const isOurs = claim.attempt === attempt;
+      if (claim.state !== "claimed" || (!isOurs && !(await takeOver(run, claim, attempt)))) return observe(run);
+      return execute(run, attempt);
     },
 
     async stop(run) {
