@@ -24,7 +24,7 @@ type Ports = z.infer<typeof portsSchema>;
 export async function settleDatabase(config: StackConfig, report: Report): Promise<StackSettings["postgres"]> {
   if (config.databaseUrl) {
     const { host, port } = postgresPlaceOf(config.databaseUrl);
-    await mustReach("The Postgres of DATABASE_URL", host, port);
+    await mustReach("Postgres", "DATABASE_URL", host, port);
     // The driver is loaded only where it is needed.
     const { databaseProblem } = await import("../db/trial.ts");
     const problem = await databaseProblem(config.databaseUrl);
@@ -75,7 +75,7 @@ async function givenTemporal(
   { inherited }: StackConfig,
 ): Promise<StackSettings["temporal"]> {
   const { host, port } = temporalPlaceOf(address);
-  await mustReach("The Temporal of TEMPORAL_ADDRESS", host, port);
+  await mustReach("Temporal", "TEMPORAL_ADDRESS", host, port);
   // With a key the connection is by TLS, which only Temporal's own client speaks here.
   const problem = inherited["TEMPORAL_API_KEY"] ? undefined : await temporalProblem(address, namespace);
   if (problem) throw new Error(`The Temporal of TEMPORAL_ADDRESS at '${address}' ${problem}`);

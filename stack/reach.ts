@@ -12,13 +12,16 @@ const REASONS: Record<string, string> = {
 };
 
 /** @throws Error that names the server that somebody gave us, and why it cannot be reached */
-export async function mustReach(name: string, host: string, port: number): Promise<void> {
+export async function mustReach(server: string, variable: string, host: string, port: number): Promise<void> {
   const socket = connect({ host, port });
   try {
     await once(socket, "connect", { signal: AbortSignal.timeout(WITHIN_MS) });
   } catch (err) {
     const reason = REASONS[errnoOf(err) ?? ""] ?? messageOf(err);
-    throw new Error(`${name} at '${host}:${port}' cannot be reached: ${reason}`, { cause: err });
+    throw new Error(
+      `The ${server} of ${variable} at '${host}:${port}' cannot be reached: ${reason}; start it, or correct ${variable}`,
+      { cause: err },
+    );
   } finally {
     socket.destroy();
   }

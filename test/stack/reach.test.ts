@@ -5,10 +5,10 @@ import { mustReach, postgresPlaceOf, temporalPlaceOf } from "../../stack/reach.t
 test("a server that listens is reached, one that does not is named with the reason", async () => {
   const server = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  await mustReach("Postgres", "127.0.0.1", (server.address() as AddressInfo).port);
+  await mustReach("Postgres", "DATABASE_URL", "127.0.0.1", (server.address() as AddressInfo).port);
   server.close();
-  await expect(mustReach("Postgres", "127.0.0.1", 1)).rejects.toThrow(
-    "Postgres at '127.0.0.1:1' cannot be reached: nothing listens there",
+  await expect(mustReach("Postgres", "DATABASE_URL", "127.0.0.1", 1)).rejects.toThrow(
+    "The Postgres of DATABASE_URL at '127.0.0.1:1' cannot be reached: nothing listens there; start it, or correct DATABASE_URL",
   );
 });
 
