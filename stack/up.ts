@@ -63,8 +63,11 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
   await endRecorded(paths.stateDir);
 
   let supervisor: ChildProcess | undefined;
+  let provingPipes: Promise<void> | undefined;
   try {
-    const { settings, provingPipes } = await settle(config, installation, version, report);
+    const settled = await settle(config, installation, version, report);
+    const { settings } = settled;
+    ({ provingPipes } = settled);
     signal.throwIfAborted();
     report(`starting ${startedNames(settings)}`);
     supervisor = startSupervisor(settings);
@@ -72,6 +75,8 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
     return { hasStarted: true, view };
   } catch (err) {
     if (supervisor) await stopAgain(supervisor, paths);
+    // It takes its container away, which would go on without us.
+    await provingPipes?.catch(() => {});
     // A stack that did not come up needs no engine.
     await leaveDockerd(paths.runtimeDir);
     throw err;
