@@ -1,6 +1,7 @@
 import { canInstallPackages } from "./debian.ts";
 import { engineCandidates, refusalOf, type DockerEngine } from "./docker-engine.ts";
-import { startDockerd, useDockerd } from "./dockerd.ts";
+import { startDockerd } from "./dockerd.ts";
+import { claimEngine, stackNameOf } from "./engine-claims.ts";
 import type { Report } from "./progress.ts";
 
 export interface DockerSearch {
@@ -12,24 +13,29 @@ export interface DockerSearch {
   report: Report;
 }
 
+/** An engine, and this process's claim on it, which lasts as long as the process where nobody gives it back. */
+export interface FoundDocker {
+  engine: DockerEngine;
+  claim: AsyncDisposable;
+}
+
 /**
  * A Docker engine that answers: the one of DOCKER_HOST, else one that runs here, else one that is started.
  * @throws Error naming the engine of DOCKER_HOST when it does not answer, or why none could be started.
  */
-export async function findDocker(search: DockerSearch): Promise<DockerEngine> {
+export async function findDocker(search: DockerSearch): Promise<FoundDocker> {
   let reason: string | undefined;
   for (const engine of engineCandidates(search.dockerHost, search.userRuntimeDir)) {
+    // First, so that a `down` of another stack does not end it meanwhile.
+    const claim = await claimEngine(engine, stackNameOf(search));
     const refusal = await refusalOf(engine);
-    if (refusal === undefined) {
-      useDockerd(search.runtimeDir);
-      return engine;
-    }
+    if (refusal === undefined) return { engine, claim };
+    await claim[Symbol.asyncDispose]();
     reason ??= `The Docker engine at '${engine.host}' cannot be used: ${refusal}`;
   }
   if (search.dockerHost || !canInstallPackages(search.path, search.uid)) {
     throw new Error(reason ?? "No Docker engine runs here: install and start one, or name it in DOCKER_HOST");
   }
   const engine = await startDockerd(search);
-  useDockerd(search.runtimeDir);
-  return engine;
+  return { engine, claim: await claimEngine(engine, stackNameOf(search)) };
 }

@@ -30,7 +30,7 @@ export async function down(
   if (running) await askStack(paths, "stop", STOP_MS);
   // What a supervisor left that was killed, or that did not come to its end.
   const left = await endRecorded(paths.stateDir);
-  const dockerd = await leaveDockerd(paths.runtimeDir);
+  const dockerd = await leaveDockerd(paths);
   if (dockerd === "stopped") report("the Docker engine that 'tyger up' had started is stopped");
   if (dockerd === "in use") report("the Docker engine that 'tyger up' had started is in use and goes on");
   return running !== undefined || left.length > 0;

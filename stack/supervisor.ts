@@ -1,8 +1,9 @@
-import { basename } from "node:path";
 import { rmSync } from "node:fs";
 import { messageOf } from "../model/errors.ts";
 import { controlSocketOf, serveControl, type StackView } from "./control.ts";
+import { engineAt } from "./docker-engine.ts";
 import { reviveDockerd } from "./dockerd.ts";
+import { claimEngine, stackNameOf } from "./engine-claims.ts";
 import { KeptProcess } from "./kept-process.ts";
 import { tryLock } from "./lock.ts";
 import { endRecorded, writeProcessRecord } from "./process-record.ts";
@@ -36,8 +37,9 @@ export async function supervise({
 }: Supervised): Promise<{ ended: Promise<void>; stop(): Promise<void> }> {
   const { stateDir, runtimeDir, apiSocket } = settings.paths;
   const controlSocket = controlSocketOf(runtimeDir);
-  const held = await tryLock(`supervisor-${basename(runtimeDir)}-${process.getuid?.() ?? 0}`);
+  const held = await tryLock(`supervisor-${stackNameOf(settings.paths)}`);
   if (!held) throw new Error(`Another supervisor keeps the stack of '${settings.paths.dataDir}'`);
+  const claim = await claimEngine(engineAt(settings.dockerHost), stackNameOf(settings.paths));
   const left = await endRecorded(stateDir);
   if (left.length > 0) log(`ended what an earlier supervisor left running: ${left.join(", ")}`);
 
@@ -84,6 +86,7 @@ export async function supervise({
     clearInterval(caring);
     for (const stage of kept.toReversed()) await Promise.all(stage.map(({ one }) => one.stop()));
     rmSync(controlSocket, { force: true });
+    await claim[Symbol.asyncDispose]();
     await held[Symbol.asyncDispose]();
   };
   const caring = setInterval(() => {

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StackConfig } from "../config/stack.ts";
 import { messageOf } from "../model/errors.ts";
@@ -9,6 +9,7 @@ import { proveNamedPipes } from "./docker-proof.ts";
 import { findDocker } from "./docker.ts";
 import { leaveDockerd } from "./dockerd.ts";
 import { settleDatabase, settleTemporal } from "./engines.ts";
+import { stackNameOf } from "./engine-claims.ts";
 import { EXAMPLE_IMAGE, hasImage, provideExampleImage } from "./image.ts";
 import { makeFolders } from "./folders.ts";
 import { findInstallation, versionOf, type Installation } from "./installation.ts";
@@ -37,7 +38,7 @@ export interface UpResult {
   view: StackView;
 }
 
-export const lockNameOf = (config: StackConfig): string => `stack-${basename(config.paths.runtimeDir)}-${config.uid}`;
+export const lockNameOf = (config: StackConfig): string => `stack-${stackNameOf(config.paths)}`;
 
 /**
  * Starts the local stack, unless it runs; replaces one of another version. Once `signal` is aborted the step under way
@@ -78,7 +79,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
     // It takes its container away, which would go on without us.
     await provingPipes?.catch(() => {});
     // A stack that did not come up needs no engine.
-    await leaveDockerd(paths.runtimeDir);
+    await leaveDockerd(paths);
     throw err;
   }
 }
@@ -91,7 +92,7 @@ async function settle(
   report: Report,
 ): Promise<{ settings: StackSettings; provingPipes: Promise<void> }> {
   const docker = async () => {
-    const engine = await findDocker({ ...config, runtimeDir: config.paths.runtimeDir, report });
+    const { engine } = await findDocker({ ...config, runtimeDir: config.paths.runtimeDir, report });
     const source = { engine, path: config.path, uid: config.uid, report };
     await provideExampleImage(source).catch((err: unknown) => report(messageOf(err)));
     return engine;

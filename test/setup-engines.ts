@@ -25,20 +25,22 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await mkdir(stateDir, { recursive: true });
 
   const provideImage = async () => {
-    const engine = await findDocker({ ...config, runtimeDir, report });
+    const { engine, claim } = await findDocker({ ...config, runtimeDir, report });
     await provideExampleImage({ engine, path: config.path, uid: config.uid, report });
+    return claim;
   };
   project.provide("testImage", EXAMPLE_IMAGE);
   const removeHome = () => rm(home, { recursive: true, force: true });
   // Whole stacks bring their engines along.
   if (project.name === "e2e") {
-    await provideImage();
+    const claim = await provideImage();
     return async () => {
-      await leaveDockerd(runtimeDir);
+      await claim[Symbol.asyncDispose]();
+      await leaveDockerd(config.paths);
       await removeHome();
     };
   }
-  const [postgres, temporal] = await Promise.all([
+  const [postgres, temporal, claim] = await Promise.all([
     settleDatabase(config, report),
     settleTemporal(config, findInstallation().temporalConfig, report),
     provideImage(),
@@ -51,7 +53,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const kept = specs.map((spec) => new KeptProcess(spec, { onChange: () => {}, log: report }));
   const tearDown = async (): Promise<void> => {
     await Promise.all(kept.map((one) => one.stop()));
-    await leaveDockerd(runtimeDir);
+    await claim[Symbol.asyncDispose]();
+    await leaveDockerd(config.paths);
     await removeHome();
   };
   await Promise.all(kept.map((one) => one.start()));

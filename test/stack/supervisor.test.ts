@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { askSupervisor, controlSocketOf, type StackView } from "../../stack/control.ts";
+import { engineAt } from "../../stack/docker-engine.ts";
+import { stackNameOf, stacksOn } from "../../stack/engine-claims.ts";
 import { readProcessRecord, writeProcessRecord } from "../../stack/process-record.ts";
 import { identify, isAlive } from "../../stack/processes.ts";
 import type { ProcessSpec } from "../../stack/process-spec.ts";
@@ -108,6 +110,15 @@ test("a process that ignores the request to end is killed", async () => {
 test("a stack has one supervisor", async () => {
   await start([spec("engine")]);
   await expect(start([spec("engine")])).rejects.toThrow("Another supervisor keeps the stack");
+});
+
+test("a stack claims its Docker engine until it has ended", async () => {
+  await start([spec("engine")]);
+  const claims = () =>
+    stacksOn(engineAt("unix:///none")).filter((one) => one === stackNameOf({ runtimeDir: runtimeDir() }));
+  expect(claims()).toHaveLength(1);
+  await ask("stop");
+  expect(claims()).toEqual([]);
 });
 
 test("what a killed supervisor left running is ended before anything starts", async () => {

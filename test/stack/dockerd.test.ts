@@ -1,0 +1,86 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
+import { engineAt } from "../../stack/docker-engine.ts";
+import { leaveDockerd, type DockerdPlace } from "../../stack/dockerd.ts";
+import { claimEngine, stackNameOf, stacksOn } from "../../stack/engine-claims.ts";
+import { identify } from "../../stack/processes.ts";
+import { eventually } from "../eventually.ts";
+
+const OUR_STACK = { runtimeDir: "/run/ours" };
+const OTHER_STACK = stackNameOf({ runtimeDir: "/run/other" });
+
+let place: DockerdPlace;
+let api: Server;
+let dockerd: ChildProcess;
+/** What the engine lists as running. */
+let containers: unknown[];
+beforeEach(async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tyger-dockerd-"));
+  const socket = join(folder, "docker.sock");
+  place = { folder, engine: engineAt(`unix://${socket}`) };
+  containers = [];
+  api = createServer((_request, response) => response.end(`${JSON.stringify(containers)}\n`));
+  await new Promise<void>((resolve) => api.listen(socket, resolve));
+  dockerd = spawn("sleep", ["600"], { stdio: "ignore" });
+  writeFileSync(join(folder, "process.json"), JSON.stringify(identify(dockerd.pid ?? 0)));
+});
+afterEach(async () => {
+  dockerd.kill("SIGKILL");
+  await new Promise((resolve) => api.close(resolve));
+  rmSync(place.folder, { recursive: true, force: true });
+});
+
+/** A process of another stack that claims the engine. */
+async function startOther(): Promise<ChildProcess> {
+  const moduleOf = (name: string) => JSON.stringify(import.meta.resolve(`../../stack/${name}.ts`));
+  const script = `const { engineAt } = await import(${moduleOf("docker-engine")});
+    const { claimEngine } = await import(${moduleOf("engine-claims")});
+    await claimEngine(engineAt(${JSON.stringify(place.engine.host)}), ${JSON.stringify(OTHER_STACK)});
+    setInterval(() => {}, 1000); process.stdout.write("held");`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await new Promise((resolve) => child.stdout.once("data", resolve));
+  return child;
+}
+
+test("the last stack that leaves ends the dockerd that was started for them", async () => {
+  expect(await leaveDockerd(OUR_STACK, place)).toBe("stopped");
+  await eventually(() => dockerd.signalCode === "SIGTERM");
+  expect(await leaveDockerd(OUR_STACK, place)).toBeUndefined();
+});
+
+test("another stack holds the engine while it lives, and no longer when it was killed", async () => {
+  const other = await startOther();
+  expect(await leaveDockerd(OUR_STACK, place)).toBe("in use");
+  other.kill("SIGKILL");
+  await eventually(() => stacksOn(place.engine).length === 0);
+  expect(await leaveDockerd(OUR_STACK, place)).toBe("stopped");
+});
+
+test("a stack's own claims do not hold the engine when it leaves, those of others on another engine neither", async () => {
+  const other = { ...place.engine, host: "unix:///run/docker-other.sock" };
+  const claims = [await claimEngine(place.engine, stackNameOf(OUR_STACK)), await claimEngine(other, OTHER_STACK)];
+  onTestFinished(async () => {
+    for (const claim of claims) await claim[Symbol.asyncDispose]();
+  });
+  expect(await leaveDockerd(OUR_STACK, place)).toBe("stopped");
+});
+
+test("a claim counts by whatever path the engine's socket is reached", async () => {
+  const link = `${place.folder}.link`;
+  symlinkSync(place.folder, link);
+  onTestFinished(() => rmSync(link));
+  await using _claim = await claimEngine(engineAt(`unix://${link}/docker.sock`), OTHER_STACK);
+  expect(await leaveDockerd(OUR_STACK, place)).toBe("in use");
+});
+
+test("a container that runs holds the engine", async () => {
+  containers = [{ Id: "c0ffee" }];
+  expect(await leaveDockerd(OUR_STACK, place)).toBe("in use");
+});
