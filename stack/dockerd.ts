@@ -2,13 +2,12 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
 import { messageOf } from "../model/errors.ts";
 import { installPackages } from "./debian.ts";
 import { ask, engineAt, isAnswering, type DockerEngine } from "./docker-engine.ts";
 import { stackNameOf, stacksOn } from "./engine-claims.ts";
 import { tryLock } from "./lock.ts";
-import { endProcess, identify, isAlive, type ProcessIdentity } from "./processes.ts";
+import { endProcess, identify, isAlive, processIdentitySchema, programOf, type ProcessIdentity } from "./processes.ts";
 import { findProgram } from "./programs.ts";
 import type { Report } from "./progress.ts";
 
@@ -17,12 +16,16 @@ export interface DockerdPlace {
   /** What is known of it, for root only. */
   folder: string;
   engine: DockerEngine;
+  /** Its own and that of the containerd it starts, by the name of the program. */
+  pidFiles: { dockerd: string; containerd: string };
 }
 
-const MACHINE: DockerdPlace = { folder: "/var/lib/tyger/dockerd", engine: engineAt("unix:///var/run/docker.sock") };
+const MACHINE: DockerdPlace = {
+  folder: "/var/lib/tyger/dockerd",
+  engine: engineAt("unix:///var/run/docker.sock"),
+  pidFiles: { dockerd: "/var/run/docker.pid", containerd: "/var/run/docker/containerd/containerd.pid" },
+};
 const recordOf = ({ folder }: DockerdPlace): string => join(folder, "process.json");
-
-const record = z.object({ pid: z.number(), startTime: z.string() });
 
 /**
  * Starts a Docker engine where none runs, for root on Debian, installing it first where it is missing.
@@ -45,6 +48,7 @@ export async function startDockerd(
 
 async function launch(place: DockerdPlace, path: string): Promise<void> {
   mkdirSync(place.folder, { recursive: true, mode: 0o700 });
+  removeStalePidFiles(place);
   const logFile = join(place.folder, "dockerd.log");
   const log = openSync(logFile, "a", 0o600);
   const program = findProgram("dockerd", path) ?? "dockerd";
@@ -59,6 +63,17 @@ async function launch(place: DockerdPlace, path: string): Promise<void> {
       throw new Error(`The Docker engine did not start, see '${logFile}'`);
     }
     await sleep(100);
+  }
+}
+
+/**
+ * After a boot, where /var/run is kept, or a kill -9 a pid file may name somebody else's process: dockerd would refuse to
+ * start because of its own, and take whoever has the pid of its containerd for it.
+ */
+function removeStalePidFiles({ pidFiles }: DockerdPlace): void {
+  for (const [program, file] of Object.entries(pidFiles)) {
+    const pid = existsSync(file) ? Number(readFileSync(file, "utf8")) : 0;
+    if (programOf(pid) !== program) rmSync(file, { force: true });
   }
 }
 
@@ -95,6 +110,11 @@ export async function leaveDockerd(
 /** The dockerd that we started, while it lives. */
 function ourDockerd(place: DockerdPlace): ProcessIdentity | undefined {
   if (!existsSync(recordOf(place))) return undefined;
-  const identity = record.parse(JSON.parse(readFileSync(recordOf(place), "utf8")));
-  return isAlive(identity) ? identity : undefined;
+  try {
+    const identity = processIdentitySchema.parse(JSON.parse(readFileSync(recordOf(place), "utf8")));
+    return isAlive(identity) ? identity : undefined;
+  } catch {
+    // A torn file is of a machine that lost power: nothing of before runs on it.
+    return undefined;
+  }
 }

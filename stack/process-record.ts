@@ -4,14 +4,13 @@ import { z } from "zod";
 import type { StackPaths } from "../config/paths.ts";
 import { errnoOf } from "../model/errors.ts";
 import { askSupervisor, controlSocketOf, type StackView } from "./control.ts";
-import { endProcess, isAlive, type ProcessIdentity } from "./processes.ts";
+import { endProcess, isAlive, processIdentitySchema, type ProcessIdentity } from "./processes.ts";
 
-const identity = z.object({ pid: z.number(), startTime: z.string() });
 const recordSchema = z.object({
   /** Where the supervisor answers. */
   controlSocket: z.string(),
-  supervisor: identity,
-  processes: z.record(z.string(), identity.extend({ stopSignal: z.string() })),
+  supervisor: processIdentitySchema,
+  processes: z.record(z.string(), processIdentitySchema.extend({ stopSignal: z.string() })),
 });
 
 /** Which processes a stack has, on disk, so that they are found when the supervisor was killed. */

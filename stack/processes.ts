@@ -1,12 +1,17 @@
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
 
-/** A process beyond doubt: the kernel gives a pid again, but not with the same start time. */
-export interface ProcessIdentity {
-  pid: number;
+/** A process beyond doubt: the kernel gives a pid again, but in one boot not with the same start time. */
+export const processIdentitySchema = z.object({
+  pid: z.number(),
   /** In clock ticks since boot. */
-  startTime: string;
-}
+  startTime: z.string(),
+  bootId: z.string(),
+});
+export type ProcessIdentity = z.infer<typeof processIdentitySchema>;
+
+const BOOT_ID = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 
 /** The identity of a living process, or undefined when there is none or only its remains. */
 export function identify(pid: number): ProcessIdentity | undefined {
@@ -17,14 +22,23 @@ export function identify(pid: number): ProcessIdentity | undefined {
     const [state] = fields;
     const startTime = fields[19];
     if (!startTime || state === "Z" || state === "X") return undefined;
-    return { pid, startTime };
+    return { pid, startTime, bootId: BOOT_ID };
   } catch {
     return undefined;
   }
 }
 
-export function isAlive(process: ProcessIdentity): boolean {
-  return identify(process.pid)?.startTime === process.startTime;
+export function isAlive({ pid, startTime, bootId }: ProcessIdentity): boolean {
+  return bootId === BOOT_ID && identify(pid)?.startTime === startTime;
+}
+
+/** The name of the program that a process runs, of which the kernel keeps 15 bytes. */
+export function programOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return undefined;
+  }
 }
 
 /** Sends `signal`, and SIGKILL after `graceMs`; returns once the process is gone, or after 5 more seconds. */

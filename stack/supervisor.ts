@@ -59,7 +59,7 @@ export async function supervise({
       log(`the processes cannot be put on record: ${messageOf(err)}`);
     }
   };
-  const self = identify(process.pid) ?? { pid: process.pid, startTime: "" };
+  const self = identify(process.pid) ?? { pid: process.pid, startTime: "", bootId: "" };
   const kept = stages.map((specs) =>
     specs.map((spec) => ({ spec, one: new KeptProcess(spec, { onChange: record, log }) })),
   );

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { engineAt } from "../../stack/docker-engine.ts";
-import { leaveDockerd, type DockerdPlace } from "../../stack/dockerd.ts";
+import { leaveDockerd, startDockerd, type DockerdPlace } from "../../stack/dockerd.ts";
 import { claimEngine, stackNameOf, stacksOn } from "../../stack/engine-claims.ts";
 import { identify } from "../../stack/processes.ts";
 import { eventually } from "../eventually.ts";
@@ -21,7 +21,8 @@ let containers: unknown[];
 beforeEach(async () => {
   const folder = mkdtempSync(join(tmpdir(), "tyger-dockerd-"));
   const socket = join(folder, "docker.sock");
-  place = { folder, engine: engineAt(`unix://${socket}`) };
+  const pidFiles = { dockerd: join(folder, "docker.pid"), containerd: join(folder, "containerd.pid") };
+  place = { folder, engine: engineAt(`unix://${socket}`), pidFiles };
   containers = [];
   api = createServer((_request, response) => response.end(`${JSON.stringify(containers)}\n`));
   await new Promise<void>((resolve) => api.listen(socket, resolve));
@@ -33,6 +34,21 @@ afterEach(async () => {
   await new Promise((resolve) => api.close(resolve));
   rmSync(place.folder, { recursive: true, force: true });
 });
+
+/** Stands for a dockerd that refuses to start while its pid file names a process, whichever, as the real one does. */
+function makeDockerd(): string {
+  const script = `#!${process.execPath}
+    const { existsSync, readFileSync, writeFileSync } = require("node:fs");
+    const { dockerd, containerd } = ${JSON.stringify(place.pidFiles)};
+    for (const file of [dockerd, containerd]) {
+      if (existsSync(file) && existsSync("/proc/" + readFileSync(file, "utf8").trim())) process.exit(1);
+    }
+    writeFileSync(dockerd, String(process.pid));
+    setTimeout(() => process.exit(), 30_000);
+    require("node:http").createServer((_, answer) => answer.end("[]")).listen(${JSON.stringify(`${place.folder}/docker.sock`)});`;
+  for (const name of ["dockerd", "iptables"]) writeFileSync(join(place.folder, name), script, { mode: 0o755 });
+  return place.folder;
+}
 
 /** A process of another stack that claims the engine. */
 async function startOther(): Promise<ChildProcess> {
@@ -83,4 +99,42 @@ test("a claim counts by whatever path the engine's socket is reached", async () 
 test("a container that runs holds the engine", async () => {
   containers = [{ Id: "c0ffee" }];
   expect(await leaveDockerd(OUR_STACK, place)).toBe("in use");
+});
+
+test.each([
+  ["of another boot", { bootId: "before" }],
+  ["that started at another time", { startTime: "1" }],
+])("a recorded dockerd %s is none of ours: its pid is somebody else's by now", async (_when, differing) => {
+  writeFileSync(join(place.folder, "process.json"), JSON.stringify({ ...identify(dockerd.pid ?? 0), ...differing }));
+  expect(await leaveDockerd(OUR_STACK, place)).toBeUndefined();
+  expect(identify(dockerd.pid ?? 0)).toBeDefined();
+});
+
+test("a record of the dockerd that a loss of power has torn counts as none", async () => {
+  writeFileSync(join(place.folder, "process.json"), '{"pid":');
+  expect(await leaveDockerd(OUR_STACK, place)).toBeUndefined();
+});
+
+test.each(["dockerd", "containerd"] as const)(
+  "a pid file of %s with the pid of a stranger does not keep the engine from starting",
+  async (name) => {
+    await new Promise((resolve) => api.close(resolve));
+    const stranger = dockerd.pid ?? 0;
+    writeFileSync(place.pidFiles[name], String(stranger));
+    await startDockerd({ path: makeDockerd(), report: () => {} }, place);
+    expect(identify(stranger)).toBeDefined();
+    expect(await leaveDockerd(OUR_STACK, place)).toBe("stopped");
+  },
+);
+
+test("a pid file that names a dockerd stays, for no second one may start", async () => {
+  await new Promise((resolve) => api.close(resolve));
+  const path = makeDockerd();
+  mkdirSync(join(place.folder, "first"));
+  symlinkSync("/bin/sleep", join(place.folder, "first/dockerd"));
+  const first = spawn(join(place.folder, "first/dockerd"), ["600"], { argv0: "sleep", stdio: "ignore" });
+  onTestFinished(() => void first.kill("SIGKILL"));
+  writeFileSync(place.pidFiles.dockerd, String(first.pid));
+  await expect(startDockerd({ path, report: () => {} }, place)).rejects.toThrow("The Docker engine did not start");
+  expect(readFileSync(place.pidFiles.dockerd, "utf8")).toBe(String(first.pid));
 });

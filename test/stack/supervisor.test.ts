@@ -124,7 +124,7 @@ test("a stack claims its Docker engine until it has ended", async () => {
 test("what a killed supervisor left running is ended before anything starts", async () => {
   const orphan = spawn("/bin/sleep", ["60"], { stdio: "ignore" });
   const gone = spawn("/bin/true", [], { stdio: "ignore" });
-  const supervisor = identify(gone.pid ?? 0) ?? { pid: 999_999_999, startTime: "1" };
+  const supervisor = identify(gone.pid ?? 0) ?? { pid: 999_999_999, startTime: "1", bootId: "" };
   const left = identify(orphan.pid ?? 0);
   if (!left) throw new Error("The orphan did not start");
   await new Promise((resolve) => gone.once("exit", resolve));
@@ -139,14 +139,19 @@ test("what a killed supervisor left running is ended before anything starts", as
   expect(readProcessRecord(stateDir())?.processes["engine"]?.pid).toBe(pidOf(view, "engine"));
 });
 
-test("a pid that the kernel gave to another process is left alone", async () => {
+test.each([
+  ["that the kernel gave to another process", { startTime: "1" }],
+  ["of another boot", { bootId: "before" }],
+])("a pid %s is left alone", async (_which, differing) => {
   const stranger = spawn("/bin/sleep", ["60"], { stdio: "ignore" });
   const pid = stranger.pid ?? 0;
-  const identity = { pid, startTime: "1", stopSignal: "SIGTERM" };
+  const alive = identify(pid);
+  if (!alive) throw new Error("The stranger did not start");
+  const identity = { ...alive, ...differing };
   writeProcessRecord(stateDir(), {
     controlSocket: "",
-    supervisor: { pid, startTime: "1" },
-    processes: { engine: identity },
+    supervisor: identity,
+    processes: { engine: { ...identity, stopSignal: "SIGTERM" } },
   });
   await start([spec("engine")]);
   expect(identify(pid)).toBeDefined();
