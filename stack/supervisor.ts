@@ -13,6 +13,8 @@ import type { StackSettings } from "./settings.ts";
 
 /** Between two looks at what failed and may work by now. */
 const CARE_MS = 2000;
+/** More than an `up` waits, which stops a stack that does not get ready; after this it was killed. */
+const START_MS = 150_000;
 
 /** What is kept and how it is shown, apart from where it comes from; tests give processes of their own. */
 export interface Supervised {
@@ -22,10 +24,13 @@ export interface Supervised {
   /** Each list starts when all of the one before are ready, and ends before it. */
   stages: readonly (readonly ProcessSpec[])[];
   log: (line: string) => void;
+  /** Until all processes were ready once. */
+  startWithinMs?: number;
 }
 
 /**
- * Keeps the processes of one stack running until it is told to stop, by its socket or by `stop()`.
+ * Keeps the processes of one stack running until it is told to stop, by its socket or by `stop()`. It stops by itself
+ * only when they do not get ready at first: a stack that has come up is nobody's but its supervisor's.
  * @throws Error when another supervisor keeps the same stack.
  */
 export async function supervise({
@@ -34,6 +39,7 @@ export async function supervise({
   given,
   stages,
   log,
+  startWithinMs = START_MS,
 }: Supervised): Promise<{ ended: Promise<void>; stop(): Promise<void> }> {
   const { stateDir, runtimeDir, apiSocket } = settings.paths;
   const controlSocket = controlSocketOf(runtimeDir);
@@ -84,6 +90,7 @@ export async function supervise({
   const stop = () => (stopping ??= end().then(ended.resolve, ended.reject));
   const end = async () => {
     clearInterval(caring);
+    clearTimeout(givingUp);
     for (const stage of kept.toReversed()) await Promise.all(stage.map(({ one }) => one.stop()));
     rmSync(controlSocket, { force: true });
     await claim[Symbol.asyncDispose]();
@@ -94,6 +101,11 @@ export async function supervise({
     void reviveDockerd(settings.path, log);
   }, CARE_MS);
 
+  const givingUp = setTimeout(() => {
+    log(`not all processes were ready within ${startWithinMs / 1000} s; stopping`);
+    void stop();
+  }, startWithinMs);
+
   rmSync(controlSocket, { force: true });
   const server = await serveControl(controlSocket, async (op) => {
     if (op === "stop") await stop();
@@ -101,7 +113,10 @@ export async function supervise({
   });
   void ended.promise.finally(() => server.close()).catch(() => {});
   void startInOrder(kept.map((stage) => stage.map(({ one }) => one))).then(
-    () => log("all processes are ready"),
+    () => {
+      clearTimeout(givingUp);
+      log("all processes are ready");
+    },
     () => {},
   );
   return { ended: ended.promise, stop };

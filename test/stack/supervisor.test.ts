@@ -48,10 +48,18 @@ function spec(name: string, more: Partial<ProcessSpec> = {}): ProcessSpec {
 }
 
 async function start(...stages: ProcessSpec[][]): Promise<void> {
+  await startWith({}, ...stages);
+}
+
+async function startWith(
+  more: { startWithinMs?: number },
+  ...stages: ProcessSpec[][]
+): Promise<{ ended: Promise<void> }> {
   const paths = { dataDir: home, stateDir: stateDir(), runtimeDir: runtimeDir(), apiSocket: "", dataSocket: "" };
   const settings = { version: "v1", paths, dockerHost: "unix:///none", path: "/bin" };
-  const supervisor = await supervise({ settings, stages, log: () => {} });
+  const supervisor = await supervise({ settings, stages, log: () => {}, ...more });
   stops.push(() => supervisor.stop());
+  return supervisor;
 }
 
 const ready = () =>
@@ -94,6 +102,29 @@ test("a process that cannot start is tried again with growing pauses, and its fa
   });
   expect(view.isReady).toBe(false);
   expect(view.processes[0]?.lastExit).toContain("ENOENT");
+});
+
+test("a supervisor whose processes do not get ready ends by itself: the up that was to stop it may be gone", async () => {
+  const supervisor = await startWith({ startWithinMs: 500 }, [spec("engine")], [spec("broken", { command: "/none" })]);
+  const engine = await eventually(async () => (await ask("status"))?.processes[0]?.pid);
+  await supervisor.ended;
+  expect(identify(engine)).toBeUndefined();
+  expect(await ask("status")).toBeUndefined();
+});
+
+test("a supervisor whose processes were all ready once tries for ever", async () => {
+  let isBroken = false;
+  const prepare = async () => {
+    if (isBroken) throw new Error("The disk is full");
+  };
+  await startWith({ startWithinMs: 1000 }, [spec("engine", { prepare })]);
+  const engine = pidOf(await ready(), "engine");
+  isBroken = true;
+  process.kill(engine, "SIGKILL");
+  // Its pauses alone are longer than it had for its first start.
+  await eventually(async () => ((await ask("status"))?.processes[0]?.restarts ?? 0) >= 5);
+  isBroken = false;
+  expect(pidOf(await ready(), "engine")).not.toBe(engine);
 });
 
 test("a process that ignores the request to end is killed", async () => {
