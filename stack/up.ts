@@ -14,7 +14,8 @@ import { EXAMPLE_IMAGE, hasImage, provideExampleImage } from "./image.ts";
 import { makeFolders } from "./folders.ts";
 import { findInstallation, versionOf, type Installation } from "./installation.ts";
 import { lock } from "./lock.ts";
-import { askStack, endRecorded } from "./process-record.ts";
+import { askStack, endRecorded, readProcessRecord } from "./process-record.ts";
+import { isAlive } from "./processes.ts";
 import type { Report } from "./progress.ts";
 import { mustHaveRoom } from "./room.ts";
 import { logFileOf } from "./server-processes.ts";
@@ -54,7 +55,8 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
 
   const running = await askStack(paths, "status");
   if (running?.version === version) {
-    return { hasStarted: false, view: running.isReady ? running : await awaitReady(config, report, signal) };
+    const view = running.isReady ? running : await awaitReady(config, report, signal, supervisorOf(paths));
+    return { hasStarted: false, view };
   }
   await mustHaveRoom(paths.dataDir);
   if (running) {
@@ -72,7 +74,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
     signal.throwIfAborted();
     report(`starting ${startedNames(settings)}`);
     supervisor = startSupervisor(settings);
-    const [view] = await Promise.all([awaitReady(config, report, signal, supervisor), provingPipes]);
+    const [view] = await Promise.all([awaitReady(config, report, signal, watch(supervisor)), provingPipes]);
     return { hasStarted: true, view };
   } catch (err) {
     if (supervisor) await stopAgain(supervisor, paths);
@@ -160,11 +162,31 @@ async function stopAgain(supervisor: ChildProcess, paths: StackConfig["paths"]):
   supervisor.kill("SIGTERM");
 }
 
+/** A supervisor that is waited for, be it a child or that of another `up`. */
+interface WatchedSupervisor {
+  hasEnded(): boolean;
+  /** What it is when it has. */
+  failure: string;
+}
+
+const watch = (child: ChildProcess): WatchedSupervisor => ({
+  hasEnded: () => hasEnded(child),
+  failure: "The supervisor did not start",
+});
+
+function supervisorOf({ stateDir }: StackConfig["paths"]): WatchedSupervisor {
+  const supervisor = readProcessRecord(stateDir)?.supervisor;
+  return {
+    hasEnded: () => supervisor !== undefined && !isAlive(supervisor),
+    failure: "The supervisor ended",
+  };
+}
+
 async function awaitReady(
   { paths }: StackConfig,
   report: Report,
   signal: AbortSignal,
-  supervisor?: ChildProcess,
+  supervisor: WatchedSupervisor,
 ): Promise<StackView> {
   const log = logFileOf(paths.stateDir, "supervisor");
   const endMs = Date.now() + READY_MS;
@@ -181,9 +203,7 @@ async function awaitReady(
     if (view?.isReady) return view;
     const hopeless = view?.processes.find(({ state, restarts }) => state !== "ready" && restarts >= HOPELESS_STARTS);
     if (hopeless) throw new Error(failureOf(hopeless));
-    if (supervisor && hasEnded(supervisor)) {
-      throw new Error(`The supervisor did not start; the end of '${log}' says: ${lastWords(log)}`);
-    }
+    if (supervisor.hasEnded()) throw new Error(`${supervisor.failure}; the end of '${log}' says: ${lastWords(log)}`);
     await sleep(50);
   }
   const late = view?.processes.find(({ state }) => state !== "ready");

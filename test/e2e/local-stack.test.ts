@@ -1,10 +1,19 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
+import { readStackConfig } from "../../config/stack.ts";
+import { controlSocketOf, serveControl } from "../../stack/control.ts";
+import { stackNameOf } from "../../stack/engine-claims.ts";
+import { makeFolders } from "../../stack/folders.ts";
+import { findInstallation, versionOf } from "../../stack/installation.ts";
+import { tryLock } from "../../stack/lock.ts";
+import { writeProcessRecord } from "../../stack/process-record.ts";
 import { identify } from "../../stack/processes.ts";
 import { eventually } from "../eventually.ts";
-import { installationOf, pidOf, run, startStack, type TestStack } from "./stack.ts";
+import { installationOf, makeStack, pidOf, run, startStack, type TestStack } from "./stack.ts";
 
 let stack: TestStack;
 beforeAll(async () => {
@@ -117,6 +126,51 @@ test("an up that is interrupted stops what it had started", async () => {
   const { stdout } = await stack.shell(line);
   expect(stdout.toString()).toMatch(/^code=1\n(.*\n)*Error: the command was interrupted\nThe stack is down\.\n/);
   expect((await stack.tyger(["up"], { limitMs: 120_000 })).code).toBe(0);
+});
+
+/** Less than `up` waits for what does not get ready. */
+const AT_ONCE_MS = 60_000;
+
+test("an up whose supervisor ends says so at once, in its words", async () => {
+  const other = await makeStack();
+  onTestFinished(() => other.down());
+  // With it the supervisor that `up` starts is one too many.
+  await using _held = await tryLock(`supervisor-${stackNameOf(readStackConfig(other.env).paths)}`);
+  const { code, stderr } = await other.tyger(["up"], { limitMs: AT_ONCE_MS });
+  expect({ code, last: stderr.trimEnd().split("\n").at(-1) }).toEqual({
+    code: 1,
+    last: expect.stringMatching(
+      /^Error: The supervisor did not start; the end of '.*' says: Error: Another supervisor/,
+    ),
+  });
+});
+
+test("an up that waits for the supervisor of another up says at once that it ended", async () => {
+  const other = await makeStack();
+  onTestFinished(() => other.down());
+  const config = readStackConfig(other.env);
+  makeFolders(config);
+  const supervisor = spawn("sleep", ["600"], { stdio: "ignore" });
+  onTestFinished(() => void supervisor.kill("SIGKILL"));
+  const identity = identify(supervisor.pid ?? 0);
+  if (!identity) throw new Error("The supervisor did not start");
+  const controlSocket = controlSocketOf(config.paths.runtimeDir);
+  writeProcessRecord(config.paths.stateDir, { controlSocket, supervisor: identity, processes: {} });
+  const asked = Promise.withResolvers<void>();
+  let questions = 0;
+  const control = await serveControl(controlSocket, async () => {
+    // The first one decides that there is nothing to start.
+    if (++questions > 1) asked.resolve();
+    const version = versionOf(findInstallation());
+    return { version, pid: identity.pid, isReady: false, dockerHost: "", apiSocket: "", processes: [] };
+  });
+  const up = other.tyger(["up"], { limitMs: AT_ONCE_MS });
+  await asked.promise;
+  control.close();
+  supervisor.kill("SIGKILL");
+  await once(supervisor, "exit");
+  const { code, stderr } = await up;
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^Error: The supervisor ended/m) });
 });
 
 test("an engine that does not answer is named by up, in one line", async () => {
