@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chown, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { chown, open, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mustRun } from "./command.ts";
@@ -39,7 +39,10 @@ export async function createPostgres(
     const locale = ["--encoding=UTF8", "--locale=C.UTF-8"];
     const run = { env: { LC_ALL: "C.UTF-8" }, cwd: place.root, timeoutMs: 120_000, ...place.user };
     await mustRun(join(binaries, "bin", "initdb"), [...options, ...locale], run);
+    // The name of the password first: a database without it is closed to everybody.
+    await syncFolder(place.root);
     await rename(half, dataDir);
+    await syncFolder(place.root);
   }
   const password = (await readFile(passwordFile, "utf8")).trim();
   return { dataDir, url: (port) => `postgres://postgres:${password}@${POSTGRES_HOST}:${port}/postgres` };
@@ -85,6 +88,16 @@ export async function endLeftoverServer(dataDir: string): Promise<void> {
   }
   // Nobody works in the folder: a pid file would only stop the start if its pid were given to somebody else.
   await rm(join(dataDir, "postmaster.pid"), { force: true });
+}
+
+/** Puts the names in a folder on the disk, as `flush` does with what is in a file. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 async function removeLeftovers(root: string): Promise<void> {
