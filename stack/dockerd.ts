@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../model/errors.ts";
 import { installPackages } from "./debian.ts";
 import { ask, engineAt, isAnswering, type DockerEngine } from "./docker-engine.ts";
-import { stackNameOf, stacksOn } from "./engine-claims.ts";
+import { stackNameOf, usersOf } from "./engine-claims.ts";
 import { tryLock } from "./lock.ts";
 import { endProcess, identify, isAlive, processIdentitySchema, programOf, type ProcessIdentity } from "./processes.ts";
 import { findProgram } from "./programs.ts";
@@ -95,12 +95,14 @@ export async function reviveDockerd(path: string, log: (line: string) => void): 
 export async function leaveDockerd(
   paths: { runtimeDir: string },
   place: DockerdPlace = MACHINE,
-): Promise<"stopped" | "in use" | undefined> {
+): Promise<"stopped" | `in use by ${string}` | undefined> {
   const dockerd = ourDockerd(place);
   if (!dockerd) return undefined;
   const { status, text } = await ask(place.engine, "GET", "/containers/json", { timeoutMs: 5000 });
-  if (status !== 200 || text.trim() !== "[]") return "in use";
-  if (stacksOn(place.engine).some((stack) => stack !== stackNameOf(paths))) return "in use";
+  if (status !== 200) return "in use by whatever it does not tell";
+  if (text.trim() !== "[]") return "in use by containers that run";
+  const other = usersOf(place.engine).find(({ stack }) => stack !== stackNameOf(paths));
+  if (other) return `in use by a stack of user ${other.uid}`;
   // Without the record nobody starts it again.
   rmSync(recordOf(place), { force: true });
   await endProcess(dockerd, "SIGTERM", 20_000);

@@ -32,7 +32,7 @@ export async function down(
   const left = await endRecorded(paths.stateDir);
   const dockerd = await leaveDockerd(paths);
   if (dockerd === "stopped") report("the Docker engine that 'tyger up' had started is stopped");
-  if (dockerd === "in use") report("the Docker engine that 'tyger up' had started is in use and goes on");
+  else if (dockerd) report(`the Docker engine that 'tyger up' had started is ${dockerd} and goes on`);
   return running !== undefined || left.length > 0;
 }
 

@@ -3,6 +3,7 @@ import { readFileSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { DockerEngine } from "./docker-engine.ts";
 import { tryLock } from "./lock.ts";
+import { holdsSocket, userOf } from "./processes.ts";
 
 /** The name of a stack among all of this machine: two users may have data folders of the same name. */
 export const stackNameOf = ({ runtimeDir }: { runtimeDir: string }): string =>
@@ -19,16 +20,28 @@ export async function claimEngine(engine: DockerEngine, stack: string): Promise<
   return held;
 }
 
-/** The stacks that use the engine at this moment: those with a process that holds a claim. */
-export function stacksOn(engine: DockerEngine): string[] {
+/** A stack that uses an engine, and whose it is. */
+export interface EngineUser {
+  stack: string;
+  uid: number;
+}
+
+/**
+ * The stacks, of all users, that use the engine at this moment. Everybody can take a name: one counts only while the
+ * process it names holds it and is of the user it names.
+ */
+export function usersOf(engine: DockerEngine): EngineUser[] {
   const prefix = `@tyger-${prefixOf(engine)}`;
   const sockets = readFileSync("/proc/net/unix", "utf8").split("\n").slice(1);
-  const stacks = sockets.flatMap((line) => {
+  const users = sockets.flatMap((line) => {
+    const [inode, name = ""] = line.trim().split(/\s+/).slice(6);
+    if (inode === undefined || !name.startsWith(prefix)) return [];
     // Older versions of Node fill the name up with NULs, which the kernel shows as more @.
-    const name = line.trim().split(/\s+/)[7]?.replace(/@+$/, "");
-    return name?.startsWith(prefix) ? [name.slice(prefix.length).replace(/-\d+$/, "")] : [];
+    const [, stack, uid, pid] = /^(.+-(\d+))-(\d+)@*$/.exec(name.slice(prefix.length)) ?? [];
+    if (stack === undefined || userOf(Number(pid)) !== Number(uid) || !holdsSocket(Number(pid), inode)) return [];
+    return [[stack, { stack, uid: Number(uid) }] as const];
   });
-  return [...new Set(stacks)];
+  return [...new Map(users).values()];
 }
 
 /** The same for all paths to one socket, also before there is one. */

@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 
@@ -53,13 +54,7 @@ export async function endProcess(target: ProcessIdentity, signal: NodeJS.Signals
 export function processesIn(folder: string): ProcessIdentity[] {
   return readdirSync("/proc")
     .filter((name) => /^[0-9]+$/.test(name))
-    .filter((name) => {
-      try {
-        return readlinkSync(`/proc/${name}/cwd`) === folder;
-      } catch {
-        return false;
-      }
-    })
+    .filter((name) => readLink(`/proc/${name}/cwd`) === folder)
     .flatMap((name) => identify(Number(name)) ?? []);
 }
 
@@ -79,4 +74,32 @@ async function isGoneWithin(target: ProcessIdentity, ms: number): Promise<boolea
     await sleep(20);
   }
   return true;
+}
+
+/** The user as whom a process acts. */
+export function userOf(pid: number): number | undefined {
+  try {
+    const [, uid] = /^Uid:\s+\d+\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+    return uid === undefined ? undefined : Number(uid);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a process has the socket of that inode open. Of processes of other users only root can tell. */
+export function holdsSocket(pid: number, inode: string): boolean {
+  const folder = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(folder).some((name) => readLink(join(folder, name)) === `socket:[${inode}]`);
+  } catch {
+    return false;
+  }
+}
+
+function readLink(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,9 @@
-import { readFile, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, readdir, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { expect, inject, onTestFinished, test } from "vitest";
+import { readStackConfig } from "../../config/stack.ts";
+import { engineAt } from "../../stack/docker-engine.ts";
+import { usersOf } from "../../stack/engine-claims.ts";
 import { eventually } from "../eventually.ts";
 import { containersOf, createRun, installationOf, run, showRun, startStack, type TestStack } from "./stack.ts";
 import { makeUser, whyNoUser, type OrdinaryUser } from "./users.ts";
@@ -39,6 +42,14 @@ test("two users have a stack each on one engine: neither sees, reads, writes or 
   onTestFinished(() => theirs.down());
   onTestFinished(() => ours.down());
   expect(await installationOf(ours)).not.toBe(await installationOf(theirs));
+
+  // Each supervisor holds a claim on the engine that both can see; root, who may have started it, sees whose.
+  const users = usersOf(engineAt("unix:///var/run/docker.sock"));
+  for (const { env } of [ours, theirs]) {
+    const { uid } = await stat(env["HOME"] ?? "");
+    const hash = basename(readStackConfig(env, uid).paths.runtimeDir);
+    expect(users).toContainEqual({ stack: `${hash}-${uid}`, uid });
+  }
 
   const hello = (stack: TestStack, name: string) =>
     stack.tyger(["run", "exec", "-f", "examples/hello.yml"], { input: `${name}\n` });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { engineAt } from "../../stack/docker-engine.ts";
 import { leaveDockerd, startDockerd, type DockerdPlace } from "../../stack/dockerd.ts";
-import { claimEngine, stackNameOf, stacksOn } from "../../stack/engine-claims.ts";
+import { claimEngine, stackNameOf, usersOf } from "../../stack/engine-claims.ts";
 import { identify } from "../../stack/processes.ts";
 import { eventually } from "../eventually.ts";
 
@@ -50,12 +50,13 @@ function makeDockerd(): string {
   return place.folder;
 }
 
-/** A process of another stack that claims the engine. */
-async function startOther(): Promise<ChildProcess> {
+/** A process of another stack that claims the engine; `first` is code that it runs before that. */
+async function startOther({ stack = OTHER_STACK, first = "" } = {}): Promise<ChildProcess> {
   const moduleOf = (name: string) => JSON.stringify(import.meta.resolve(`../../stack/${name}.ts`));
   const script = `const { engineAt } = await import(${moduleOf("docker-engine")});
     const { claimEngine } = await import(${moduleOf("engine-claims")});
-    await claimEngine(engineAt(${JSON.stringify(place.engine.host)}), ${JSON.stringify(OTHER_STACK)});
+    ${first}
+    await claimEngine(engineAt(${JSON.stringify(place.engine.host)}), ${JSON.stringify(stack)});
     setInterval(() => {}, 1000); process.stdout.write("held");`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -73,9 +74,9 @@ test("the last stack that leaves ends the dockerd that was started for them", as
 
 test("another stack holds the engine while it lives, and no longer when it was killed", async () => {
   const other = await startOther();
-  expect(await leaveDockerd(OUR_STACK, place)).toBe("in use");
+  expect(await leaveDockerd(OUR_STACK, place)).toBe(`in use by a stack of user ${process.getuid?.()}`);
   other.kill("SIGKILL");
-  await eventually(() => stacksOn(place.engine).length === 0);
+  await eventually(() => usersOf(place.engine).length === 0);
   expect(await leaveDockerd(OUR_STACK, place)).toBe("stopped");
 });
 
@@ -93,12 +94,29 @@ test("a claim counts by whatever path the engine's socket is reached", async () 
   symlinkSync(place.folder, link);
   onTestFinished(() => rmSync(link));
   await using _claim = await claimEngine(engineAt(`unix://${link}/docker.sock`), OTHER_STACK);
-  expect(await leaveDockerd(OUR_STACK, place)).toBe("in use");
+  expect(await leaveDockerd(OUR_STACK, place)).toBe(`in use by a stack of user ${process.getuid?.()}`);
+});
+
+const NOBODY = 65_534;
+const AS_NOBODY = `process.setgroups([]); process.setgid(${NOBODY}); process.setuid(${NOBODY});`;
+
+test.skipIf(process.getuid?.() !== 0)("a stack of another user holds the engine", async () => {
+  await startOther({ stack: `cafe-${NOBODY}`, first: AS_NOBODY });
+  expect(await leaveDockerd(OUR_STACK, place)).toBe(`in use by a stack of user ${NOBODY}`);
+});
+
+test.skipIf(process.getuid?.() !== 0).each([
+  ["of a stack of somebody else", { stack: "cafe-0", first: AS_NOBODY }],
+  ["of a process that does not hold it", { first: 'Object.defineProperty(process, "pid", { value: process.ppid });' }],
+  ["of no process", { first: 'Object.defineProperty(process, "pid", { value: 4194305 });' }],
+])("a claim %s does not count: everybody can take a name", async (_whose, forged) => {
+  await startOther(forged);
+  expect(await leaveDockerd(OUR_STACK, place)).toBe("stopped");
 });
 
 test("a container that runs holds the engine", async () => {
   containers = [{ Id: "c0ffee" }];
-  expect(await leaveDockerd(OUR_STACK, place)).toBe("in use");
+  expect(await leaveDockerd(OUR_STACK, place)).toBe("in use by containers that run");
 });
 
 test.each([

@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { askSupervisor, controlSocketOf, type StackView } from "../../stack/control.ts";
 import { engineAt } from "../../stack/docker-engine.ts";
-import { stackNameOf, stacksOn } from "../../stack/engine-claims.ts";
+import { stackNameOf, usersOf } from "../../stack/engine-claims.ts";
 import { readProcessRecord, writeProcessRecord } from "../../stack/process-record.ts";
 import { identify, isAlive } from "../../stack/processes.ts";
 import type { ProcessSpec } from "../../stack/process-spec.ts";
@@ -146,7 +146,7 @@ test("a stack has one supervisor", async () => {
 test("a stack claims its Docker engine until it has ended", async () => {
   await start([spec("engine")]);
   const claims = () =>
-    stacksOn(engineAt("unix:///none")).filter((one) => one === stackNameOf({ runtimeDir: runtimeDir() }));
+    usersOf(engineAt("unix:///none")).filter(({ stack }) => stack === stackNameOf({ runtimeDir: runtimeDir() }));
   expect(claims()).toHaveLength(1);
   await ask("stop");
   expect(claims()).toEqual([]);
