@@ -12,7 +12,7 @@ export const processIdentitySchema = z.object({
 });
 export type ProcessIdentity = z.infer<typeof processIdentitySchema>;
 
-const BOOT_ID = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+const BOOT_ID = readBootId();
 
 /** The identity of a living process, or undefined when there is none or only its remains. */
 export function identify(pid: number): ProcessIdentity | undefined {
@@ -93,6 +93,15 @@ export function holdsSocket(pid: number, inode: string): boolean {
     return readdirSync(folder).some((name) => readLink(join(folder, name)) === `socket:[${inode}]`);
   } catch {
     return false;
+  }
+}
+
+/** Empty where there is no Linux: what says so to the user must be able to load. */
+function readBootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return "";
   }
 }
 
