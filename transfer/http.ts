@@ -21,7 +21,8 @@ export function targetOf(url: string): Target {
   if (parsed.protocol !== "http:" && parsed.protocol !== "https:") throw new TypeError(`Not an HTTP URL: '${url}'`);
   return {
     protocol: parsed.protocol,
-    hostname: parsed.hostname,
+    // Without the brackets of an IPv6 address, which are no part of it.
+    hostname: parsed.hostname.replace(/^\[|\]$/g, ""),
     port: parsed.port,
     path: `${parsed.pathname}${parsed.search}`,
   };

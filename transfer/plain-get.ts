@@ -31,7 +31,7 @@ const idle = new Map<string, Connection[]>();
 
 /** One answer, whole. @throws UnusualAnswer, TruncatedBody, and what the connection throws */
 export async function plainGet(target: Target, ask: PlainAsk): Promise<Reply> {
-  const place = target.socketPath ?? `${target.hostname}:${target.port}`;
+  const place = target.socketPath ?? hostOf(target);
   const waiting = idle.get(place);
   const kept = waiting?.pop();
   const connection = kept ?? new Connection(target);
@@ -99,7 +99,7 @@ class Connection {
     const abort = (): void => this.#fail(ask.signal?.reason);
     if (ask.signal?.aborted) abort();
     ask.signal?.addEventListener("abort", abort, { once: true });
-    const host = target.socketPath === undefined ? `${target.hostname}:${target.port || 80}` : "localhost";
+    const host = target.socketPath === undefined ? hostOf(target) : "localhost";
     const headers = Object.entries({ host, ...ask.headers }).map(([name, value]) => `${name}: ${value}\r\n`);
     this.#socket.ref();
     this.#socket.setTimeout(ask.timeoutMs);
@@ -173,6 +173,9 @@ class Connection {
     this.#socket.destroy();
   }
 }
+
+const hostOf = ({ hostname = "", port }: Target): string =>
+  `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port || 80}`;
 
 /** @throws UnusualAnswer */
 function parseHead(text: string): Pick<Reply, "status" | "headers"> & { contentBytes: number } {

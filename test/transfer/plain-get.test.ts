@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ask, type Target } from "../../transfer/http.ts";
+import { ask, targetOf, type Target } from "../../transfer/http.ts";
 import { plainGet, TruncatedBody } from "../../transfer/plain-get.ts";
 import { eventually } from "../eventually.ts";
 
@@ -151,4 +151,17 @@ test("silence, a signal and a server that is not there end the wait", async () =
   await expect(get({ signal: given.signal })).rejects.toThrow("given up");
   target = { ...target, socketPath: "/nowhere/at/all.sock" };
   await expect(get()).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+test.each(["127.0.0.1", "[::1]"])("a server at %s is reached over TCP, too", async (host) => {
+  const address = host.replace(/[[\]]/g, "");
+  const overTcp = createServer((socket) => {
+    socket.on("data", (bytes) => socket.write(whole(bytes.toString())));
+  });
+  overTcp.listen(0, address);
+  await once(overTcp, "listening");
+  const { port } = overTcp.address() as AddressInfo;
+  target = targetOf(`http://${host}:${port}/x?y`);
+  expect((await get()).body.toString()).toContain(`GET /x?y HTTP/1.1\r\nhost: ${host}:${port}\r\n`);
+  overTcp.close();
 });
