@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import {
+  chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -9,7 +11,6 @@ import {
   statSync,
   symlinkSync,
 } from "node:fs";
-import { chmodSync, chownSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 /** Where one Postgres server lives, and as whom it runs. */
@@ -38,10 +39,17 @@ export function settlePostgres(dataDir: string, cacheDir: string, uid: number, s
   }
   const user = unprivilegedUser(readFileSync("/etc/passwd", "utf8"));
   const engines = join(system, "engines");
-  mkdirSync(engines, { recursive: true, mode: 0o755 });
+  makePassable(system);
+  makePassable(engines);
   const root = rootsPlace(dataDir, inside, system);
   chownSync(root, user.uid, user.gid);
   return { root, engines, user };
+}
+
+/** Whatever the umask is, and whoever made it: that of dockerd makes the outer one for root alone when it comes first. */
+function makePassable(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  chmodSync(folder, 0o755);
 }
 
 function rootsPlace(dataDir: string, inside: string, system: string): string {

@@ -39,7 +39,8 @@ export async function startStack(options: StackOptions = {}): Promise<TestStack>
   await options.beforeUp?.(stack.dataDir);
   const up = await stack.tyger(["up"], { limitMs: 180_000 });
   if (up.code === 0) return stack;
-  await stack.down();
+  // What is to be read is why it did not come up, even where something is mounted in its folder.
+  await stack.down().catch(() => {});
   throw new Error(`tyger up failed: ${up.stderr}`);
 }
 

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { isReachable, settlePostgres, unprivilegedUser } from "../../stack/postgres-place.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -40,6 +40,15 @@ test.runIf(isRoot)("root's database lies in the data folder where another user c
   const dataDir = join(folder, "data");
   mkdirSync(dataDir, { mode: 0o700 });
   expect(settlePostgres(dataDir, "/cache", 0, join(folder, "system")).root).toBe(join(dataDir, "postgres"));
+});
+
+test.runIf(isRoot)("Postgres' user gets to the binaries where root alone could before, and under any umask", () => {
+  chmodSync(folder, 0o711);
+  const system = join(folder, "system");
+  mkdirSync(system, { mode: 0o700 });
+  const umask = process.umask(0o077);
+  onTestFinished(() => void process.umask(umask));
+  expect(isReachable(settlePostgres(folder, "/cache", 0, system).engines)).toBe(true);
 });
 
 test.runIf(isRoot)(
