@@ -1,6 +1,6 @@
 import { canInstallPackages } from "./debian.ts";
 import { engineCandidates, refusalOf, type DockerEngine } from "./docker-engine.ts";
-import { startDockerd } from "./dockerd.ts";
+import { lockDockerd, startDockerd } from "./dockerd.ts";
 import { claimEngine, stackNameOf } from "./engine-claims.ts";
 import type { Report } from "./progress.ts";
 
@@ -24,9 +24,11 @@ export interface FoundDocker {
  * @throws Error naming the engine of DOCKER_HOST when it does not answer, or why none could be started.
  */
 export async function findDocker(search: DockerSearch): Promise<FoundDocker> {
+  // Only root's commands start and end one: between the look at it and the claim on it none may.
+  await using _locked = search.uid === 0 ? await lockDockerd(search.report) : undefined;
   let reason: string | undefined;
   for (const engine of engineCandidates(search.dockerHost, search.userRuntimeDir)) {
-    // First, so that a `down` of another stack does not end it meanwhile.
+    // First: who is not root has no lock, and the `down` of another stack must not end the engine meanwhile.
     const claim = await claimEngine(engine, stackNameOf(search));
     const refusal = await refusalOf(engine);
     if (refusal === undefined) return { engine, claim };

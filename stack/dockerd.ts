@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../model/errors.ts";
 import { installPackages } from "./debian.ts";
 import { ask, engineAt, isAnswering, type DockerEngine } from "./docker-engine.ts";
 import { stackNameOf, usersOf } from "./engine-claims.ts";
-import { tryLock } from "./lock.ts";
+import { lock, tryLock } from "./lock.ts";
 import { endProcess, identify, isAlive, processIdentitySchema, programOf, type ProcessIdentity } from "./processes.ts";
 import { findProgram } from "./programs.ts";
 import type { Report } from "./progress.ts";
@@ -27,8 +27,17 @@ const MACHINE: DockerdPlace = {
 };
 const recordOf = ({ folder }: DockerdPlace): string => join(folder, "process.json");
 
+/** Another `up` may be installing it meanwhile. */
+const LOCK_MS = 900_000;
+const lockNameOf = ({ folder }: DockerdPlace): string => `dockerd-${basename(folder)}`;
+
+/** While it is held nobody else starts or ends the engine. @throws Error when it is not had within 15 min */
+export const lockDockerd = (report: Report, place: DockerdPlace = MACHINE): Promise<AsyncDisposable> =>
+  lock(lockNameOf(place), LOCK_MS, "that starts or ends the Docker engine", report);
+
 /**
- * Starts a Docker engine where none runs, for root on Debian, installing it first where it is missing.
+ * Starts a Docker engine where none runs, for root on Debian, installing it first where it is missing. The caller holds
+ * the lock.
  * @throws Error when the engine does not answer within 30 s; it names the log.
  */
 export async function startDockerd(
@@ -81,7 +90,7 @@ function removeStalePidFiles({ pidFiles }: DockerdPlace): void {
 export async function reviveDockerd(path: string, log: (line: string) => void): Promise<void> {
   const place = MACHINE;
   if (!existsSync(recordOf(place)) || ourDockerd(place)) return;
-  await using held = await tryLock("dockerd");
+  await using held = await tryLock(lockNameOf(place));
   if (!held || ourDockerd(place) || (await isAnswering(place.engine))) return;
   log("the Docker engine is gone; starting it again");
   await launch(place, path).catch((err: unknown) => log(messageOf(err)));
@@ -94,11 +103,15 @@ export async function reviveDockerd(path: string, log: (line: string) => void): 
  */
 export async function leaveDockerd(
   paths: { runtimeDir: string },
+  report: Report,
   place: DockerdPlace = MACHINE,
 ): Promise<"stopped" | `in use by ${string}` | undefined> {
+  if (!ourDockerd(place)) return undefined;
+  await using _locked = await lockDockerd(report, place);
   const dockerd = ourDockerd(place);
   if (!dockerd) return undefined;
-  const { status, text } = await ask(place.engine, "GET", "/containers/json", { timeoutMs: 5000 });
+  const listed = ask(place.engine, "GET", "/containers/json", { timeoutMs: 5000 });
+  const { status, text } = await listed.catch(() => ({ status: 0, text: "" }));
   if (status !== 200) return "in use by whatever it does not tell";
   if (text.trim() !== "[]") return "in use by containers that run";
   const other = usersOf(place.engine).find(({ stack }) => stack !== stackNameOf(paths));

@@ -23,14 +23,14 @@ export async function down(
   report: Report,
 ): Promise<boolean> {
   const { paths } = config;
-  await using _held = await lock(lockNameOf(config), LOCK_MS, report);
+  await using _held = await lock(lockNameOf(config), LOCK_MS, "of this stack", report);
   const running = await askStack(paths, "status");
   if (cancelRuns && !running) throw new Error("Runs can only be canceled while the stack is up; nothing was changed");
   if (cancelRuns && running) await cancelOpenRuns(running.apiSocket, report);
   if (running) await askStack(paths, "stop", STOP_MS);
   // What a supervisor left that was killed, or that did not come to its end.
   const left = await endRecorded(paths.stateDir);
-  const dockerd = await leaveDockerd(paths);
+  const dockerd = await leaveDockerd(paths, report);
   if (dockerd === "stopped") report("the Docker engine that 'tyger up' had started is stopped");
   else if (dockerd) report(`the Docker engine that 'tyger up' had started is ${dockerd} and goes on`);
   return running !== undefined || left.length > 0;

@@ -28,7 +28,7 @@ export interface EngineUser {
 
 /**
  * The stacks, of all users, that use the engine at this moment. Everybody can take a name: one counts only while the
- * process it names holds it and is of the user it names.
+ * process it names is of the user it names, and holds it as far as we are told; to end an engine that is used is worse.
  */
 export function usersOf(engine: DockerEngine): EngineUser[] {
   const prefix = `@tyger-${prefixOf(engine)}`;
@@ -38,7 +38,8 @@ export function usersOf(engine: DockerEngine): EngineUser[] {
     if (inode === undefined || !name.startsWith(prefix)) return [];
     // Older versions of Node fill the name up with NULs, which the kernel shows as more @.
     const [, stack, uid, pid] = /^(.+-(\d+))-(\d+)@*$/.exec(name.slice(prefix.length)) ?? [];
-    if (stack === undefined || userOf(Number(pid)) !== Number(uid) || !holdsSocket(Number(pid), inode)) return [];
+    if (stack === undefined || userOf(Number(pid)) !== Number(uid)) return [];
+    if (holdsSocket(Number(pid), inode) === false) return [];
     return [[stack, { stack, uid: Number(uid) }] as const];
   });
   return [...new Map(users).values()];

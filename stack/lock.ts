@@ -18,20 +18,25 @@ export function tryLock(name: string): Promise<AsyncDisposable | undefined> {
   });
 }
 
+/** A wait this long is not worth a word. */
+const UNSAID_MS = 1000;
+
 /**
- * Waits for a lock that others hold only while they work.
+ * Waits for a lock that others hold only while they work; `what` they do is named to the user.
  * @throws Error when it is not had within `withinMs`.
  */
-export async function lock(name: string, withinMs: number, report: Report): Promise<AsyncDisposable> {
-  const endMs = Date.now() + withinMs;
+export async function lock(name: string, withinMs: number, what: string, report: Report): Promise<AsyncDisposable> {
+  const startMs = Date.now();
   let said = false;
   for (;;) {
     const held = await tryLock(name);
     if (held) return held;
-    if (Date.now() > endMs)
-      throw new Error("Another 'tyger up' or 'tyger down' of this stack does not come to its end");
-    if (!said) report("waiting for another 'tyger up' or 'tyger down' of this stack");
-    said = true;
+    const waitedMs = Date.now() - startMs;
+    if (waitedMs > withinMs) throw new Error(`Another 'tyger up' or 'tyger down' ${what} does not come to its end`);
+    if (!said && waitedMs > UNSAID_MS) {
+      report(`waiting for another 'tyger up' or 'tyger down' ${what}`);
+      said = true;
+    }
     await sleep(100);
   }
 }

@@ -2,6 +2,7 @@ import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { errnoOf } from "../model/errors.ts";
 
 /** A process beyond doubt: the kernel gives a pid again, but in one boot not with the same start time. */
 export const processIdentitySchema = z.object({
@@ -86,13 +87,17 @@ export function userOf(pid: number): number | undefined {
   }
 }
 
-/** Whether a process has the socket of that inode open. Of processes of other users only root can tell. */
-export function holdsSocket(pid: number, inode: string): boolean {
+/**
+ * Whether a process has the socket of that inode open; undefined where the kernel does not tell: of processes of others
+ * it tells root alone, and of those with more rights than ours, as root's own may have, nobody.
+ */
+export function holdsSocket(pid: number, inode: string): boolean | undefined {
   const folder = `/proc/${pid}/fd`;
   try {
-    return readdirSync(folder).some((name) => readLink(join(folder, name)) === `socket:[${inode}]`);
-  } catch {
-    return false;
+    const links = readdirSync(folder).map((name) => readLink(join(folder, name)));
+    return links.includes(`socket:[${inode}]`) || (links.includes(HIDDEN) ? undefined : false);
+  } catch (err) {
+    return errnoOf(err) === "EACCES" ? undefined : false;
   }
 }
 
@@ -105,10 +110,13 @@ function readBootId(): string {
   }
 }
 
-function readLink(path: string): string | undefined {
+/** What a link of /proc says that the kernel does not let us read. */
+const HIDDEN = Symbol("hidden");
+
+function readLink(path: string): string | typeof HIDDEN | undefined {
   try {
     return readlinkSync(path);
-  } catch {
-    return undefined;
+  } catch (err) {
+    return errnoOf(err) === "EACCES" ? HIDDEN : undefined;
   }
 }

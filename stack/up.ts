@@ -51,7 +51,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
   const version = versionOf(installation);
   const { paths } = config;
   makeFolders(config);
-  await using _held = await lock(lockNameOf(config), LOCK_MS, report);
+  await using _held = await lock(lockNameOf(config), LOCK_MS, "of this stack", report);
 
   const running = await askStack(paths, "status");
   if (running?.version === version) {
@@ -81,7 +81,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
     // It takes its container away, which would go on without us.
     await provingPipes?.catch(() => {});
     // A stack that did not come up needs no engine.
-    await leaveDockerd(paths);
+    await leaveDockerd(paths, report);
     throw err;
   }
 }

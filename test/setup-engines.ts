@@ -36,7 +36,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const claim = await provideImage();
     return async () => {
       await claim[Symbol.asyncDispose]();
-      await leaveDockerd(config.paths);
+      await leaveDockerd(config.paths, report);
       await removeHome();
     };
   }
@@ -54,7 +54,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const tearDown = async (): Promise<void> => {
     await Promise.all(kept.map((one) => one.stop()));
     await claim[Symbol.asyncDispose]();
-    await leaveDockerd(config.paths);
+    await leaveDockerd(config.paths, report);
     await removeHome();
   };
   await Promise.all(kept.map((one) => one.start()));

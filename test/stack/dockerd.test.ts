@@ -1,11 +1,12 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { engineAt } from "../../stack/docker-engine.ts";
-import { leaveDockerd, startDockerd, type DockerdPlace } from "../../stack/dockerd.ts";
+import { leaveDockerd, lockDockerd, startDockerd, type DockerdPlace } from "../../stack/dockerd.ts";
 import { claimEngine, stackNameOf, usersOf } from "../../stack/engine-claims.ts";
 import { identify } from "../../stack/processes.ts";
 import { eventually } from "../eventually.ts";
@@ -67,17 +68,17 @@ async function startOther({ stack = OTHER_STACK, first = "" } = {}): Promise<Chi
 }
 
 test("the last stack that leaves ends the dockerd that was started for them", async () => {
-  expect(await leaveDockerd(OUR_STACK, place)).toBe("stopped");
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("stopped");
   await eventually(() => dockerd.signalCode === "SIGTERM");
-  expect(await leaveDockerd(OUR_STACK, place)).toBeUndefined();
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBeUndefined();
 });
 
 test("another stack holds the engine while it lives, and no longer when it was killed", async () => {
   const other = await startOther();
-  expect(await leaveDockerd(OUR_STACK, place)).toBe(`in use by a stack of user ${process.getuid?.()}`);
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe(`in use by a stack of user ${process.getuid?.()}`);
   other.kill("SIGKILL");
   await eventually(() => usersOf(place.engine).length === 0);
-  expect(await leaveDockerd(OUR_STACK, place)).toBe("stopped");
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("stopped");
 });
 
 test("a stack's own claims do not hold the engine when it leaves, those of others on another engine neither", async () => {
@@ -86,7 +87,7 @@ test("a stack's own claims do not hold the engine when it leaves, those of other
   onTestFinished(async () => {
     for (const claim of claims) await claim[Symbol.asyncDispose]();
   });
-  expect(await leaveDockerd(OUR_STACK, place)).toBe("stopped");
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("stopped");
 });
 
 test("a claim counts by whatever path the engine's socket is reached", async () => {
@@ -94,7 +95,7 @@ test("a claim counts by whatever path the engine's socket is reached", async () 
   symlinkSync(place.folder, link);
   onTestFinished(() => rmSync(link));
   await using _claim = await claimEngine(engineAt(`unix://${link}/docker.sock`), OTHER_STACK);
-  expect(await leaveDockerd(OUR_STACK, place)).toBe(`in use by a stack of user ${process.getuid?.()}`);
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe(`in use by a stack of user ${process.getuid?.()}`);
 });
 
 const NOBODY = 65_534;
@@ -102,7 +103,7 @@ const AS_NOBODY = `process.setgroups([]); process.setgid(${NOBODY}); process.set
 
 test.skipIf(process.getuid?.() !== 0)("a stack of another user holds the engine", async () => {
   await startOther({ stack: `cafe-${NOBODY}`, first: AS_NOBODY });
-  expect(await leaveDockerd(OUR_STACK, place)).toBe(`in use by a stack of user ${NOBODY}`);
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe(`in use by a stack of user ${NOBODY}`);
 });
 
 test.skipIf(process.getuid?.() !== 0).each([
@@ -111,12 +112,43 @@ test.skipIf(process.getuid?.() !== 0).each([
   ["of no process", { first: 'Object.defineProperty(process, "pid", { value: 4194305 });' }],
 ])("a claim %s does not count: everybody can take a name", async (_whose, forged) => {
   await startOther(forged);
-  expect(await leaveDockerd(OUR_STACK, place)).toBe("stopped");
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("stopped");
+});
+
+test.skipIf(process.getuid?.() !== 0)(
+  "a claim counts for a root with fewer rights, who may not look into it",
+  async () => {
+    await startOther();
+    const moduleOf = (name: string) => JSON.stringify(import.meta.resolve(`../../stack/${name}.ts`));
+    const script = `const { engineAt } = await import(${moduleOf("docker-engine")});
+    const { usersOf } = await import(${moduleOf("engine-claims")});
+    console.log(JSON.stringify(usersOf(engineAt(${JSON.stringify(place.engine.host)}))));`;
+    const args = ["--bounding-set=-all", "--inh-caps=-all", process.execPath, "--input-type=module", "-e", script];
+    const { stdout } = await promisify(execFile)("setpriv", args);
+    expect(JSON.parse(stdout)).toEqual([{ stack: OTHER_STACK, uid: 0 }]);
+  },
+);
+
+test("an engine that does not answer is left alone", async () => {
+  await new Promise((resolve) => api.close(resolve));
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("in use by whatever it does not tell");
+  expect(identify(dockerd.pid ?? 0)).toBeDefined();
+});
+
+test("who ends the engine waits for who starts it, and then sees the claim", async () => {
+  const said: string[] = [];
+  const locked = await lockDockerd(() => {}, place);
+  const leaving = leaveDockerd(OUR_STACK, (line) => void said.push(line), place);
+  await eventually(() => said.length > 0);
+  expect(said).toEqual(["waiting for another 'tyger up' or 'tyger down' that starts or ends the Docker engine"]);
+  await using _claim = await claimEngine(place.engine, OTHER_STACK);
+  await locked[Symbol.asyncDispose]();
+  expect(await leaving).toBe(`in use by a stack of user ${process.getuid?.()}`);
 });
 
 test("a container that runs holds the engine", async () => {
   containers = [{ Id: "c0ffee" }];
-  expect(await leaveDockerd(OUR_STACK, place)).toBe("in use by containers that run");
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("in use by containers that run");
 });
 
 test.each([
@@ -124,13 +156,13 @@ test.each([
   ["that started at another time", { startTime: "1" }],
 ])("a recorded dockerd %s is none of ours: its pid is somebody else's by now", async (_when, differing) => {
   writeFileSync(join(place.folder, "process.json"), JSON.stringify({ ...identify(dockerd.pid ?? 0), ...differing }));
-  expect(await leaveDockerd(OUR_STACK, place)).toBeUndefined();
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBeUndefined();
   expect(identify(dockerd.pid ?? 0)).toBeDefined();
 });
 
 test("a record of the dockerd that a loss of power has torn counts as none", async () => {
   writeFileSync(join(place.folder, "process.json"), '{"pid":');
-  expect(await leaveDockerd(OUR_STACK, place)).toBeUndefined();
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBeUndefined();
 });
 
 test.each(["dockerd", "containerd"] as const)(
@@ -141,7 +173,7 @@ test.each(["dockerd", "containerd"] as const)(
     writeFileSync(place.pidFiles[name], String(stranger));
     await startDockerd({ path: makeDockerd(), report: () => {} }, place);
     expect(identify(stranger)).toBeDefined();
-    expect(await leaveDockerd(OUR_STACK, place)).toBe("stopped");
+    expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("stopped");
   },
 );
 
