@@ -89,12 +89,13 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
   /** Fences a late start of `attempt` unless it was started already, and tells which it is. */
   async function fence(run: RunRecord, claim: LaunchClaim): Promise<ContainerInfo | undefined> {
     const seen = await findContainer(run, claim);
-    const folder = folderOf(run, seen ? attemptOf(seen) : claim.attempt);
+    let info = seen;
     if (!seen || !wasStarted(seen)) {
+      const folder = folderOf(run, seen ? attemptOf(seen) : claim.attempt);
       await Promise.all([fenceFolder(folder), fenceFolder(folderOf(run, claim.attempt))]);
+      // The engine answers this only after a start that is under way: from here on it is the truth.
+      info = await findContainer(run, claim);
     }
-    // The engine answers this only after a start that is under way: from here on it is the truth.
-    const info = await findContainer(run, claim);
     if (info && wasStarted(info)) await unfenceFolder(folderOf(run, attemptOf(info)));
     return info;
   }

@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { eventually } from "../eventually.ts";
 import { containersOf, type TestStack } from "../e2e/stack.ts";
 import { shell } from "./commands.ts";
-import { timed, type Comparison } from "./measure.ts";
+import { controlPlaneComparison, waitingRunsLimits } from "./control-plane.ts";
+import { logLineComparison, watchLimits } from "./latency.ts";
+import { timed, type Comparison, type Limits } from "./measure.ts";
+import { memoryLimits } from "./memory.ts";
 
 export interface BenchPlace {
   stack: TestStack;
@@ -19,6 +22,13 @@ const IMAGE = "ubuntu";
 const CAT = 'cat "$INPUT_PIPE" > "$OUTPUT_PIPE"';
 /** What `tyger run cancel` leaves a job to end by itself. */
 const STOP_GRACE_MS = 1000;
+
+/** What has a bound of its own. */
+export const limitsOf = ({ stack, dir, bytes }: BenchPlace): Limits[] => [
+  watchLimits(stack),
+  memoryLimits(stack, dir, bytes),
+  waitingRunsLimits(stack, dir),
+];
 
 /** Each budget of the design that this machine can show, with its rival. */
 export function comparisonsOf({ stack, dir, bytes }: BenchPlace): Comparison[] {
@@ -104,6 +114,8 @@ export function comparisonsOf({ stack, dir, bytes }: BenchPlace): Comparison[] {
       budget: { p50: 1.2 },
       allowanceMs: STOP_GRACE_MS,
     },
+    logLineComparison(stack),
+    controlPlaneComparison(stack, dir),
   ];
 }
 

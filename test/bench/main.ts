@@ -3,8 +3,8 @@ import { cpus, loadavg, release, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startStack } from "../e2e/stack.ts";
-import { comparisonsOf } from "./comparisons.ts";
-import { compare } from "./measure.ts";
+import { comparisonsOf, limitsOf } from "./comparisons.ts";
+import { check, compare } from "./measure.ts";
 
 /** `npm run bench [-- NAME...] [--gib N]`: the budgets of the design against their rivals, on a stack of its own. */
 const { values, positionals } = parseArgs({
@@ -24,13 +24,18 @@ try {
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
   say(`${cpus().length} cores, ${memory}, Linux ${release()}, Node ${process.version}, Docker ${docker}`);
   say(`load before: ${loadavg()[0]?.toFixed(2)}; transfers of ${values.gib} GiB`);
-  const comparisons = comparisonsOf({ stack, dir, bytes: Number(values.gib) * 2 ** 30 });
-  const wanted = positionals.length === 0 ? comparisons : comparisons.filter(({ name }) => positionals.includes(name));
-  if (wanted.length === 0)
-    throw new Error(`There is nothing of this name: ${comparisons.map(({ name }) => name).join(", ")}`);
+  const place = { stack, dir, bytes: Number(values.gib) * 2 ** 30 };
+  const parts = [
+    ...comparisonsOf(place).map((comparison) => ({ name: comparison.name, report: () => compare(comparison) })),
+    ...limitsOf(place).map((limits) => ({ name: limits.name, report: () => check(limits) })),
+  ];
+  const names = parts.map(({ name }) => name);
+  const unknown = positionals.find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new Error(`There is no '${unknown}'; there are ${names.join(", ")}`);
+  const wanted = positionals.length === 0 ? parts : parts.filter(({ name }) => positionals.includes(name));
   // The run that is shown.
   await stack.tyger(["run", "exec", "-f", "examples/hello.yml"], { input: "Paul" });
-  for (const comparison of wanted) for (const line of await compare(comparison)) say(line);
+  for (const { report } of wanted) for (const line of await report()) say(line);
 } finally {
   await stack.down();
   await rm(dir, { recursive: true, force: true });

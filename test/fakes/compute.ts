@@ -18,7 +18,7 @@ interface FakeJob {
 
 type Watching = (runId: number, state: ReplicaState) => Promise<void>;
 
-/** A backend in memory; jobs do what their script says, or end at once. */
+/** A backend in memory; jobs do what their script says. */
 export interface FakeCompute {
   reader: ComputeReader;
   writer: ComputeWriter;
@@ -30,11 +30,14 @@ export interface FakeCompute {
   kill(runId: number, exitCode: number): void;
 }
 
+/** As the contract of the port has it. */
+const RELIST_MS = 60_000;
 const REPLICA = 0;
 const STOPPED_EXIT = 143;
 const KILLED_EXIT = 137;
 
-export function createFakeCompute(claims: LaunchClaims): FakeCompute {
+/** `usual` is what jobs do that have no script. */
+export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): FakeCompute {
   const scripts = new Map<number, JobScript>();
   const begins = new Map<number, number>();
   const jobs = new Map<number, FakeJob>();
@@ -43,7 +46,7 @@ export function createFakeCompute(claims: LaunchClaims): FakeCompute {
   let attempts = 0;
 
   const now = (): string => logInstant(new Date().toISOString());
-  const scriptOf = (runId: number): JobScript => scripts.get(runId) ?? {};
+  const scriptOf = (runId: number): JobScript => scripts.get(runId) ?? usual;
   const stateOf = (job: FakeJob): ReplicaState => ({
     container: job.container,
     ...(job.pump === undefined ? {} : { pump: job.pump }),
@@ -142,8 +145,13 @@ export function createFakeCompute(claims: LaunchClaims): FakeCompute {
   const watcher: ComputeWatcher = {
     async watch(report, signal) {
       watchers.add(report);
-      for (const [runId, job] of jobs) await report(runId, stateOf(job));
+      const list = async (): Promise<void> => {
+        for (const [runId, job] of jobs) await report(runId, stateOf(job));
+      };
+      await list();
+      const relisting = setInterval(() => void list(), RELIST_MS);
       await untilAborted(signal);
+      clearInterval(relisting);
       watchers.delete(report);
     },
   };
