@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNull, or, type SQL } from "drizzle-orm";
+import { and, eq, inArray, or, sql, type SQL } from "drizzle-orm";
 import type { LaunchClaim, LaunchClaims } from "../model/compute.ts";
 import type { Db } from "./client.ts";
 import { present } from "./row.ts";
@@ -6,6 +6,16 @@ import { isOpen, launches, runs } from "./schema.ts";
 
 /** The memory of launches: each step is one compare-and-set, so that of two attempts one loses. */
 export function launchClaims(db: Db): LaunchClaims {
+  /** A fresh claim, in one statement; undefined when there is one, or the run may not be launched. */
+  const make = async (runId: number, replica: number, attempt: string): Promise<LaunchClaim | undefined> => {
+    // Held until the claim is in: a cancel or an end comes wholly before it, and is seen, or wholly after it.
+    const made = await db.execute(
+      sql`insert into launches (run_id, replica, attempt, state)
+        select id, ${replica}::integer, ${attempt}::text, 'claimed' from runs where ${mayLaunch(runId)} for share
+        on conflict do nothing returning run_id`,
+    );
+    return made.length === 1 ? { runId, replica, attempt, state: "claimed" } : undefined;
+  };
   const move = async (set: Partial<LaunchRow>, ...conditions: (SQL | undefined)[]): Promise<boolean> =>
     (
       await db
@@ -16,16 +26,12 @@ export function launchClaims(db: Db): LaunchClaims {
     ).length === 1;
 
   return {
-    claim: (runId, replica, attempt) =>
-      db.transaction(async (tx) => {
-        // Held until the claim is in: a cancel or an end comes wholly before it, and is seen, or wholly after it.
-        const mayLaunch = and(eq(runs.id, runId), isOpen, isNull(runs.cancelRequestedAt));
-        const [run] = await tx.select({ id: runs.id }).from(runs).where(mayLaunch).for("share");
-        if (!run) return undefined;
-        const fresh = { runId, replica, attempt, state: "claimed" as const };
-        const [made] = await tx.insert(launches).values(fresh).onConflictDoNothing().returning();
-        return made ? claimOf(made) : findClaim(tx, runId, replica);
-      }),
+    async claim(runId, replica, attempt) {
+      const made = await make(runId, replica, attempt);
+      if (made) return made;
+      const isLaunchable = (await db.$count(runs, mayLaunch(runId))) === 1;
+      return isLaunchable ? findClaim(db, runId, replica) : undefined;
+    },
 
     find: (runId, replica) => findClaim(db, runId, replica),
 
@@ -53,17 +59,20 @@ export function launchClaims(db: Db): LaunchClaims {
         eq(launches.state, "claimed"),
       ),
 
-    markRemoved: (runId, replica) =>
-      db.transaction(async (tx) => {
-        const marker = { runId, replica, attempt: "", state: "removed" as const };
-        const made = await tx.insert(launches).values(marker).onConflictDoNothing().returning();
+    async markRemoved(runId, replica) {
+      const marker = { runId, replica, attempt: "", state: "removed" as const };
+      for (;;) {
+        const [claim] = await db.update(launches).set({ state: "removed" }).where(isOf(runId, replica)).returning();
+        if (claim) return claimOf(claim);
+        const made = await db.insert(launches).values(marker).onConflictDoNothing().returning();
+        // Else a claim came between, and no claim ever goes.
         if (made.length > 0) return undefined;
-        const [before] = await tx.select().from(launches).where(isOf(runId, replica)).for("update");
-        await tx.update(launches).set({ state: "removed" }).where(isOf(runId, replica));
-        return before && claimOf(before);
-      }),
+      }
+    },
   };
 }
+
+const mayLaunch = (runId: number): SQL => sql`id = ${runId} and ${isOpen} and cancel_requested_at is null`;
 
 type LaunchRow = typeof launches.$inferSelect;
 

@@ -88,6 +88,8 @@ export const runs = pgTable(
     revision: integer("revision").notNull().default(0),
     workflowStartedAt: instant("workflow_started_at"),
     admittedAt: instant("admitted_at"),
+    /** When it was first refused a place among the live runs. */
+    queuedAt: instant("queued_at"),
     archivedAt: instant("archived_at"),
     /** A hash of the client's key, for a header may be longer than an index entry. */
     idempotencyKeyHash: text("idempotency_key_hash").unique(),

@@ -66,6 +66,6 @@ export interface LaunchClaims {
   recordLaunched(runId: number, replica: number, attempt: string): Promise<boolean>;
   /** Moves an unlaunched claim from one attempt to another; false when somebody else did first. */
   takeOver(runId: number, replica: number, from: string, to: string): Promise<boolean>;
-  /** Writes `removed` whether or not there was a claim, and returns the claim that was there. */
+  /** Writes `removed` whether or not there was a claim, and returns the claim that was there, as it is now. */
   markRemoved(runId: number, replica: number): Promise<LaunchClaim | undefined>;
 }

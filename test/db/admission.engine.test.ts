@@ -46,12 +46,31 @@ test("an older run that waits has the place, one whose workflow is not started o
   await database.runs.requestCancel(canceled);
   expect(await database.runs.admit(younger, 1)).toBe(false);
   expect(await database.runs.admit(canceled, 1)).toBe(false);
+  // It is the turn of the older one, which has not asked yet and needs no offer.
+  expect(await database.runs.nextToAdmit(1)).toEqual([]);
+  expect(await database.runs.nextToAdmit(5)).toEqual([younger]);
+  expect(await database.runs.admit(older, 0)).toBe(false);
   expect(await database.runs.nextToAdmit(1)).toEqual([older]);
   expect(await database.runs.nextToAdmit(5)).toEqual([older, younger]);
   expect(await database.runs.admit(younger, 2)).toBe(true);
   expect(await database.runs.admit(older, 2)).toBe(true);
   // Its workflow runs, or it could not ask: that this is not recorded yet must not keep it out.
   expect(await database.runs.admit(unstarted, 3)).toBe(true);
+});
+
+test("a place that becomes free while a run is refused one is taken, or offered to it", async () => {
+  const { database } = await openFresh();
+  const ids = await startedRuns(database, 40);
+  for (let place = 0; place + 1 < ids.length; place += 2) {
+    const [first = 0, second = 0] = ids.slice(place, place + 2);
+    expect(await database.runs.admit(first, 1)).toBe(true);
+    const [wasAdmitted, offered] = await Promise.all([
+      database.runs.admit(second, 1),
+      database.runs.finish(first, { status: "Failed" }).then(() => database.runs.nextToAdmit(1)),
+    ]);
+    expect(wasAdmitted || offered.includes(second)).toBe(true);
+    await database.runs.finish(second, { status: "Failed" });
+  }
 });
 
 test("a run that ends gives its place to the oldest that waits", async () => {

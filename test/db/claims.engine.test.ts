@@ -70,7 +70,7 @@ test("nothing is launched after a removal, whether or not there was a claim", as
   const { database } = await openFresh();
   const [claimed, unclaimed] = [await createdId(database), await createdId(database)];
   const claim = await database.claims.claim(claimed, 0, "a");
-  expect(await database.claims.markRemoved(claimed, 0)).toEqual(claim);
+  expect(await database.claims.markRemoved(claimed, 0)).toEqual({ ...claim, state: "removed" });
   expect(await database.claims.markRemoved(unclaimed, 0)).toBeUndefined();
   expect(await database.claims.markRemoved(404, 0)).toBeUndefined();
   for (const id of [claimed, unclaimed]) {

@@ -33,9 +33,9 @@ export function createFakeClaims(): LaunchClaims & { refused: Set<number> } {
       return true;
     },
     async markRemoved(runId, replica) {
-      const before = copy(claims.get(runId));
-      claims.set(runId, { ...(before ?? { runId, replica, attempt: "" }), state: "removed" });
-      return before;
+      const claim = claims.get(runId);
+      claims.set(runId, { ...(claim ?? { runId, replica, attempt: "" }), state: "removed" });
+      return claim && copy(claims.get(runId));
     },
   };
 }
