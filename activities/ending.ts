@@ -41,9 +41,9 @@ export async function loadRun(runs: RunRecords, runId: number): Promise<RunRecor
 
 /**
  * Records the terminal state, gives every output an end mark, and passes the run's place on. Repeating it keeps the
- * state that was recorded first.
+ * state that was recorded first, which it gives.
  */
-export async function concludeRun(ports: EndingPorts, runId: number, ending: RunEnding): Promise<Outcome> {
+export async function concludeRun(ports: EndingPorts, runId: number, ending: RunEnding): Promise<RunRecord> {
   const { runs } = ports;
   const run = await loadRun(runs, runId);
   const outcome = outcomeOf({
@@ -57,19 +57,18 @@ export async function concludeRun(ports: EndingPorts, runId: number, ending: Run
   const ended = await runs.finish(runId, outcome);
   if (ended.status !== "Succeeded") await markOutputsFailed(ports.store, ended);
   await ports.announcePlaces(await runs.nextToAdmit(ports.maxLiveRuns));
-  return recordedOutcome(ended);
+  return ended;
 }
 
 /**
  * Archives the logs, then removes what the run left in the engine; never the other way round.
  * @throws Error when the logs take longer than `limitMs`
  */
-export async function archiveRun(ports: EndingPorts, runId: number, limitMs = ARCHIVE_LIMIT_MS): Promise<void> {
-  const run = await loadRun(ports.runs, runId);
+export async function archiveRun(ports: EndingPorts, run: RunRecord, limitMs = ARCHIVE_LIMIT_MS): Promise<void> {
   if (run.archivedAt === undefined) {
     const signal = AbortSignal.timeout(limitMs);
-    await ports.archive.write(runId, wholly(ports.logs.logs(run, {}, signal), signal));
-    await ports.runs.recordArchived(runId);
+    await ports.archive.write(run.id, wholly(ports.logs.logs(run, {}, signal), signal));
+    await ports.runs.recordArchived(run.id);
   }
   await ports.compute.remove(run);
 }
@@ -80,7 +79,8 @@ async function* wholly(lines: LogLines, signal: AbortSignal): LogLines {
   signal.throwIfAborted();
 }
 
-function recordedOutcome(run: RunRecord): Outcome {
+/** How a run that has ended did. */
+export function recordedOutcome(run: RunRecord): Outcome {
   if (!isTerminal(run.status)) throw new Error("A finished row has no terminal status");
   return {
     status: run.status,

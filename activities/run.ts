@@ -2,7 +2,7 @@ import { log } from "@temporalio/activity";
 import type { Outcome, ReplicaState } from "../model/lifecycle.ts";
 import { messageOf } from "../model/errors.ts";
 import { deadlineOf, isTerminal } from "../model/run.ts";
-import { archiveRun, concludeRun, loadRun, type EndingPorts, type RunEnding } from "./ending.ts";
+import { archiveRun, concludeRun, loadRun, recordedOutcome, type EndingPorts, type RunEnding } from "./ending.ts";
 import { heartbeating, withFailures } from "./failures.ts";
 
 /** Well within the time of the activity that records how the run ended. */
@@ -70,10 +70,11 @@ export function runActivities(ports: RunActivityPorts) {
     /** Records the terminal state. Most logs are short, and are archived here too: an activity costs more than they do. */
     conclude: (runId: number, ending: RunEnding): Promise<Conclusion> =>
       heartbeating(async () => {
-        const outcome = await concludeRun(ports, runId, ending);
+        const ended = await concludeRun(ports, runId, ending);
+        const outcome = recordedOutcome(ended);
         log.info("run ended", { runId, status: outcome.status });
         try {
-          await archiveRun(ports, runId, ARCHIVE_AT_ONCE_MS);
+          await archiveRun(ports, ended, ARCHIVE_AT_ONCE_MS);
           return { ...outcome, isArchived: true };
         } catch (err) {
           log.warn("the logs are not archived yet", { runId, reason: messageOf(err) });
@@ -81,7 +82,7 @@ export function runActivities(ports: RunActivityPorts) {
         }
       }),
 
-    archive: (runId: number): Promise<void> => heartbeating(() => archiveRun(ports, runId)),
+    archive: (runId: number): Promise<void> => heartbeating(async () => archiveRun(ports, await loadRun(runs, runId))),
 
     /** Gives the logs up for lost after a day of failing, so that the engine can be cleaned. */
     discard: (runId: number): Promise<void> =>

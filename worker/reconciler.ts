@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { archiveRun, concludeRun, type EndingPorts } from "../activities/ending.ts";
+import { archiveRun, concludeRun, loadRun, type EndingPorts } from "../activities/ending.ts";
 import { messageOf } from "../model/errors.ts";
 import { isSettled, later } from "../model/lifecycle.ts";
 import type { RunWorkflows, WorkflowPhase } from "./temporal.ts";
@@ -17,48 +17,53 @@ const REASONS: Record<Exclude<WorkflowPhase, "Open" | "Gone">, string> = {
   Completed: "The workflow of the run ended without recording how the run ended",
 };
 
-/**
- * One pass over all that may have been left half-done: rows without a workflow, cancels unheeded, open rows whose
- * workflow is closed or gone, ended rows whose logs are not archived, free places. Each case heals by itself; a
- * failure of one does not hold up the others.
- */
-export async function reconcile(ports: ReconcilerPorts): Promise<void> {
-  const { runs, workflows, log } = ports;
-  const attempt = async (runId: number, what: string, step: () => Promise<void>): Promise<void> => {
-    try {
-      await step();
-    } catch (err) {
-      log.warn({ runId, reason: messageOf(err) }, `not healed: ${what}`);
-    }
-  };
+/** One case that heals by itself: its failure does not hold up the others. */
+async function attempt(ports: ReconcilerPorts, runId: number, what: string, step: () => Promise<void>): Promise<void> {
+  try {
+    await step();
+  } catch (err) {
+    ports.log.warn({ runId, reason: messageOf(err) }, `not healed: ${what}`);
+  }
+}
 
+/** What has not begun: rows without a workflow, and places that are free. */
+export async function reconcileStarts(ports: ReconcilerPorts): Promise<void> {
+  const { runs, workflows, log } = ports;
   for (const id of await runs.unstarted()) {
-    await attempt(id, "a run without a workflow", async () => {
+    await attempt(ports, id, "a run without a workflow", async () => {
       await workflows.start(id);
       await runs.recordWorkflowStarted(id);
       log.info({ runId: id }, "started the workflow of a run that had none");
     });
   }
   await ports.announcePlaces(await runs.nextToAdmit(ports.maxLiveRuns));
+}
 
+/**
+ * What has not come to its end: cancels unheeded, open rows whose workflow is closed or gone, ended rows whose logs are
+ * not archived, what is left in the engine. All open workflows are listed for it.
+ */
+export async function reconcileEnds(ports: ReconcilerPorts): Promise<void> {
+  const { runs, workflows } = ports;
+  const archiveById = async (id: number): Promise<void> => archiveRun(ports, await loadRun(runs, id));
   const open = await runs.open();
   const openWorkflows = await workflows.openIds();
   for (const run of open) {
     if (openWorkflows.has(run.id)) {
       if (run.cancelRequestedAt !== undefined)
-        await attempt(run.id, "an unheeded cancel", () => workflows.cancel(run.id));
+        await attempt(ports, run.id, "an unheeded cancel", () => workflows.cancel(run.id));
     } else {
-      await attempt(run.id, "a run whose workflow is not open", () => healOrphan(run.id, ports));
+      await attempt(ports, run.id, "a run whose workflow is not open", () => healOrphan(run.id, ports));
     }
   }
   for (const id of await runs.unarchived()) {
     if (openWorkflows.has(id) || (await workflows.phaseOf(id)) === "Open") continue;
-    await attempt(id, "logs that are not archived", () => archiveRun(ports, id));
+    await attempt(ports, id, "logs that are not archived", () => archiveById(id));
   }
   const live = new Set(open.map(({ id }) => id));
   for (const id of await ports.compute.leftovers()) {
     if (live.has(id) || openWorkflows.has(id) || (await workflows.phaseOf(id)) === "Open") continue;
-    await attempt(id, "containers or folders left over", () => archiveRun(ports, id));
+    await attempt(ports, id, "containers or folders left over", () => archiveById(id));
   }
 }
 
@@ -77,24 +82,32 @@ async function healOrphan(runId: number, ports: ReconcilerPorts): Promise<void> 
   const seen = await ports.compute.observe(run);
   const settled = isSettled(seen) && seen.container.phase === "Exited";
   const replica = settled ? seen : later(seen, await ports.compute.stop(run));
-  const { status } = await concludeRun(ports, runId, {
+  const ended = await concludeRun(ports, runId, {
     replica,
     ...(settled ? {} : { failure: REASONS[phase] }),
   });
-  ports.log.info({ runId, status, workflow: phase }, "ended a run whose workflow was closed");
-  await archiveRun(ports, runId);
+  ports.log.info({ runId, status: ended.status, workflow: phase }, "ended a run whose workflow was closed");
+  await archiveRun(ports, ended);
 }
 
-/** Runs passes until `signal` is aborted; `takeLock` says whether this worker is the one that reconciles. */
+/**
+ * Runs passes until `signal` is aborted: over the starts each time, over the ends in the first and each `endsEvery` after
+ * it, for these cost most where many runs wait. `takeLock` says whether this worker is the one that reconciles.
+ */
 export async function reconcileForever(
   ports: ReconcilerPorts,
-  everyMs: number,
+  { everyMs, endsEvery }: { everyMs: number; endsEvery: number },
   takeLock: () => Promise<boolean>,
   signal: AbortSignal,
 ): Promise<void> {
+  let passes = 0;
   while (!signal.aborted) {
     try {
-      if (await takeLock()) await reconcile(ports);
+      if (await takeLock()) {
+        await reconcileStarts(ports);
+        if (passes % endsEvery === 0) await reconcileEnds(ports);
+        passes += 1;
+      }
     } catch (err) {
       ports.log.warn({ reason: messageOf(err) }, "a reconciler pass failed");
     }

@@ -16,7 +16,7 @@ import { connectClient, createRunWorkflows, hasSearchAttributes } from "./tempor
 /** How long a Temporal server may take to answer at start; the supervisor starts us when its own probe did. */
 const CONNECT_MS = 60_000;
 /** Well within the minute in which every half-done thing is to be healed. */
-const RECONCILE_MS = 10_000;
+const RECONCILE = { everyMs: 10_000, endsEvery: 3 };
 
 /** What the worker of a cluster drives. */
 export interface Backend {
@@ -92,12 +92,7 @@ export async function serveRuns(
   const stopping = new AbortController();
   const running = worker.run();
   await workflows.startWatcher();
-  const reconciling = reconcileForever(
-    { ...ports, workflows, log },
-    RECONCILE_MS,
-    db.takeReconcilerLock,
-    stopping.signal,
-  );
+  const reconciling = reconcileForever({ ...ports, workflows, log }, RECONCILE, db.takeReconcilerLock, stopping.signal);
   const stateDir = join(config.TYGER_DATA_DIR, "state");
   await mkdir(stateDir, { recursive: true });
   await writeFile(join(stateDir, "installation"), `${installationId}\n`);

@@ -14,7 +14,7 @@ test("a log that takes too long is not archived short, and the engine keeps it",
   const done: string[] = [];
   const archived = archiveRun(
     {
-      runs: { find: async () => run, recordArchived: async () => void done.push("recorded") },
+      runs: { recordArchived: async () => void done.push("recorded") },
       logs: {
         // As the engine's reader does: it ends without an error once nobody wants it.
         async *logs(_run: unknown, _query: unknown, signal: AbortSignal): LogLines {
@@ -31,7 +31,7 @@ test("a log that takes too long is not archived short, and the engine keeps it",
       },
       compute: { remove: async () => void done.push("removed") },
     } as unknown as Parameters<typeof archiveRun>[0], // What archiving has no use for is left out.
-    run.id,
+    run,
     20,
   );
   await expect(archived).rejects.toThrow("timeout");

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Database } from "../../db/database.ts";
-import { createdId, openFresh, twentyAtOnce } from "./fixture.ts";
+import { createdId, openFresh, openTransaction, twentyAtOnce } from "./fixture.ts";
 
 async function startedRuns(database: Database, count: number): Promise<number[]> {
   const ids: number[] = [];
@@ -27,6 +27,20 @@ test("twenty calls for one run take one place", async () => {
   const [first = 0, second = 0] = await startedRuns(database, 2);
   expect(await twentyAtOnce(() => database.runs.admit(first, 2))).toEqual(Array(20).fill(true));
   expect(await database.runs.admit(second, 2)).toBe(true);
+});
+
+test("an admission under way is waited for, and its place is taken then", async () => {
+  const { url, database } = await openFresh();
+  const [first = 0, second = 0] = await startedRuns(database, 2);
+  const admission = await openTransaction(
+    url,
+    "select pg_advisory_xact_lock(hashtextextended('tyger admission', 0))",
+    `update runs set admitted_at = now() where id = ${first}`,
+  );
+  const asking = database.runs.admit(second, 1);
+  await admission.untilWaitedFor();
+  await admission.commit();
+  expect(await asking).toBe(false);
 });
 
 test("a run that was admitted stays so, also when the limit became smaller", async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createdId, openFresh, twentyAtOnce } from "./fixture.ts";
+import { createdId, openFresh, openTransaction, twentyAtOnce } from "./fixture.ts";
 
 test("of twenty claims at once one wins, and all see it", async () => {
   const { database } = await openFresh();
@@ -35,6 +35,17 @@ test("a claim against a cancel: either the claim is there before it, or there is
       expect(canceled?.attempt).toBe(claim?.attempt);
     }),
   );
+});
+
+test("a cancel under way is waited for, and then there is no claim", async () => {
+  const { url, database } = await openFresh();
+  const id = await createdId(database);
+  const cancel = await openTransaction(url, `update runs set cancel_requested_at = now() where id = ${id}`);
+  const claiming = database.claims.claim(id, 0, "a");
+  await cancel.untilWaitedFor();
+  await cancel.commit();
+  expect(await claiming).toBeUndefined();
+  expect(await database.claims.find(id, 0)).toBeUndefined();
 });
 
 test("an attempt that lost its claim records nothing", async () => {

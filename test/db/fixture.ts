@@ -1,10 +1,12 @@
 import { onTestFinished } from "vitest";
 import { randomBytes } from "node:crypto";
+import postgres from "postgres";
 import { openDatabase, type Database } from "../../db/database.ts";
 import { base32 } from "../../model/buffer.ts";
 import type { JobCodespec } from "../../model/codespec.ts";
 import type { NewRun } from "../../model/records.ts";
 import { freshDatabase } from "../engines.ts";
+import { eventually } from "../eventually.ts";
 
 /** An open database of its own, gone after the test. */
 export async function openFresh(): Promise<{ url: string; database: Database }> {
@@ -14,6 +16,19 @@ export async function openFresh(): Promise<{ url: string; database: Database }> 
   const database = await openDatabase(url);
   onTestFinished(() => database.close());
   return { url, database };
+}
+
+/** A transaction of somebody else that has carried out `statements` and is open until it is told to commit. */
+export async function openTransaction(url: string, ...statements: string[]) {
+  const client = postgres(url, { max: 1, onnotice: () => {} });
+  onTestFinished(() => client.end({ timeout: 1 }));
+  for (const statement of ["begin", ...statements]) await client.unsafe(statement);
+  const waiters = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  return {
+    /** Resolves once another statement on the database waits for it. */
+    untilWaitedFor: () => eventually(async () => (await client.unsafe(waiters)).length > 0),
+    commit: async () => void (await client.unsafe("commit")),
+  };
 }
 
 export const codespec: JobCodespec = { kind: "job", image: "ubuntu", command: ["true"] };

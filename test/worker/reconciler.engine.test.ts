@@ -7,7 +7,7 @@ import { base32 } from "../../model/buffer.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { ReplicaState } from "../../model/lifecycle.ts";
 import { taskQueueOf, workflowIdOf } from "../../model/names.ts";
-import { reconcile, reconcileForever } from "../../worker/reconciler.ts";
+import { reconcileEnds, reconcileForever, reconcileStarts } from "../../worker/reconciler.ts";
 import { createRunWorkflows, type RunWorkflows } from "../../worker/temporal.ts";
 import { createdId, newRun, openFresh } from "../db/fixture.ts";
 import { eventually } from "../eventually.ts";
@@ -35,7 +35,11 @@ beforeEach(async () => {
   ports = createFakeRunPorts(database.runs, { maxLiveRuns: 1000, tellPlaceFree: async () => undefined });
 });
 
-const pass = () => reconcile({ ...ports, workflows, log: pino({ level: "silent" }) });
+const pass = async (): Promise<void> => {
+  const parts = { ...ports, workflows, log: pino({ level: "silent" }) };
+  await reconcileStarts(parts);
+  await reconcileEnds(parts);
+};
 const handleOf = (id: number) => rig.client.workflow.getHandle(workflowIdOf(installation, id));
 
 /** A run with an open workflow, on which no worker works. */
@@ -194,7 +198,7 @@ test("one run that cannot be healed does not hold up the others", async () => {
 test("passes go on after one that failed, and only where the lock is held", async () => {
   const stopping = new AbortController();
   const log: string[] = [];
-  const taken = [false, new Error("the database is away"), true, true];
+  const taken = [false, new Error("the database is away"), true, new Error("away again"), true, true];
   const takeLock = async (): Promise<boolean> => {
     const answer = taken.shift();
     log.push("asked");
@@ -203,9 +207,14 @@ test("passes go on after one that failed, and only where the lock is held", asyn
     return answer === true;
   };
   const announcePlaces = async (): Promise<void> => {
-    log.push("pass");
+    log.push("starts");
   };
-  const parts = { ...ports, announcePlaces, workflows, log: pino({ level: "silent" }) };
-  await reconcileForever(parts, 1, takeLock, stopping.signal);
-  expect(log).toEqual(["asked", "asked", "asked", "pass", "asked", "pass"]);
+  const openIds = async (): Promise<Set<number>> => {
+    log.push("ends");
+    return workflows.openIds();
+  };
+  const parts = { ...ports, announcePlaces, workflows: { ...workflows, openIds }, log: pino({ level: "silent" }) };
+  await reconcileForever(parts, { everyMs: 1, endsEvery: 2 }, takeLock, stopping.signal);
+  const passes = [["asked"], ["asked"], ["asked", "starts", "ends"], ["asked"], ["asked", "starts"]];
+  expect(log).toEqual([...passes, ["asked", "starts", "ends"]].flat());
 });
