@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
@@ -37,6 +37,9 @@ beforeAll(async () => {
   tarball = join(dir, stdout.toString().trim().split("\n").at(-1) ?? "");
 });
 afterAll(async () => {
+  // Root's database lies elsewhere, for Postgres' user could not get into this folder.
+  const database = await realpath(join(env["HOME"] ?? "", ".local/share/tyger/postgres")).catch(() => undefined);
+  if (database !== undefined) await rm(database, { recursive: true });
   await rm(dir, { recursive: true, force: true });
 });
 
