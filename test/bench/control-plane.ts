@@ -8,9 +8,8 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Connection } from "@temporalio/client";
 import postgres from "postgres";
-import type { TestStack } from "../e2e/stack.ts";
+import { enginesOf, type TestStack } from "../e2e/stack.ts";
 import { eventually } from "../eventually.ts";
-import { enginesOf } from "./engines.ts";
 import { memoryOf } from "./memory.ts";
 import { timed, type Comparison, type Limits } from "./measure.ts";
 

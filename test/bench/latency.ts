@@ -1,10 +1,9 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import postgres from "postgres";
-import { containersOf, createRun, type TestStack } from "../e2e/stack.ts";
+import { containersOf, createRun, enginesOf, type TestStack } from "../e2e/stack.ts";
 import { eventually } from "../eventually.ts";
 import { shell } from "./commands.ts";
-import { enginesOf } from "./engines.ts";
 import { quantile, type Comparison, type Limits } from "./measure.ts";
 
 const IMAGE = "ubuntu";

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { eventually } from "../eventually.ts";
-import { containersOf, run, startStack, type CommandResult, type TestStack } from "./stack.ts";
+import { containersOf, enginesOf, run, startStack, type CommandResult, type TestStack } from "./stack.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 /** A process that does not start is tried four times; a busy machine takes a minute for it. */
@@ -92,12 +92,10 @@ async function otherStack(name: string, given: Record<string, string> = {}): Pro
   return { env: { TYGER_DATA_DIR: join(folder, name), DATABASE_URL: await databaseUrl(), ...given } };
 }
 
-const portsOf = async (): Promise<{ postgres: number; temporal: number }> =>
-  JSON.parse(await readFile(join(stack.dataDir, "state/ports.json"), "utf8"));
-
 async function databaseUrl(password?: string): Promise<string> {
-  const right = (await readFile(join(stack.dataDir, "postgres/password"), "utf8")).trim();
-  return `postgres://postgres:${password ?? right}@127.0.0.1:${(await portsOf()).postgres}/postgres`;
+  const url = new URL("/postgres", (await enginesOf(stack)).postgres);
+  if (password !== undefined) url.password = password;
+  return url.href;
 }
 
 async function loginTo(name: string, socket: string): Promise<{ env: Record<string, string> }> {
@@ -153,7 +151,7 @@ async function otherInstallation(): Promise<{ env: Record<string, string>; value
   await cp(join(ROOT, "dist"), join(copy, "dist"), { recursive: true });
   await cp(join(ROOT, "bin/tyger"), join(copy, "bin/tyger"));
   await symlink(join(ROOT, "node_modules"), join(copy, "node_modules"));
-  const port = String((await portsOf()).temporal);
+  const port = (await enginesOf(stack)).temporal.split(":")[1] ?? "";
   const config = await readFile(join(ROOT, "temporal-dev.yaml"), "utf8");
   await writeFile(join(copy, "temporal-dev.yaml"), config.replace(/^port: .*$/m, `port: ${port}`));
   const { env } = await otherStack("taken-port");
@@ -188,8 +186,7 @@ const CASES: Record<string, Case> = {
   },
   "The given Postgres refuses the password": {
     prepare: async () => {
-      const { temporal } = await portsOf();
-      const given = { DATABASE_URL: await databaseUrl("wrong"), TEMPORAL_ADDRESS: `127.0.0.1:${temporal}` };
+      const given = { DATABASE_URL: await databaseUrl("wrong"), TEMPORAL_ADDRESS: (await enginesOf(stack)).temporal };
       return otherStack("wrong-password", given);
     },
   },
@@ -209,7 +206,7 @@ const CASES: Record<string, Case> = {
   "The given Postgres cannot be reached": { prepare: () => otherStack("no-postgres") },
   "The given Temporal cannot be reached": { prepare: () => otherStack("no-temporal") },
   "The given Temporal has no such namespace": {
-    prepare: async () => otherStack("no-namespace", { TEMPORAL_ADDRESS: `127.0.0.1:${(await portsOf()).temporal}` }),
+    prepare: async () => otherStack("no-namespace", { TEMPORAL_ADDRESS: (await enginesOf(stack)).temporal }),
   },
   "The data folder is closed to you": {
     isUnprivileged: true,

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
@@ -129,6 +129,23 @@ export async function containersOf(stack: TestStack, runId?: number): Promise<st
   const installation = `label=tyger-installation=${await installationOf(stack)}`;
   const listed = await run("docker", ["ps", "-aq", "--filter", filter, "--filter", installation], { env: stack.env });
   return listed.stdout.toString().split("\n").filter(Boolean);
+}
+
+export interface Engines {
+  /** postgres:// URL up to the name of the database. */
+  postgres: string;
+  /** host:port */
+  temporal: string;
+}
+
+/** Where the embedded engines of a stack are. */
+export async function enginesOf({ dataDir }: Pick<TestStack, "dataDir">): Promise<Engines> {
+  const ports = JSON.parse(await readFile(join(dataDir, "state/ports.json"), "utf8")) as Record<string, number>;
+  const password = (await readFile(join(dataDir, "postgres/password"), "utf8")).trim();
+  return {
+    postgres: `postgres://postgres:${password}@127.0.0.1:${ports["postgres"]}/`,
+    temporal: `127.0.0.1:${ports["temporal"]}`,
+  };
 }
 
 /** The installation id, as the status page names it. */
