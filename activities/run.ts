@@ -1,8 +1,8 @@
 import { log } from "@temporalio/activity";
-import type { Outcome, ReplicaState } from "../model/lifecycle.ts";
+import type { Outcome, ReplicaState } from "../model/run/lifecycle.ts";
 import { messageOf } from "../model/errors.ts";
-import { deadlineOf, isTerminal } from "../model/run.ts";
-import { archiveRun, concludeRun, loadRun, recordedOutcome, type EndingPorts, type RunEnding } from "./ending.ts";
+import { deadlineOf, isTerminal } from "../model/run/run.ts";
+import { archiveRun, concludeRun, loadRun, recordedOutcome, type EndingPorts, type RunEnding } from "../runs/ending.ts";
 import { heartbeating, withFailures } from "./failures.ts";
 
 /** Well within the time of the activity that records how the run ended. */

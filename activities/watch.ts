@@ -1,7 +1,7 @@
 import { Context, log } from "@temporalio/activity";
-import type { ComputeWatcher } from "../model/compute.ts";
+import type { ComputeWatcher } from "../model/ports/compute.ts";
 import { messageOf } from "../model/errors.ts";
-import { isDecisive, type ReplicaState } from "../model/lifecycle.ts";
+import { isDecisive, type ReplicaState } from "../model/run/lifecycle.ts";
 
 const HEARTBEAT_MS = 1000;
 const RESEND_MS = 1000;

@@ -8,21 +8,21 @@ import Fastify, {
 } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { CodedError } from "../model/errors.ts";
-import { baggageOf } from "./baggage.ts";
-import type { BufferService } from "./buffer-service.ts";
-import { installBodyParser, validatorOf } from "./body.ts";
-import type { CodespecService } from "./codespec-service.ts";
-import type { DataPlanePlace } from "./data-plane-place.ts";
-import { errorBodyOf, replyWithError } from "./errors.ts";
+import { baggageOf } from "./http/baggage.ts";
+import type { BufferService } from "./services/buffer-service.ts";
+import { installBodyParser, validatorOf } from "./http/body.ts";
+import type { CodespecService } from "./services/codespec-service.ts";
+import type { DataPlanePlace } from "./data-plane/data-plane-place.ts";
+import { errorBodyOf, replyWithError } from "./http/errors.ts";
 import { bufferRoutes } from "./routes/buffers.ts";
 import { codespecRoutes } from "./routes/codespecs.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { serverRoutes } from "./routes/server.ts";
-import type { RunService } from "./run-service.ts";
-import type { ServerService } from "./server-service.ts";
-import { createStreams } from "./streams.ts";
-import { answerUnreadable } from "./unreadable-request.ts";
-import { checkVersion, routedUrl } from "./version.ts";
+import type { RunService } from "./runs/run-service.ts";
+import type { ServerService } from "./services/server-service.ts";
+import { createStreams } from "./http/streams.ts";
+import { answerUnreadable } from "./http/unreadable-request.ts";
+import { checkVersion, routedUrl } from "./http/version.ts";
 
 export interface AppParts {
   codespecs: CodespecService;

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { errnoOf } from "../model/errors.ts";
-import { answerUnreadable } from "./unreadable-request.ts";
+import { answerUnreadable } from "./http/unreadable-request.ts";
 
 /** A path of a Unix socket beyond this is cut or refused by the kernel. */
 const MAX_SOCKET_PATH_BYTES = 107;

@@ -1,24 +1,24 @@
 import { constants } from "node:fs";
 import { access, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { createFilesystemStore } from "../buffers/filesystem-store.ts";
+import { createFilesystemStore } from "../buffers/filesystem/filesystem-store.ts";
 import { createLog } from "../config/log.ts";
 import { readApiConfig } from "../config/server.ts";
 import { openDatabase } from "../db/database.ts";
-import { createDockerReader } from "../docker/reader.ts";
+import { createDockerReader } from "../docker/log/reader.ts";
 import { createLogArchive } from "../logs/archive.ts";
 import { messageOf } from "../model/errors.ts";
 import { createApp } from "./app.ts";
-import { createBufferService } from "./buffer-service.ts";
-import { createCodespecService } from "./codespec-service.ts";
-import { createDataPlanePlace } from "./data-plane-place.ts";
-import { createDataPlane } from "./data-plane.ts";
+import { createBufferService } from "./services/buffer-service.ts";
+import { createCodespecService } from "./services/codespec-service.ts";
+import { createDataPlanePlace } from "./data-plane/data-plane-place.ts";
+import { createDataPlane } from "./data-plane/data-plane.ts";
 import { listenOnSocket, listenOnTcp } from "./listen.ts";
-import { createRunChanges } from "./run-changes.ts";
-import { createRunService } from "./run-service.ts";
-import { createRunStarter } from "./run-starter.ts";
-import { createServerService } from "./server-service.ts";
-import { createSigner, createVerifier, loadSigningKeys } from "./signing.ts";
+import { createRunChanges } from "./runs/run-changes.ts";
+import { createRunService } from "./runs/run-service.ts";
+import { createRunStarter } from "../temporal/run-starter.ts";
+import { createServerService } from "./services/server-service.ts";
+import { createSigner, createVerifier, loadSigningKeys } from "./data-plane/signing.ts";
 
 /** What is still open by then is cut; the supervisor would wait little longer. */
 const STOP_MS = 8000;

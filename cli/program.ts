@@ -1,9 +1,9 @@
-import { readArgv, UsageError } from "./argv.ts";
-import { FatalError, QuietFailure } from "./command.ts";
+import { readArgv, UsageError } from "./line/argv.ts";
+import { FatalError, QuietFailure } from "./line/command.ts";
 import { errnoOf } from "../model/errors.ts";
-import { stdoutFailure } from "./file-failure.ts";
-import { type Host, writeAll } from "./host.ts";
-import { createLog, type Log } from "./log.ts";
+import { stdoutFailure } from "./read/file-failure.ts";
+import { type Host, writeAll } from "./terminal/host.ts";
+import { createLog, type Log } from "./terminal/log.ts";
 import { TREE } from "./tree.ts";
 
 /** Obeys one command line and returns the exit code: 0, or 1 for any failure, about which stderr has one line. */
@@ -16,7 +16,7 @@ export async function runProgram(argv: readonly string[], host: Host, version: s
     if (wants === "version") {
       await writeAll(host.stdout, `tyger version ${version}\n`);
     } else if (wants === "help" || !command) {
-      const { usageOf } = await import("./usage.ts");
+      const { usageOf } = await import("./line/usage.ts");
       await writeAll(
         host.stdout,
         await usageOf(path, branch, { hasColours: host.hasColours.stdout, columns: host.columns }),

@@ -1,5 +1,5 @@
 import { readCliConfig } from "../config/cli.ts";
-import { processHost } from "./host.ts";
+import { processHost } from "./terminal/host.ts";
 import { runProgram } from "./program.ts";
 
 /** How long what is still open may hold a process that has done its work. */

@@ -1,4 +1,4 @@
-import type { Branch } from "./branch.ts";
+import type { Branch } from "./line/branch.ts";
 
 /** All commands. A new one is a file in commands/ and its line here; a file is loaded when its command is asked for. */
 export const TREE: Branch = {

@@ -1,8 +1,8 @@
 import { eq } from "drizzle-orm";
-import type { Buffer, BufferState } from "../model/buffer.ts";
+import type { Buffer, BufferState } from "../model/buffer/buffer.ts";
 import { etagOf } from "../model/etag.ts";
-import type { BufferRecords, NewBuffer } from "../model/records.ts";
-import { normalTimestamp } from "../model/timestamp.ts";
+import type { BufferRecords, NewBuffer } from "../model/ports/records.ts";
+import { normalTimestamp } from "../model/time/timestamp.ts";
 import type { Db } from "./client.ts";
 import { present, shownIfAny, shownInstant, shownTags } from "./row.ts";
 import { buffers } from "./schema.ts";

@@ -1,5 +1,5 @@
 import { and, eq, inArray, or, sql, type SQL } from "drizzle-orm";
-import type { LaunchClaim, LaunchClaims } from "../model/compute.ts";
+import type { LaunchClaim, LaunchClaims } from "../model/ports/compute.ts";
 import type { Db } from "./client.ts";
 import { present } from "./row.ts";
 import { isOpen, launches, runs } from "./schema.ts";

@@ -1,7 +1,7 @@
 import { and, desc, eq, gt, sql } from "drizzle-orm";
-import { isSameCodespec } from "../model/codespec-equality.ts";
-import type { CodespecVersion } from "../model/codespec.ts";
-import type { CodespecRecords } from "../model/records.ts";
+import { isSameCodespec } from "../model/codespec/codespec-equality.ts";
+import type { CodespecVersion } from "../model/codespec/codespec.ts";
+import type { CodespecRecords } from "../model/ports/records.ts";
 import type { Db } from "./client.ts";
 import { namePlaceOf, tokenOf } from "./continuation.ts";
 import { shownInstant } from "./row.ts";

@@ -1,5 +1,5 @@
 import { CodedError } from "../model/errors.ts";
-import { nanosecondsOf } from "../model/timestamp.ts";
+import { nanosecondsOf } from "../model/time/timestamp.ts";
 import { isStorable } from "./storable.ts";
 
 /** The place of a run in its list: newest first, the higher id before the lower. */

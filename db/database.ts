@@ -6,10 +6,10 @@ import { fileURLToPath } from "node:url";
 import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
-import { base32 } from "../model/buffer.ts";
-import type { LaunchClaims } from "../model/compute.ts";
+import { base32 } from "../model/buffer/buffer.ts";
+import type { LaunchClaims } from "../model/ports/compute.ts";
 import { CodedError } from "../model/errors.ts";
-import type { BufferRecords, CodespecRecords, RunRecords } from "../model/records.ts";
+import type { BufferRecords, CodespecRecords, RunRecords } from "../model/ports/records.ts";
 import { bufferRecords } from "./buffers.ts";
 import { launchClaims } from "./claims.ts";
 import { drizzleOf, endClient, openClient } from "./client.ts";
@@ -17,7 +17,7 @@ import { codespecRecords } from "./codespecs.ts";
 import { answered, guarded } from "./failures.ts";
 import { listenToRuns } from "./listen.ts";
 import { reconcilerLock } from "./reconciler-lock.ts";
-import { runRecords } from "./runs.ts";
+import { runRecords } from "./runs/runs.ts";
 import { installation } from "./schema.ts";
 
 /** The one way to the tables. Every failure is a `CodedError` where a caller can tell, and none holds a parameter. */

@@ -12,8 +12,8 @@ import {
   text,
   timestamp,
 } from "drizzle-orm/pg-core";
-import type { Codespec } from "../model/codespec.ts";
-import { RUN_STATUSES, type JobTarget } from "../model/run.ts";
+import type { Codespec } from "../model/codespec/codespec.ts";
+import { RUN_STATUSES, type JobTarget } from "../model/run/run.ts";
 
 /** Compared byte by byte, whatever the database's locale. */
 const byteText = customType<{ data: string }>({ dataType: () => `text collate "C"` });

@@ -1,15 +1,15 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ComputeWatcher, LaunchClaims } from "../model/compute.ts";
-import { hasEnded, type ReplicaState } from "../model/lifecycle.ts";
-import { LABEL_INSTALLATION, LABEL_RUN } from "../model/names.ts";
-import { PUMP_FILES } from "../model/pump.ts";
-import { attemptFolderOf, findFolder, isThere, runsWithFolders } from "./attempt-folder.ts";
-import { LABEL_ATTEMPT, LABEL_CONTAINER_NAME } from "./container-spec.ts";
-import { containerStateOf } from "./container-state.ts";
-import { connectEngine, type ContainerInfo, type Engine } from "./engine.ts";
-import { readEvents } from "./events.ts";
-import { PumpWatch } from "./pump-watch.ts";
+import type { ComputeWatcher, LaunchClaims } from "../model/ports/compute.ts";
+import { hasEnded, type ReplicaState } from "../model/run/lifecycle.ts";
+import { LABEL_INSTALLATION, LABEL_RUN } from "../model/run/names.ts";
+import { PUMP_FILES } from "../model/run/pump.ts";
+import { attemptFolderOf, findFolder, isThere, runsWithFolders } from "./launch/attempt-folder.ts";
+import { LABEL_ATTEMPT, LABEL_CONTAINER_NAME } from "./launch/container-spec.ts";
+import { containerStateOf } from "./launch/container-state.ts";
+import { connectEngine, type ContainerInfo, type Engine } from "./engine/engine.ts";
+import { readEvents } from "./engine/events.ts";
+import { PumpWatch } from "./pump/pump-watch.ts";
 
 export interface DockerWatcherOptions {
   installationId: string;

@@ -1,4 +1,4 @@
-import { ZERO_INSTANT } from "../model/log.ts";
+import { ZERO_INSTANT } from "../model/ports/log.ts";
 
 /**
  * An archived log is one file: the lines as text, each `<instant> <bytes>`; then the index, one JSON object; then

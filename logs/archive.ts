@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CodedError, errnoOf, messageOf } from "../model/errors.ts";
-import { logInstant } from "../model/instant.ts";
-import type { LogArchive, LogLine, LogLines } from "../model/log.ts";
+import { logInstant } from "../model/time/instant.ts";
+import type { LogArchive, LogLine, LogLines } from "../model/ports/log.ts";
 import {
   blockOfInstant,
   blockOfLine,

@@ -1,4 +1,4 @@
-import { ZERO_INSTANT, type LogLine } from "../model/log.ts";
+import { ZERO_INSTANT, type LogLine } from "../model/ports/log.ts";
 
 /** Every instant of a log has as many characters. */
 const INSTANT_LENGTH = ZERO_INSTANT.length;

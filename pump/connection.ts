@@ -2,10 +2,10 @@ import { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { callbackify } from "node:util";
 import { messageOf } from "../model/errors.ts";
-import type { PumpSpec } from "../model/pump.ts";
-import type { BlobSource } from "../transfer/blobs.ts";
-import { readBuffer } from "../transfer/reader.ts";
-import { markFailed, writeBuffer } from "../transfer/writer.ts";
+import type { PumpSpec } from "../model/run/pump.ts";
+import type { BlobSource } from "../buffers/format/blobs.ts";
+import { readBuffer } from "../buffers/format/reader.ts";
+import { markFailed, writeBuffer } from "../buffers/format/writer.ts";
 import type { PipeBuffers } from "./buffers.ts";
 import { type Journal, sometimes } from "./journal.ts";
 
@@ -51,8 +51,8 @@ export async function connectBuffers(spec: PumpSpec, journal: Journal): Promise<
 
 async function reachOf({ buffers }: PumpSpec, journal: Journal): Promise<Reach> {
   if ("storeDir" in buffers) {
-    const { createFilesystemStore } = await import("../buffers/filesystem-store.ts");
-    const { storedBlobs } = await import("./stored-blobs.ts");
+    const { createFilesystemStore } = await import("../buffers/filesystem/filesystem-store.ts");
+    const { storedBlobs } = await import("../buffers/filesystem/stored-blobs.ts");
     const store = createFilesystemStore(buffers.storeDir);
     return (bufferId) => storedBlobs(store, bufferId);
   }

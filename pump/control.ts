@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
-import type { PumpState } from "../model/lifecycle.ts";
+import type { PumpState } from "../model/run/lifecycle.ts";
 import { errnoOf } from "../model/errors.ts";
-import type { PumpCommand } from "../model/pump.ts";
+import type { PumpCommand } from "../model/run/pump.ts";
 
 /** Longer than any command: what sends more without a line end is no client of ours. */
 const LINE_LIMIT = 4096;

@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/pump.ts";
+import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/run/pump.ts";
 import type { Endings, PipeBuffers } from "./buffers.ts";
 import { openWriteEnd, ReaderGone, type WriteEnd } from "./fifo.ts";
 

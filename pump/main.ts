@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf, messageOf } from "../model/errors.ts";
-import { PUMP_FILES, type PumpCommand, type PumpResult, type PumpSpec } from "../model/pump.ts";
+import { PUMP_FILES, type PumpCommand, type PumpResult, type PumpSpec } from "../model/run/pump.ts";
 import type { PipeBuffers } from "./buffers.ts";
 import { Control } from "./control.ts";
 import { openJournal } from "./journal.ts";

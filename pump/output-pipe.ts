@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { CodedError } from "../model/errors.ts";
-import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/pump.ts";
+import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/run/pump.ts";
 import type { Endings, PipeBuffers } from "./buffers.ts";
 import { ReadEnd } from "./fifo.ts";
 

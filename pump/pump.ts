@@ -1,6 +1,6 @@
 import { messageOf } from "../model/errors.ts";
-import type { PumpState } from "../model/lifecycle.ts";
-import type { PumpPipe, PumpResult, PumpSpec } from "../model/pump.ts";
+import type { PumpState } from "../model/run/lifecycle.ts";
+import type { PumpPipe, PumpResult, PumpSpec } from "../model/run/pump.ts";
 import type { Endings, PipeBuffers } from "./buffers.ts";
 import { InputPipe } from "./input-pipe.ts";
 import { type Journal, withoutSecrets } from "./journal.ts";

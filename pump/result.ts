@@ -1,5 +1,5 @@
 import { open, rename } from "node:fs/promises";
-import { PUMP_FILES, type PumpResult } from "../model/pump.ts";
+import { PUMP_FILES, type PumpResult } from "../model/run/pump.ts";
 
 /** Leaves `result` in the working folder: whole or not at all, also when the machine loses power at once. */
 export async function leaveResult(result: PumpResult): Promise<void> {

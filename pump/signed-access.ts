@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError, messageOf } from "../model/errors.ts";
-import { fromServer } from "../transfer/access.ts";
-import { blobsOver } from "../transfer/blob-client.ts";
-import type { BlobSource } from "../transfer/blobs.ts";
-import { ask, targetOf } from "../transfer/http.ts";
+import { fromServer } from "../buffers/access/access.ts";
+import { blobsOver } from "../buffers/access/blob-client.ts";
+import type { BlobSource } from "../buffers/format/blobs.ts";
+import { ask, targetOf } from "../buffers/access/http.ts";
 import { type Journal, sometimes } from "./journal.ts";
 
 const ANSWER_MS = 30_000;

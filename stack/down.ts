@@ -2,10 +2,10 @@ import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { StackConfig } from "../config/stack.ts";
-import { leaveDockerd } from "./dockerd.ts";
-import { lock } from "./lock.ts";
-import { askStack, endRecorded } from "./process-record.ts";
-import type { Report } from "./progress.ts";
+import { leaveDockerd } from "./docker/dockerd.ts";
+import { lock } from "./host/lock.ts";
+import { askStack, endRecorded } from "./supervisor/process-record.ts";
+import type { Report } from "./host/progress.ts";
 import { lockNameOf } from "./up.ts";
 
 const LOCK_MS = 300_000;

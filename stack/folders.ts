@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs"
 import { dirname } from "node:path";
 import type { StackConfig } from "../config/stack.ts";
 import { errnoOf, messageOf } from "../model/errors.ts";
-import { controlSocketOf } from "./control.ts";
+import { controlSocketOf } from "./supervisor/control.ts";
 
 /** Of what the kernel takes as the address of a Unix socket. */
 const LONGEST_SOCKET_PATH = 107;

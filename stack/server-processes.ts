@@ -1,10 +1,10 @@
 import { request } from "node:http";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { postgresSpec } from "./postgres.ts";
-import type { ProcessSpec } from "./process-spec.ts";
-import type { StackSettings } from "./settings.ts";
-import { temporalAddressOf, temporalSpec } from "./temporal.ts";
+import { postgresSpec } from "./postgres/postgres.ts";
+import type { ProcessSpec } from "./supervisor/process-spec.ts";
+import type { StackSettings } from "./supervisor/settings.ts";
+import { temporalAddressOf, temporalSpec } from "./temporal/temporal.ts";
 
 /** What streams makes little but large garbage, which only a small young generation finds before it piles up. */
 const NODE_FLAGS = ["--max-semi-space-size=1"];

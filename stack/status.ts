@@ -1,8 +1,8 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { StackConfig } from "../config/stack.ts";
-import type { StackView } from "./control.ts";
-import { askStack } from "./process-record.ts";
+import type { StackView } from "./supervisor/control.ts";
+import { askStack } from "./supervisor/process-record.ts";
 
 /** What runs of the stack; undefined when it is down. */
 export const status = ({ paths }: StackConfig): Promise<StackView | undefined> => askStack(paths, "status");

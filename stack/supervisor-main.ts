@@ -1,8 +1,8 @@
 import { json } from "node:stream/consumers";
 import { processesOf } from "./server-processes.ts";
-import { stackSettingsSchema } from "./settings.ts";
-import { supervise } from "./supervisor.ts";
-import { webUiOf } from "./temporal.ts";
+import { stackSettingsSchema } from "./supervisor/settings.ts";
+import { supervise } from "./supervisor/supervisor.ts";
+import { webUiOf } from "./temporal/temporal.ts";
 
 /** The background process of a stack: settings come on stdin, what it has to say goes to its log on stdout. */
 const log = (line: string) => process.stdout.write(`${new Date().toISOString()} ${line}\n`);

@@ -2,11 +2,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import { createDataPlane } from "../api/data-plane.ts";
-import { createSigner, createVerifier, loadSigningKeys } from "../api/signing.ts";
-import { createFilesystemStore } from "../buffers/filesystem-store.ts";
-import { newBufferId } from "../api/buffer-service.ts";
-import type { BufferStore } from "../model/store.ts";
+import { createDataPlane } from "../api/data-plane/data-plane.ts";
+import { createSigner, createVerifier, loadSigningKeys } from "../api/data-plane/signing.ts";
+import { createFilesystemStore } from "../buffers/filesystem/filesystem-store.ts";
+import { newBufferId } from "../api/services/buffer-service.ts";
+import type { BufferStore } from "../model/ports/store.ts";
 
 export interface TestDataPlane {
   dir: string;

@@ -1,50 +1,96 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 const ROOT = resolve(import.meta.dirname, "..");
-const BACKENDS = ["db", "buffers", "k8s", "docker", "logs"];
+const BACKENDS = ["db", "buffers", "docker", "logs"];
 
-/** Room, or file or folder where it differs -> rooms it may import; `:types` means `import type` only. */
-const MAY_IMPORT: Record<string, readonly string[]> = {
+/**
+ * Folder -> the folders that it may import, each with all that is below it. A file with a row of its own may import more
+ * than its folder. `:types` means `import type` only. Every folder of code has a row.
+ * @see docs/decisions/0003-rooms.md
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  ".": [],
   model: [],
+  "model/buffer": ["model"],
+  "model/codespec": ["model"],
+  "model/ports": ["model"],
+  "model/run": ["model"],
+  "model/time": ["model"],
+  contract: ["model"],
+  runs: ["model", "buffers/format"],
   workflows: ["model", "activities:types"],
-  activities: ["model"],
-  transfer: ["model"],
-  ...Object.fromEntries(BACKENDS.map((room) => [room, ["model"]])),
-  config: ["model"],
-  api: ["model", "workflows"],
-  "api/main.ts": ["model", "workflows", "api", "config", ...BACKENDS],
-  worker: ["model", "workflows", "activities", "config", ...BACKENDS],
-  pump: ["model", "transfer", "buffers"],
-  stack: ["model", "config"],
+  activities: ["model", "runs"],
+  temporal: ["model", "workflows"],
+  "buffers/format": ["model"],
+  "buffers/access": ["model", "buffers/format"],
+  "buffers/filesystem": ["model", "buffers/format"],
+  db: ["model", "db"],
+  "db/runs": ["model", "db"],
+  docker: ["model", "docker"],
+  "docker/engine": ["model"],
+  "docker/launch": ["model", "docker"],
+  "docker/log": ["model", "docker"],
+  "docker/pump": ["model", "docker/engine"],
+  logs: ["model"],
+  config: [],
+  api: ["model", "contract", "runs", "temporal", "api"],
+  "api/main.ts": ["model", "contract", "runs", "temporal", "api", "config", ...BACKENDS],
+  "api/data-plane": ["model", "contract", "api/http", "api/services:types"],
+  "api/http": ["model", "contract"],
+  "api/routes": ["model", "contract", "api"],
+  "api/runs": ["model", "contract", "runs", "temporal:types", "api/services"],
+  "api/services": ["model", "contract", "runs"],
+  worker: ["model", "runs", "workflows", "activities", "temporal", "config", ...BACKENDS],
+  pump: ["model", "buffers/format", "buffers/access", "buffers/filesystem"],
+  stack: ["model", "config", "stack"],
   // A given Postgres is tried out by the driver that will use it.
   "stack/engines.ts": ["model", "config", "stack", "db"],
-  cli: ["model", "transfer", "config"],
-  // The only commands that do not speak HTTP: up, down, status, quickstart.
-  "cli/commands/stack": ["model", "cli", "config", "stack"],
+  "stack/docker": ["model", "stack/host"],
+  "stack/host": ["model"],
+  "stack/postgres": ["model", "stack/host", "stack/supervisor:types"],
+  "stack/supervisor": ["model", "config", "stack/host", "stack/docker", "stack/temporal"],
+  "stack/temporal": ["model", "stack/host", "stack/supervisor:types"],
+  cli: ["model", "contract", "config", "cli"],
+  "cli/buffer": ["model", "contract", "buffers/format", "buffers/access", "cli"],
+  "cli/line": ["model", "config", "cli/read", "cli/terminal"],
+  "cli/print": ["model", "contract", "cli/read"],
+  "cli/read": ["model", "contract"],
+  "cli/run": ["model", "contract", "buffers/format", "buffers/access", "cli"],
+  "cli/server": ["model", "contract", "config", "cli"],
+  "cli/terminal": ["model", "config", "cli/read"],
+  "cli/commands/buffer": ["model", "contract", "buffers/format", "buffers/access", "cli"],
+  "cli/commands/codespec": ["model", "contract", "cli"],
+  "cli/commands/completion": ["model", "contract", "cli"],
+  "cli/commands/login": ["model", "contract", "config", "cli"],
+  "cli/commands/run": ["model", "contract", "buffers/format", "buffers/access", "cli"],
+  // The only commands that do not speak HTTP: up, down, status.
+  "cli/commands/stack": ["model", "contract", "config", "cli", "stack"],
 };
 /** Packages that belong to one room. */
-const OWNED: Record<string, readonly string[]> = {
+const OWNED: Readonly<Record<string, readonly string[]>> = {
   "drizzle-orm": ["db"],
   postgres: ["db"],
   dockerode: ["docker"],
   "@kubernetes/client-node": ["k8s"],
   "@google-cloud/storage": ["buffers"],
+  "@temporalio/client": ["temporal"],
+  "@temporalio/worker": ["worker", "build.ts"],
+  "@temporalio/activity": ["activities"],
+  "@temporalio/workflow": ["workflows"],
   citty: ["cli"],
   fastify: ["api"],
 };
-const ROOMS = [...new Set(Object.keys(MAY_IMPORT).map((key) => key.split("/")[0] ?? key))];
+/** Folders of test/ that mirror no folder of the tree. */
+const OF_TESTS = ["bench", "contract", "e2e", "fakes", "histories", "ports"];
 
-function filesOf(room: string): string[] {
-  try {
-    return readdirSync(join(ROOT, room), { recursive: true, encoding: "utf8" })
-      .filter((name) => name.endsWith(".ts"))
-      .map((name) => join(room, name));
-  } catch {
-    return [];
-  }
-}
+const tracked = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: ROOT, encoding: "utf8" })
+  .split("\n")
+  .filter((name) => name.endsWith(".ts"));
+const files = tracked.filter((name) => !name.startsWith("test/"));
+const isBelow = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);
 
 interface Import {
   from: string;
@@ -52,45 +98,68 @@ interface Import {
   typeOnly: boolean;
 }
 
-function importsOf(file: string): Import[] {
-  const text = readFileSync(join(ROOT, file), "utf8");
-  const found: Import[] = [];
+function importsIn(from: string, text: string): Import[] {
   const statement = /(?:^|\n)\s*(?:import|export)\s+(type\s+)?(?:[^"';]*?\sfrom\s+)?["']([^"']+)["']/g;
-  for (const [, type, target] of text.matchAll(statement))
-    found.push({ from: file, target: target ?? "", typeOnly: !!type });
-  for (const [, target] of text.matchAll(/\bimport\(\s*["']([^"']+)["']\s*\)/g)) {
-    found.push({ from: file, target: target ?? "", typeOnly: false });
+  const dynamic = /\bimport\(\s*["']([^"']+)["']\s*\)/g;
+  return [
+    ...[...text.matchAll(statement)].map(([, type, target = ""]) => ({ from, target, typeOnly: type !== undefined })),
+    ...[...text.matchAll(dynamic)].map(([, target = ""]) => ({ from, target, typeOnly: false })),
+  ];
+}
+
+/** Why the table forbids an import; undefined when it does not. */
+function violationOf({ from, target, typeOnly }: Import): string | undefined {
+  const folder = dirname(from);
+  if (!target.startsWith(".")) {
+    const owner = Object.keys(OWNED).find((name) => isBelow(target, name));
+    const isOwn = owner === undefined || OWNED[owner]?.some((room) => isBelow(from, room));
+    return isOwn ? undefined : `${from} imports ${target}`;
   }
-  return found;
+  const to = relative(ROOT, resolve(ROOT, folder, target));
+  if (to === "package.json" || dirname(to) === folder) return undefined;
+  const allowed = (MAY_IMPORT[from] ?? MAY_IMPORT[folder] ?? []).filter(
+    (entry) => typeOnly || !entry.endsWith(":types"),
+  );
+  const isAllowed = allowed.some((entry) => isBelow(to, entry.replace(":types", "")));
+  return isAllowed ? undefined : `${from} imports ${to}`;
 }
 
-function ruleOf(file: string): { key: string; allowed: readonly string[] } {
-  const keys = Object.keys(MAY_IMPORT).filter((key) => file === key || file.startsWith(`${key}/`));
-  const key = keys.sort((a, b) => b.length - a.length)[0] ?? "";
-  return { key, allowed: MAY_IMPORT[key] ?? [] };
-}
+test("every folder of code has a row, and every row has its folder or file", () => {
+  const folders = [...new Set(files.map((file) => dirname(file)))];
+  expect(folders.filter((folder) => !Object.hasOwn(MAY_IMPORT, folder))).toEqual([]);
+  expect(Object.keys(MAY_IMPORT).filter((key) => !folders.includes(key) && !files.includes(key))).toEqual([]);
+});
 
-const violations: string[] = [];
-const files = ROOMS.flatMap(filesOf);
-for (const { from, target, typeOnly } of files.flatMap(importsOf)) {
-  if (target.startsWith(".")) {
-    const to = relative(ROOT, resolve(ROOT, dirname(from), target));
-    const room = to.split("/")[0] ?? "";
-    const { key, allowed } = ruleOf(from);
-    const own = key.split("/")[0] === room && (key === room || to.startsWith(`${key}/`) || allowed.includes(room));
-    if (to === "package.json" || own || allowed.includes(room) || (typeOnly && allowed.includes(`${room}:types`)))
-      continue;
-    violations.push(`${from} imports ${to}`);
-  } else {
-    const owner = Object.keys(OWNED).find((name) => target === name || target.startsWith(`${name}/`));
-    const room = from.split("/")[0] ?? "";
-    if (owner && !OWNED[owner]?.includes(room)) violations.push(`${from} imports ${target}`);
-  }
-}
+test("every folder of tests mirrors a folder of the tree or is about tests alone", () => {
+  const folders = [
+    ...new Set(tracked.filter((name) => name.startsWith("test/")).map((name) => dirname(name).slice(5))),
+  ];
+  const rooms = [...new Set(files.map((file) => dirname(file).split("/")[0]))];
+  const isKnown = (folder: string): boolean =>
+    folder === "" || [...Object.keys(MAY_IMPORT), ...OF_TESTS, ...rooms].includes(folder) || folder === "cli/commands";
+  expect(folders.filter((folder) => !isKnown(folder))).toEqual([]);
+});
 
-test("each room imports only what the table allows", () => {
-  expect(files.length).toBeGreaterThan(20);
-  expect(violations).toEqual([]);
+test("each folder imports only what the table allows", () => {
+  const imports = files.flatMap((file) => importsIn(file, readFileSync(join(ROOT, file), "utf8")));
+  expect(imports.map(violationOf).filter((violation) => violation !== undefined)).toEqual([]);
+});
+
+describe("an import that the table forbids is found", () => {
+  test.each([
+    ["a room that is not in the row", 'import { a } from "../db/client.ts";', "model/errors.ts imports db/client.ts"],
+    ["one that is loaded later", 'await import("../db/client.ts")', "model/errors.ts imports db/client.ts"],
+    ["one that is handed on", 'export * from "../db/client.ts";', "model/errors.ts imports db/client.ts"],
+    ["a package of another room", 'import postgres from "postgres";', "model/errors.ts imports postgres"],
+  ])("%s", (_name, text, violation) => {
+    expect(importsIn("model/errors.ts", text).map(violationOf)).toEqual([violation]);
+  });
+
+  test("a value where only types are allowed", () => {
+    const [value] = importsIn("workflows/run.ts", 'import { a } from "../activities/run.ts";').map(violationOf);
+    const [type] = importsIn("workflows/run.ts", 'import type { A } from "../activities/run.ts";').map(violationOf);
+    expect([value, type]).toEqual(["workflows/run.ts imports activities/run.ts", undefined]);
+  });
 });
 
 test("only config reads process.env", () => {

@@ -3,14 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { readStackConfig } from "../config/stack.ts";
-import { findDocker } from "../stack/docker.ts";
-import { leaveDockerd } from "../stack/dockerd.ts";
+import { findDocker } from "../stack/docker/docker.ts";
+import { leaveDockerd } from "../stack/docker/dockerd.ts";
 import { settleDatabase, settleTemporal } from "../stack/engines.ts";
-import { EXAMPLE_IMAGE, provideExampleImage } from "../stack/image.ts";
-import { findInstallation } from "../stack/installation.ts";
-import { KeptProcess } from "../stack/kept-process.ts";
-import { postgresSpec } from "../stack/postgres.ts";
-import { temporalAddressOf, temporalSpec } from "../stack/temporal.ts";
+import { EXAMPLE_IMAGE, provideExampleImage } from "../stack/docker/image.ts";
+import { findInstallation } from "../stack/host/installation.ts";
+import { KeptProcess } from "../stack/supervisor/kept-process.ts";
+import { postgresSpec } from "../stack/postgres/postgres.ts";
+import { temporalAddressOf, temporalSpec } from "../stack/temporal/temporal.ts";
 
 const report = (line: string): void => void process.stderr.write(`engines: ${line}\n`);
 

@@ -1,9 +1,9 @@
 import { DefaultLogger, Runtime } from "@temporalio/worker";
 import { createLog } from "../config/log.ts";
 import { readWorkerConfig } from "../config/server.ts";
-import { createDockerReader } from "../docker/reader.ts";
+import { createDockerReader } from "../docker/log/reader.ts";
 import { createDockerWatcher } from "../docker/watcher.ts";
-import { createDockerWriter } from "../docker/writer.ts";
+import { createDockerWriter } from "../docker/launch/writer.ts";
 import { serveRuns, type Backend, type BackendParts } from "./serve.ts";
 
 const config = readWorkerConfig(process.env);

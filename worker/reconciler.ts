@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { archiveRun, concludeRun, loadRun, type EndingPorts } from "../activities/ending.ts";
+import { archiveRun, concludeRun, loadRun, type EndingPorts } from "../runs/ending.ts";
 import { messageOf } from "../model/errors.ts";
-import { isSettled, later } from "../model/lifecycle.ts";
-import type { RunWorkflows, WorkflowPhase } from "./temporal.ts";
+import { isSettled, later } from "../model/run/lifecycle.ts";
+import type { RunWorkflows, WorkflowPhase } from "../temporal/temporal.ts";
 
 export interface ReconcilerPorts extends EndingPorts {
   workflows: RunWorkflows;

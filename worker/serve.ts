@@ -4,14 +4,14 @@ import { NativeConnection, Worker } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { runActivities } from "../activities/run.ts";
 import { watchActivities } from "../activities/watch.ts";
-import { createFilesystemStore } from "../buffers/filesystem-store.ts";
+import { createFilesystemStore } from "../buffers/filesystem/filesystem-store.ts";
 import type { WorkerConfig } from "../config/server.ts";
 import { openDatabase, type Database } from "../db/database.ts";
 import { createLogArchive } from "../logs/archive.ts";
-import type { ComputeReader, ComputeWatcher, ComputeWriter } from "../model/compute.ts";
-import { taskQueueOf } from "../model/names.ts";
+import type { ComputeReader, ComputeWatcher, ComputeWriter } from "../model/ports/compute.ts";
+import { taskQueueOf } from "../model/run/names.ts";
 import { reconcileForever } from "./reconciler.ts";
-import { connectClient, createRunWorkflows, hasSearchAttributes } from "./temporal.ts";
+import { connectClient, createRunWorkflows, hasSearchAttributes } from "../temporal/temporal.ts";
 
 /** How long a Temporal server may take to answer at start; the supervisor starts us when its own probe did. */
 const CONNECT_MS = 60_000;

@@ -1,5 +1,5 @@
 import { defineQuery, defineSignal } from "@temporalio/workflow";
-import type { ReplicaState } from "../model/lifecycle.ts";
+import type { ReplicaState } from "../model/run/lifecycle.ts";
 
 /** What a program may say to and ask of the workflow of a run. The names are wire: runs in flight use them. */
 

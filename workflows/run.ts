@@ -13,8 +13,8 @@ import {
   upsertSearchAttributes,
 } from "@temporalio/workflow";
 import type { RunActivities, RunPlan } from "../activities/run.ts";
-import { isDecisive, isSettled, later, msUntil, type Outcome, type ReplicaState } from "../model/lifecycle.ts";
-import type { RunStatus } from "../model/run.ts";
+import { isDecisive, isSettled, later, msUntil, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
+import type { RunStatus } from "../model/run/run.ts";
 import { cancelRun, currentRun, placeFree, replicaChanged } from "./messages.ts";
 import { SEARCH_ATTRIBUTES } from "./search-attributes.ts";
 

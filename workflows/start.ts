@@ -1,4 +1,4 @@
-import { taskQueueOf, workflowIdOf } from "../model/names.ts";
+import { taskQueueOf, workflowIdOf } from "../model/run/names.ts";
 
 /** The registered name of the workflow of a run. */
 export const RUN_WORKFLOW = "runWorkflow";

@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
-import { newBufferSchema } from "../../model/buffer-schema.ts";
-import { LOCAL, type BufferService } from "../buffer-service.ts";
-import type { DataPlanePlace } from "../data-plane-place.ts";
-import { boolParameter, textParameter } from "../query.ts";
+import { newBufferSchema } from "../../contract/buffer-schema.ts";
+import { LOCAL, type BufferService } from "../services/buffer-service.ts";
+import type { DataPlanePlace } from "../data-plane/data-plane-place.ts";
+import { boolParameter, textParameter } from "../http/query.ts";
 
 const params = z.object({ id: z.string() });
 

@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
-import type { CodespecVersion } from "../../model/codespec.ts";
-import type { CodespecService } from "../codespec-service.ts";
-import { pageOf, pageQuery, textParameter } from "../query.ts";
+import type { CodespecVersion } from "../../model/codespec/codespec.ts";
+import type { CodespecService } from "../services/codespec-service.ts";
+import { pageOf, pageQuery, textParameter } from "../http/query.ts";
 
 const locationOf = ({ name, version }: CodespecVersion): string => `/codespecs/${name}/${version}`;
 

@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
-import type { Run } from "../../model/run.ts";
-import { newRunSchema } from "../../model/run-schema.ts";
+import type { Run } from "../../model/run/run.ts";
+import { newRunSchema } from "../../contract/run-schema.ts";
 import {
   boolParameter,
   intParameter,
@@ -12,10 +12,10 @@ import {
   sinceParameter,
   statusesOf,
   tagsOf,
-} from "../query.ts";
-import { bytesOf } from "../run-logs.ts";
-import type { RunService } from "../run-service.ts";
-import type { SendStream } from "../streams.ts";
+} from "../http/query.ts";
+import { bytesOf } from "../runs/run-logs.ts";
+import type { RunService } from "../runs/run-service.ts";
+import type { SendStream } from "../http/streams.ts";
 
 const params = z.object({ id: z.string() });
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from "fastify";
-import type { DataPlanePlace } from "../data-plane-place.ts";
-import { API_VERSIONS } from "../errors.ts";
-import type { ServerService } from "../server-service.ts";
+import type { DataPlanePlace } from "../data-plane/data-plane-place.ts";
+import { API_VERSIONS } from "../http/errors.ts";
+import type { ServerService } from "../services/server-service.ts";
 
 /** The routes that need no version. */
 export const serverRoutes =

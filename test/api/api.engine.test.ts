@@ -1,18 +1,18 @@
 import { Client, Connection } from "@temporalio/client";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createApp } from "../../api/app.ts";
-import { createBufferService } from "../../api/buffer-service.ts";
-import { createCodespecService } from "../../api/codespec-service.ts";
-import { createDataPlanePlace } from "../../api/data-plane-place.ts";
+import { createBufferService } from "../../api/services/buffer-service.ts";
+import { createCodespecService } from "../../api/services/codespec-service.ts";
+import { createDataPlanePlace } from "../../api/data-plane/data-plane-place.ts";
 import { createLog } from "../../config/log.ts";
-import { createRunChanges, type RunChanges } from "../../api/run-changes.ts";
-import { createRunService } from "../../api/run-service.ts";
-import { createRunStarter, type RunStarter } from "../../api/run-starter.ts";
-import { createServerService } from "../../api/server-service.ts";
+import { createRunChanges, type RunChanges } from "../../api/runs/run-changes.ts";
+import { createRunService } from "../../api/runs/run-service.ts";
+import { createRunStarter, type RunStarter } from "../../temporal/run-starter.ts";
+import { createServerService } from "../../api/services/server-service.ts";
 import { openDatabase, type Database } from "../../db/database.ts";
-import { createDockerReader } from "../../docker/reader.ts";
-import { workflowIdOf } from "../../model/names.ts";
-import type { Run } from "../../model/run.ts";
+import { createDockerReader } from "../../docker/log/reader.ts";
+import { workflowIdOf } from "../../model/run/names.ts";
+import type { Run } from "../../model/run/run.ts";
 import { freshDatabase } from "../engines.ts";
 import { eventually } from "../eventually.ts";
 

@@ -1,8 +1,8 @@
 import { PassThrough, Readable } from "node:stream";
-import type { Host } from "../../cli/host.ts";
-import { writeLogin } from "../../cli/login-file.ts";
+import type { Host } from "../../cli/terminal/host.ts";
+import { writeLogin } from "../../cli/server/login-file.ts";
 import { runProgram } from "../../cli/program.ts";
-import { TerminalOutput } from "../../cli/terminal-output.ts";
+import { TerminalOutput } from "../../cli/terminal/terminal-output.ts";
 import type { FakeServer } from "../fakes/tyger-server.ts";
 
 export interface CommandLineOptions {

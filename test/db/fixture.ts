@@ -2,9 +2,9 @@ import { onTestFinished } from "vitest";
 import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { openDatabase, type Database } from "../../db/database.ts";
-import { base32 } from "../../model/buffer.ts";
-import type { JobCodespec } from "../../model/codespec.ts";
-import type { NewRun } from "../../model/records.ts";
+import { base32 } from "../../model/buffer/buffer.ts";
+import type { JobCodespec } from "../../model/codespec/codespec.ts";
+import type { NewRun } from "../../model/ports/records.ts";
 import { freshDatabase } from "../engines.ts";
 import { eventually } from "../eventually.ts";
 

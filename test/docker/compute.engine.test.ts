@@ -1,4 +1,4 @@
-import { describeCompute } from "../contract/compute.ts";
+import { describeCompute } from "../ports/compute.ts";
 import { openDockerRig } from "./rig.ts";
 
 describeCompute("Docker", () => openDockerRig());

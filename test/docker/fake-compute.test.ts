@@ -1,4 +1,4 @@
-import { describeCompute } from "../contract/compute.ts";
+import { describeCompute } from "../ports/compute.ts";
 import { createFakeCompute } from "../fakes/compute.ts";
 import { createFakeClaims } from "../fakes/launch-claims.ts";
 import { runOf } from "./rig.ts";

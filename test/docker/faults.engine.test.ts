@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { ReplicaState } from "../../model/lifecycle.ts";
-import { containerNameOf } from "../../model/names.ts";
+import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import { containerNameOf } from "../../model/run/names.ts";
 import { eventually } from "../eventually.ts";
 import { openFlakyEngine, type FlakyEngine } from "./flaky-engine.ts";
 import { openDockerRig, type DockerRig } from "./rig.ts";

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createDockerWatcher } from "../../docker/watcher.ts";
-import { hasEnded, needsStop, type ReplicaState } from "../../model/lifecycle.ts";
-import { containerNameOf, LABEL_INSTALLATION, LABEL_RUN } from "../../model/names.ts";
-import type { RunRecord } from "../../model/run.ts";
+import { hasEnded, needsStop, type ReplicaState } from "../../model/run/lifecycle.ts";
+import { containerNameOf, LABEL_INSTALLATION, LABEL_RUN } from "../../model/run/names.ts";
+import type { RunRecord } from "../../model/run/run.ts";
 import { eventually } from "../eventually.ts";
 import { openDockerRig, type DockerRig } from "./rig.ts";
 

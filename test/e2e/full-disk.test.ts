@@ -1,6 +1,6 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { findProgram } from "../../stack/programs.ts";
+import { findProgram } from "../../stack/host/programs.ts";
 import { eventually } from "../eventually.ts";
 import { makeStack, run } from "./stack.ts";
 

@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { appendFile, cp, mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
-import { readProcessRecord } from "../../stack/process-record.ts";
-import { identify, processesIn, type ProcessIdentity } from "../../stack/processes.ts";
+import { readProcessRecord } from "../../stack/supervisor/process-record.ts";
+import { identify, processesIn, type ProcessIdentity } from "../../stack/host/processes.ts";
 import { eventually } from "../eventually.ts";
 import { containersOf, createRun, run, showRun, startStack, type TestStack } from "./stack.ts";
 

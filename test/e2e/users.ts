@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { chmod, copyFile, mkdir, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { findProgram } from "../../stack/programs.ts";
-import { isReachable } from "../../stack/postgres-place.ts";
+import { findProgram } from "../../stack/host/programs.ts";
+import { isReachable } from "../../stack/postgres/postgres-place.ts";
 import { run } from "./stack.ts";
 
 /** A user of this machine with no rights but those of the given groups. */

@@ -1,16 +1,16 @@
 import type { FastifyInstance } from "fastify";
 import { createApp } from "../../api/app.ts";
-import { createBufferService, type AccessGrant } from "../../api/buffer-service.ts";
-import { createCodespecService } from "../../api/codespec-service.ts";
-import { createDataPlanePlace } from "../../api/data-plane-place.ts";
+import { createBufferService, type AccessGrant } from "../../api/services/buffer-service.ts";
+import { createCodespecService } from "../../api/services/codespec-service.ts";
+import { createDataPlanePlace } from "../../api/data-plane/data-plane-place.ts";
 import { createLog } from "../../config/log.ts";
-import { createRunChanges } from "../../api/run-changes.ts";
-import { createRunService } from "../../api/run-service.ts";
-import { createServerService } from "../../api/server-service.ts";
-import type { ComputeReader } from "../../model/compute.ts";
+import { createRunChanges } from "../../api/runs/run-changes.ts";
+import { createRunService } from "../../api/runs/run-service.ts";
+import { createServerService } from "../../api/services/server-service.ts";
+import type { ComputeReader } from "../../model/ports/compute.ts";
 import { CodedError } from "../../model/errors.ts";
-import type { LogArchive, LogLine } from "../../model/log.ts";
-import type { BufferStore } from "../../model/store.ts";
+import type { LogArchive, LogLine } from "../../model/ports/log.ts";
+import type { BufferStore } from "../../model/ports/store.ts";
 import { createFakeRecords, type FakeRecords } from "./records.ts";
 
 /** The API over ports in memory. */

@@ -1,10 +1,10 @@
-import type { ComputeReader, ComputeWatcher, ComputeWriter, LaunchClaims } from "../../model/compute.ts";
+import type { ComputeReader, ComputeWatcher, ComputeWriter, LaunchClaims } from "../../model/ports/compute.ts";
 import { CodedError } from "../../model/errors.ts";
-import { logInstant } from "../../model/instant.ts";
-import { hasEnded, type ContainerState, type ReplicaState } from "../../model/lifecycle.ts";
-import type { LogLine } from "../../model/log.ts";
-import type { RunRecord } from "../../model/run.ts";
-import type { JobScript } from "../contract/compute.ts";
+import { logInstant } from "../../model/time/instant.ts";
+import { hasEnded, type ContainerState, type ReplicaState } from "../../model/run/lifecycle.ts";
+import type { LogLine } from "../../model/ports/log.ts";
+import type { RunRecord } from "../../model/run/run.ts";
+import type { JobScript } from "../ports/compute.ts";
 
 interface FakeJob {
   container: ContainerState;

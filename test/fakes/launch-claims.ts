@@ -1,4 +1,4 @@
-import type { LaunchClaim, LaunchClaims } from "../../model/compute.ts";
+import type { LaunchClaim, LaunchClaims } from "../../model/ports/compute.ts";
 
 /** The memory of launches, kept in memory. `refused` holds runs that may not be launched (ended, or cancelled). */
 export function createFakeClaims(): LaunchClaims & { refused: Set<number> } {

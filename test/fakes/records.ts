@@ -1,10 +1,17 @@
-import type { Buffer } from "../../model/buffer.ts";
-import { isSameCodespec } from "../../model/codespec-equality.ts";
-import type { CodespecVersion } from "../../model/codespec.ts";
+import type { Buffer } from "../../model/buffer/buffer.ts";
+import { isSameCodespec } from "../../model/codespec/codespec-equality.ts";
+import type { CodespecVersion } from "../../model/codespec/codespec.ts";
 import { CodedError } from "../../model/errors.ts";
 import { etagOf } from "../../model/etag.ts";
-import type { BufferRecords, CodespecRecords, NewBuffer, Page, PageQuery, RunRecords } from "../../model/records.ts";
-import { isTerminal, type RunRecord } from "../../model/run.ts";
+import type {
+  BufferRecords,
+  CodespecRecords,
+  NewBuffer,
+  Page,
+  PageQuery,
+  RunRecords,
+} from "../../model/ports/records.ts";
+import { isTerminal, type RunRecord } from "../../model/run/run.ts";
 
 /** What the API needs of the database, in memory, with handles for tests. */
 export interface FakeRecords {

@@ -1,7 +1,7 @@
 import type { RunActivityPorts } from "../../activities/run.ts";
 import { CodedError } from "../../model/errors.ts";
-import type { ReplicaState } from "../../model/lifecycle.ts";
-import type { RunRecords } from "../../model/records.ts";
+import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import type { RunRecords } from "../../model/ports/records.ts";
 
 /** A backend that does what the test says and remembers what it was asked. */
 export interface FakeRunPorts extends RunActivityPorts {

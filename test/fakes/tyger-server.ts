@@ -3,9 +3,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fromServer } from "../../transfer/access.ts";
-import { blobsOver } from "../../transfer/blob-client.ts";
-import { writeBuffer } from "../../transfer/writer.ts";
+import { fromServer } from "../../buffers/access/access.ts";
+import { blobsOver } from "../../buffers/access/blob-client.ts";
+import { writeBuffer } from "../../buffers/format/writer.ts";
 import { eventually } from "../eventually.ts";
 
 export interface SeenRequest {

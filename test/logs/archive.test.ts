@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createLogArchive } from "../../logs/archive.ts";
-import type { LogArchive, LogLine, LogLines, LogQuery } from "../../model/log.ts";
+import type { LogArchive, LogLine, LogLines, LogQuery } from "../../model/ports/log.ts";
 
 let dir: string;
 let archive: LogArchive;

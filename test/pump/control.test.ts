@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { PumpCommand } from "../../model/pump.ts";
+import type { PumpCommand } from "../../model/run/pump.ts";
 import { commandOf, Control } from "../../pump/control.ts";
 import { eventually } from "../eventually.ts";
 

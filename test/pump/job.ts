@@ -2,7 +2,7 @@ import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PUMP_FILES, pipeFileOf } from "../../model/pump.ts";
+import { PUMP_FILES, pipeFileOf } from "../../model/run/pump.ts";
 
 /** The folder of a launch attempt with named pipes, as a launch leaves it. */
 export function attemptFolder(parameters: readonly string[]): { path: string; remove(): void } {

@@ -11,7 +11,7 @@ import {
   type PumpPipe,
   type PumpResult,
   type PumpSpec,
-} from "../../model/pump.ts";
+} from "../../model/run/pump.ts";
 import { eventually } from "../eventually.ts";
 import { attemptFolder, startJob, type Job } from "./job.ts";
 

@@ -2,10 +2,10 @@ import { createHash, randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { PUMP_FILES } from "../../model/pump.ts";
-import { fromUrl } from "../../transfer/access.ts";
-import { blobsOver } from "../../transfer/blob-client.ts";
-import { writeBuffer } from "../../transfer/writer.ts";
+import { PUMP_FILES } from "../../model/run/pump.ts";
+import { fromUrl } from "../../buffers/access/access.ts";
+import { blobsOver } from "../../buffers/access/blob-client.ts";
+import { writeBuffer } from "../../buffers/format/writer.ts";
 import { eventually } from "../eventually.ts";
 import { pumpSuite } from "./pump-suite.ts";
 

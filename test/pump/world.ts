@@ -3,11 +3,11 @@ import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
-import { fromUrl } from "../../transfer/access.ts";
-import { blobsOver } from "../../transfer/blob-client.ts";
-import { readBuffer } from "../../transfer/reader.ts";
-import { writeBuffer } from "../../transfer/writer.ts";
-import type { BufferPlace } from "../../model/pump.ts";
+import { fromUrl } from "../../buffers/access/access.ts";
+import { blobsOver } from "../../buffers/access/blob-client.ts";
+import { readBuffer } from "../../buffers/format/reader.ts";
+import { writeBuffer } from "../../buffers/format/writer.ts";
+import type { BufferPlace } from "../../model/run/pump.ts";
 import { startDataPlane, type TestDataPlane } from "../data-plane.ts";
 
 /** What a pump finds around it: a real data plane, and the one route of the API that it asks. */

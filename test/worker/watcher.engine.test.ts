@@ -3,10 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Worker } from "@temporalio/worker";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { watchActivities, type WatchPorts } from "../../activities/watch.ts";
-import { base32 } from "../../model/buffer.ts";
-import type { ReplicaState } from "../../model/lifecycle.ts";
-import { taskQueueOf, watcherIdOf } from "../../model/names.ts";
-import { createRunWorkflows, type RunWorkflows } from "../../worker/temporal.ts";
+import { base32 } from "../../model/buffer/buffer.ts";
+import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import { taskQueueOf, watcherIdOf } from "../../model/run/names.ts";
+import { createRunWorkflows, type RunWorkflows } from "../../temporal/temporal.ts";
 import { eventually } from "../eventually.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 

@@ -1,8 +1,8 @@
-import { requestAccess } from "../../buffer-access.ts";
-import { connect } from "../../client.ts";
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { formatTtl, parseTtl } from "../../ttl.ts";
+import { requestAccess } from "../../buffer/buffer-access.ts";
+import { connect } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { formatTtl, parseTtl } from "../../read/ttl.ts";
 
 export default command({
   meta: { name: "access", description: "Print a signed URL of a buffer" },

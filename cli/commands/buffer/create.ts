@@ -1,8 +1,8 @@
-import { connect } from "../../client.ts";
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { asJson, shownBuffer } from "../../resources.ts";
-import { expiryOf, parseTtl } from "../../ttl.ts";
+import { connect } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { asJson, shownBuffer } from "../../print/resources.ts";
+import { expiryOf, parseTtl } from "../../read/ttl.ts";
 
 /** The instant at which a time to live that begins at once ends. */
 const expiry = (text: string): string => expiryOf(parseTtl(text), Date.now());

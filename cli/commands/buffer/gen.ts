@@ -1,7 +1,7 @@
-import { command } from "../../command.ts";
-import { parseDataSize } from "../../data-size.ts";
-import { openOutputFile } from "../../file-streams.ts";
-import { writeAll } from "../../host.ts";
+import { command } from "../../line/command.ts";
+import { parseDataSize } from "../../read/data-size.ts";
+import { openOutputFile } from "../../terminal/file-streams.ts";
+import { writeAll } from "../../terminal/host.ts";
 
 /** The bytes 0x3A to 0x79, 64 of them. */
 const PATTERN = Buffer.from(Array.from({ length: 64 }, (_, i) => 0x3a + i));

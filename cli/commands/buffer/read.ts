@@ -1,9 +1,9 @@
-import { readBuffer } from "../../../transfer/reader.ts";
-import { transferBuffer } from "../../buffer-transfer.ts";
-import { command } from "../../command.ts";
-import { openOutputFile } from "../../file-streams.ts";
-import { writeAll } from "../../host.ts";
-import { parseTtl } from "../../ttl.ts";
+import { readBuffer } from "../../../buffers/format/reader.ts";
+import { transferBuffer } from "../../buffer/buffer-transfer.ts";
+import { command } from "../../line/command.ts";
+import { openOutputFile } from "../../terminal/file-streams.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { parseTtl } from "../../read/ttl.ts";
 
 export default command({
   meta: { name: "read", description: "Write the bytes of a buffer to stdout" },

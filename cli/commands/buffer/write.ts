@@ -1,10 +1,10 @@
-import { parseGoDuration } from "../../../model/go-duration.ts";
-import { writeBuffer } from "../../../transfer/writer.ts";
-import { stdinOf, transferBuffer } from "../../buffer-transfer.ts";
-import { command } from "../../command.ts";
-import { parseBlockSize } from "../../data-size.ts";
-import { openInput } from "../../file-streams.ts";
-import { parseTtl } from "../../ttl.ts";
+import { parseGoDuration } from "../../read/go-duration.ts";
+import { writeBuffer } from "../../../buffers/format/writer.ts";
+import { stdinOf, transferBuffer } from "../../buffer/buffer-transfer.ts";
+import { command } from "../../line/command.ts";
+import { parseBlockSize } from "../../read/data-size.ts";
+import { openInput } from "../../terminal/file-streams.ts";
+import { parseTtl } from "../../read/ttl.ts";
 
 export default command({
   meta: { name: "write", description: "Write the bytes of stdin to a buffer" },

@@ -1,10 +1,10 @@
-import { CODESPEC_NAME } from "../../../model/codespec.ts";
-import { canonicalQuantity } from "../../../model/quantity.ts";
-import { connect } from "../../client.ts";
-import { codespecPath } from "../../codespec-reference.ts";
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { type CodespecFile, readCodespecFile } from "../../spec-file.ts";
+import { CODESPEC_NAME } from "../../../model/codespec/codespec.ts";
+import { canonicalQuantity } from "../../../model/codespec/quantity.ts";
+import { connect } from "../../server/client.ts";
+import { codespecPath } from "../../read/codespec-reference.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { type CodespecFile, readCodespecFile } from "../../read/spec-file.ts";
 
 /** A Kubernetes quantity, sent as it was written. */
 function quantity(text: string): string {

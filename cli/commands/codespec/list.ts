@@ -1,8 +1,8 @@
-import { connect } from "../../client.ts";
-import { command } from "../../command.ts";
-import { printList } from "../../list.ts";
-import { CODESPEC_SHAPE, outputArg } from "../../list-output.ts";
-import { shownCodespec } from "../../resources.ts";
+import { connect } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { printList } from "../../server/list.ts";
+import { CODESPEC_SHAPE, outputArg } from "../../print/list-output.ts";
+import { shownCodespec } from "../../print/resources.ts";
 
 export default command({
   meta: { name: "list", description: "List the latest version of each codespec" },

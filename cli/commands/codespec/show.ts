@@ -1,8 +1,8 @@
-import { connect } from "../../client.ts";
-import { codespecPath } from "../../codespec-reference.ts";
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { asJson, shownCodespec } from "../../resources.ts";
+import { connect } from "../../server/client.ts";
+import { codespecPath } from "../../read/codespec-reference.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { asJson, shownCodespec } from "../../print/resources.ts";
 
 export default command({
   meta: { name: "show", description: "Show a codespec as JSON" },

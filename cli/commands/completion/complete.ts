@@ -1,9 +1,9 @@
-import type { CodespecVersion } from "../../../model/codespec.ts";
-import type { Run } from "../../../model/run.ts";
-import { connect } from "../../client.ts";
-import { command, type ArgsDef, type CommandContext } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { type Candidate, suggestionsFor } from "../../suggestions.ts";
+import type { CodespecVersion } from "../../../model/codespec/codespec.ts";
+import type { Run } from "../../../model/run/run.ts";
+import { connect } from "../../server/client.ts";
+import { command, type ArgsDef, type CommandContext } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { type Candidate, suggestionsFor } from "../../line/suggestions.ts";
 import { TREE } from "../../tree.ts";
 
 /** Somebody waits at the prompt. */

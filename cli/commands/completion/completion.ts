@@ -1,6 +1,6 @@
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { SCRIPTS } from "../../completion-scripts.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { SCRIPTS } from "../../line/completion-scripts.ts";
 
 const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
 

@@ -1,10 +1,10 @@
 import { messageOf } from "../../../model/errors.ts";
-import { createClient } from "../../client.ts";
-import { command } from "../../command.ts";
-import { writeLogin } from "../../login-file.ts";
-import { parseProxy } from "../../proxy.ts";
-import { parseServerUrl, type ServerAddress, storedUrlOf } from "../../server-url.ts";
-import { readYamlFile } from "../../yaml-file.ts";
+import { createClient } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { writeLogin } from "../../server/login-file.ts";
+import { parseProxy } from "../../read/proxy.ts";
+import { parseServerUrl, type ServerAddress, storedUrlOf } from "../../server/server-url.ts";
+import { readYamlFile } from "../../read/yaml-file.ts";
 
 export default command({
   meta: { name: "login", description: "Choose the server that all commands speak to" },

@@ -1,5 +1,5 @@
-import { command } from "../../command.ts";
-import { writeLogin } from "../../login-file.ts";
+import { command } from "../../line/command.ts";
+import { writeLogin } from "../../server/login-file.ts";
 
 export default command({
   meta: { name: "logout", description: "Forget the server" },

@@ -1,10 +1,10 @@
-import { connect } from "../../client.ts";
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { readLogin } from "../../login-file.ts";
-import { namedProxy } from "../../proxy.ts";
-import { asJson } from "../../resources.ts";
-import { shownUrlOf } from "../../server-url.ts";
+import { connect } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { readLogin } from "../../server/login-file.ts";
+import { namedProxy } from "../../read/proxy.ts";
+import { asJson } from "../../print/resources.ts";
+import { shownUrlOf } from "../../server/server-url.ts";
 
 export default command({
   meta: { name: "status", description: "Show which server the commands speak to" },

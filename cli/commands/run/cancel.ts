@@ -1,8 +1,8 @@
-import type { Run } from "../../../model/run.ts";
-import { connect } from "../../client.ts";
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { cancelRun } from "../../run-cancel.ts";
+import type { Run } from "../../../model/run/run.ts";
+import { connect } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { cancelRun } from "../../run/run-cancel.ts";
 
 export default command({
   meta: { name: "cancel", description: "Ask for a run to be canceled" },

@@ -1,9 +1,9 @@
-import { parseSinceTime } from "../../../model/since-time.ts";
-import { connect } from "../../client.ts";
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { asJson } from "../../resources.ts";
-import { tagQuery } from "../../tags.ts";
+import { parseSinceTime } from "../../read/since-time.ts";
+import { connect } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { asJson } from "../../print/resources.ts";
+import { tagQuery } from "../../server/tags.ts";
 
 export default command({
   meta: { name: "counts", description: "Count runs by status" },

@@ -1,10 +1,10 @@
-import { connect } from "../../client.ts";
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { pullImages } from "../../image-pull.ts";
-import { createRun } from "../../run-creation.ts";
-import { runArgs, runRequestOf } from "../../run-request.ts";
-import { readRunFile } from "../../spec-file.ts";
+import { connect } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { pullImages } from "../../run/image-pull.ts";
+import { createRun } from "../../run/run-creation.ts";
+import { runArgs, runRequestOf } from "../../run/run-request.ts";
+import { readRunFile } from "../../read/spec-file.ts";
 
 export default command({
   meta: { name: "create", description: "Create a run and print its id" },

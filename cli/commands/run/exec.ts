@@ -1,14 +1,14 @@
-import { stdinOf, warnPowerShell } from "../../buffer-transfer.ts";
-import { type Client, connect } from "../../client.ts";
-import { ServerError } from "../../client-errors.ts";
-import { referencePath } from "../../codespec-reference.ts";
-import { command } from "../../command.ts";
-import { parseBlockSize } from "../../data-size.ts";
-import { pullImages } from "../../image-pull.ts";
-import { executeRun } from "../../run-execution.ts";
-import { runArgs, type RunRequest, runRequestOf } from "../../run-request.ts";
-import { type CodespecFile, readRunFile } from "../../spec-file.ts";
-import { unmappedBuffers } from "../../unmapped-buffers.ts";
+import { stdinOf, warnPowerShell } from "../../buffer/buffer-transfer.ts";
+import { type Client, connect } from "../../server/client.ts";
+import { ServerError } from "../../server/client-errors.ts";
+import { referencePath } from "../../read/codespec-reference.ts";
+import { command } from "../../line/command.ts";
+import { parseBlockSize } from "../../read/data-size.ts";
+import { pullImages } from "../../run/image-pull.ts";
+import { executeRun } from "../../run/run-execution.ts";
+import { runArgs, type RunRequest, runRequestOf } from "../../run/run-request.ts";
+import { type CodespecFile, readRunFile } from "../../read/spec-file.ts";
+import { unmappedBuffers } from "../../run/unmapped-buffers.ts";
 
 export default command({
   meta: {

@@ -1,11 +1,11 @@
-import { RUN_STATUSES } from "../../../model/run.ts";
-import { parseSinceTime } from "../../../model/since-time.ts";
-import { connect } from "../../client.ts";
-import { command } from "../../command.ts";
-import { printList } from "../../list.ts";
-import { outputArg, RUN_SHAPE } from "../../list-output.ts";
-import { shownRun } from "../../resources.ts";
-import { tagQuery } from "../../tags.ts";
+import { RUN_STATUSES } from "../../../model/run/run.ts";
+import { parseSinceTime } from "../../read/since-time.ts";
+import { connect } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { printList } from "../../server/list.ts";
+import { outputArg, RUN_SHAPE } from "../../print/list-output.ts";
+import { shownRun } from "../../print/resources.ts";
+import { tagQuery } from "../../server/tags.ts";
 
 export default command({
   meta: { name: "list", description: "List runs, the newest first" },

@@ -1,7 +1,7 @@
-import { parseSinceTime } from "../../../model/since-time.ts";
-import { connect } from "../../client.ts";
-import { command } from "../../command.ts";
-import { copyLogs, followLogs } from "../../run-logs.ts";
+import { parseSinceTime } from "../../read/since-time.ts";
+import { connect } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { copyLogs, followLogs } from "../../run/run-logs.ts";
 
 export default command({
   meta: { name: "logs", description: "Print what the containers of a run wrote to stdout and stderr" },

@@ -1,7 +1,7 @@
-import { connect } from "../../client.ts";
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { asJson, shownRun } from "../../resources.ts";
+import { connect } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { asJson, shownRun } from "../../print/resources.ts";
 
 export default command({
   meta: { name: "show", description: "Show a run as JSON" },

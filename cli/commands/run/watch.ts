@@ -1,8 +1,8 @@
-import { connect } from "../../client.ts";
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { shownRun, shownRunSystem } from "../../resources.ts";
-import { watchRun } from "../../run-watch.ts";
+import { connect } from "../../server/client.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { shownRun, shownRunSystem } from "../../print/resources.ts";
+import { watchRun } from "../../run/run-watch.ts";
 
 export default command({
   meta: { name: "watch", description: "Print a line of JSON for each change of a run until it ends" },

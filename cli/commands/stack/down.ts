@@ -1,6 +1,6 @@
 import { readStackConfig } from "../../../config/stack.ts";
 import { down } from "../../../stack/down.ts";
-import { command } from "../../command.ts";
+import { command } from "../../line/command.ts";
 
 export default command({
   meta: { name: "down", description: "Stop the local stack; its data and the jobs that run stay" },

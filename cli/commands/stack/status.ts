@@ -1,7 +1,7 @@
 import { readStackConfig } from "../../../config/stack.ts";
 import { describeStack, status } from "../../../stack/status.ts";
-import { command, QuietFailure } from "../../command.ts";
-import { writeAll } from "../../host.ts";
+import { command, QuietFailure } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
 
 export default command({
   meta: { name: "status", description: "Say what runs of the local stack; exit code 1 unless all of it does" },

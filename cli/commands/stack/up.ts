@@ -1,10 +1,10 @@
 import { readStackConfig } from "../../../config/stack.ts";
 import { describeStack, serverUrlOf } from "../../../stack/status.ts";
 import { up } from "../../../stack/up.ts";
-import { command } from "../../command.ts";
-import { writeAll } from "../../host.ts";
-import { withInterrupt } from "../../interrupt.ts";
-import { readLogin, writeLogin } from "../../login-file.ts";
+import { command } from "../../line/command.ts";
+import { writeAll } from "../../terminal/host.ts";
+import { withInterrupt } from "../../terminal/interrupt.ts";
+import { readLogin, writeLogin } from "../../server/login-file.ts";
 
 export default command({
   meta: { name: "up", description: "Start the local stack in the background, and log in to it" },

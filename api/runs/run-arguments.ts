@@ -1,0 +1,70 @@
+import { BUFFER_ID, type Buffer } from "../../model/buffer/buffer.ts";
+import { bufferParametersOf, type JobCodespec } from "../../model/codespec/codespec.ts";
+import { CodedError } from "../../model/errors.ts";
+import { storedInstant } from "../../model/time/instant.ts";
+import type { NewBuffer } from "../../model/ports/records.ts";
+import { checkTags } from "../../model/tags.ts";
+import { parseTimeSpan } from "../../model/time/time-span.ts";
+
+/** What a run says of the buffers of its job. */
+export interface BufferArguments {
+  buffers?: Record<string, string>;
+  tags?: Record<string, string>;
+  bufferTtl?: string;
+}
+
+/** The buffers of a run: an id for each parameter, those to be created, and those that must be there. */
+export interface RunBuffers {
+  ids: Record<string, string>;
+  created: NewBuffer[];
+  given: string[];
+}
+
+/**
+ * Settles the buffer of each parameter of the job.
+ * @throws CodedError InvalidInput for an argument without a parameter, an id that cannot be one, and bad tags
+ */
+export function runBuffersOf(
+  codespec: JobCodespec,
+  { buffers = {}, tags = {}, bufferTtl }: BufferArguments,
+  { nowMs, newId, location }: { nowMs: number; newId: () => string; location: string },
+): RunBuffers {
+  const parameters = bufferParametersOf(codespec).map(({ name }) => name);
+  const given = new Map(Object.entries(buffers));
+  for (const [name, id] of given) {
+    if (!parameters.includes(name)) {
+      throw new CodedError("InvalidInput", `The codespec has no buffer parameter '${name}'`);
+    }
+    if (id === "_") {
+      throw new CodedError("InvalidInput", `The ephemeral buffer '_' of '${name}' is not supported by this server yet`);
+    }
+    if (!BUFFER_ID.test(id)) throw bufferNotFound(id);
+  }
+  checkTags(tags);
+  const expiresAt =
+    bufferTtl === undefined
+      ? undefined
+      : storedInstant(new Date(nowMs + parseTimeSpan(bufferTtl) * 1000).toISOString());
+  const created = new Map<string, NewBuffer>();
+  for (const name of parameters.filter((parameter) => !given.has(parameter))) {
+    const bufferTags = { ...tags, bufferName: name };
+    checkTags(bufferTags);
+    created.set(name, { id: newId(), location, tags: bufferTags, ...(expiresAt !== undefined && { expiresAt }) });
+  }
+  return {
+    ids: Object.fromEntries(parameters.map((name) => [name, given.get(name) ?? created.get(name)?.id ?? ""])),
+    created: [...created.values()],
+    given: [...new Set(given.values())],
+  };
+}
+
+/** @throws CodedError InvalidInput when the buffer may not be an argument: unknown, soft-deleted or expired. */
+export function checkArgument(id: string, buffer: Buffer | undefined, nowMs: number): void {
+  const isUsable =
+    buffer !== undefined &&
+    buffer.isSoftDeleted !== true &&
+    (buffer.expiresAt === undefined || Date.parse(buffer.expiresAt) > nowMs);
+  if (!isUsable) throw bufferNotFound(id);
+}
+
+const bufferNotFound = (id: string): CodedError => new CodedError("InvalidInput", `The buffer '${id}' was not found`);

@@ -1,0 +1,84 @@
+import type { RunRecords } from "../../model/ports/records.ts";
+
+/** A wait for changes of one run. */
+export interface RunSubscription {
+  /** Resolves on a change since the last call, after `withinMs`, or when `signal` is aborted. */
+  changed(withinMs: number, signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+/** Changes of runs, from one subscription to the database for the whole process. */
+export interface RunChanges {
+  subscribe(runId: number): RunSubscription;
+  close(): Promise<void>;
+}
+
+const RETRY_MS = 1000;
+
+/** Listens from the first subscription on; while the database cannot be listened to, waits only run out. */
+export function createRunChanges(runs: Pick<RunRecords, "listen">): RunChanges {
+  const waiting = new Map<number, Set<() => void>>();
+  let listening: Promise<{ close(): Promise<void> } | undefined> | undefined;
+  let closed = false;
+
+  const announce = (runId: number | undefined): void => {
+    const told = runId === undefined ? [...waiting.values()] : [waiting.get(runId) ?? []];
+    for (const wakes of told) for (const wake of wakes) wake();
+  };
+  const listen = (): void => {
+    listening ??= runs.listen(announce).then(
+      (subscription) => {
+        // Whatever changed before the database listened was not announced.
+        announce(undefined);
+        return subscription;
+      },
+      () => {
+        setTimeout(() => {
+          listening = undefined;
+          if (!closed && waiting.size > 0) listen();
+        }, RETRY_MS).unref();
+        return undefined;
+      },
+    );
+  };
+
+  return {
+    subscribe(runId) {
+      let isDirty = false;
+      let resume: (() => void) | undefined;
+      const wake = (): void => {
+        isDirty = true;
+        resume?.();
+      };
+      const wakes = waiting.get(runId) ?? new Set();
+      waiting.set(runId, wakes.add(wake));
+      listen();
+      return {
+        async changed(withinMs, signal) {
+          if (!isDirty && !signal.aborted) {
+            await new Promise<void>((resolve) => {
+              const timer = setTimeout(resolve, withinMs);
+              resume = () => {
+                clearTimeout(timer);
+                signal.removeEventListener("abort", wake);
+                resolve();
+              };
+              signal.addEventListener("abort", wake, { once: true });
+            });
+            signal.removeEventListener("abort", wake);
+            resume = undefined;
+          }
+          isDirty = false;
+        },
+        close() {
+          wakes.delete(wake);
+          if (wakes.size === 0 && waiting.get(runId) === wakes) waiting.delete(runId);
+        },
+      };
+    },
+    async close() {
+      closed = true;
+      await (await listening)?.close();
+    },
+  };
+}

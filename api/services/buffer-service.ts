@@ -1,0 +1,82 @@
+import { randomBytes } from "node:crypto";
+import { BUFFER_ID, base32, type Buffer } from "../../model/buffer/buffer.ts";
+import type { BufferInput } from "../../contract/buffer-schema.ts";
+import { CodedError, notFound } from "../../model/errors.ts";
+import type { BufferRecords } from "../../model/ports/records.ts";
+import type { BufferStore } from "../../model/ports/store.ts";
+import { checkTags } from "../../model/tags.ts";
+import { parseTimeSpan } from "../../model/time/time-span.ts";
+
+/** The one location of the filesystem store, and the name of its one storage account. */
+export const LOCAL = "local";
+
+const ACCESS_SECONDS = { least: 30, most: 3600 } as const;
+
+/** What a signed URL grants, for how long, and from where it must be reachable. */
+export interface AccessGrant {
+  bufferId: string;
+  writeable: boolean;
+  ttlSeconds: number;
+  /** `host:port` of the data plane for a client over TCP; without it the URL is one of the data plane's socket. */
+  host?: string | undefined;
+}
+
+export type SignAccess = (grant: AccessGrant) => string;
+
+export interface BufferService {
+  /** @throws CodedError InvalidInput */
+  create(input: BufferInput): Promise<Buffer>;
+  /** @throws CodedError NotFound, also when the buffer is not in the asked state */
+  get(id: string, softDeleted: boolean): Promise<Buffer>;
+  /** A newly signed URL. @throws CodedError NotFound, BadRequest for a malformed `ttl`, InvalidInput */
+  access(
+    id: string,
+    query: { writeable: boolean; ttl?: string | undefined; host?: string | undefined },
+  ): Promise<string>;
+}
+
+/** A fresh buffer id. */
+export const newBufferId = (): string => base32(randomBytes(16));
+
+/** What can be done with buffers. */
+export function createBufferService(buffers: BufferRecords, store: BufferStore, sign: SignAccess): BufferService {
+  return {
+    async create({ location = LOCAL, tags, expiresAt }) {
+      checkTags(tags);
+      if (location.toLowerCase() !== LOCAL) {
+        throw new CodedError("InvalidInput", `The location '${location}' is not known; the only one is '${LOCAL}'`);
+      }
+      const id = newBufferId();
+      // A record is never without its place; a place without a record harms nobody.
+      await store.provision(id);
+      return buffers.create({ id, location: LOCAL, ...(tags && { tags }), ...(expiresAt && { expiresAt }) });
+    },
+
+    async get(id, softDeleted) {
+      const buffer = BUFFER_ID.test(id) ? await buffers.find(id) : undefined;
+      if (buffer === undefined || (buffer.isSoftDeleted ?? false) !== softDeleted) throw notFound();
+      return buffer;
+    },
+
+    async access(id, { writeable, ttl, host }) {
+      const ttlSeconds = accessSecondsOf(ttl);
+      // The place alone decides: a soft-deleted buffer stays readable until it is removed.
+      if (!BUFFER_ID.test(id) || !(await store.exists(id))) throw notFound();
+      return sign({ bufferId: id, writeable, ttlSeconds, host });
+    },
+  };
+}
+
+function accessSecondsOf(ttl: string | undefined): number {
+  if (ttl === undefined) return ACCESS_SECONDS.most;
+  let seconds: number;
+  try {
+    seconds = parseTimeSpan(ttl);
+  } catch (err) {
+    throw new CodedError("BadRequest", `The ttl '${ttl}' is not of the form [d.]hh:mm[:ss]`, { cause: err });
+  }
+  if (seconds < ACCESS_SECONDS.least || seconds > ACCESS_SECONDS.most) {
+    throw new CodedError("InvalidInput", `The ttl '${ttl}' is not between 30 seconds and 1 hour`);
+  }
+  return seconds;
+}

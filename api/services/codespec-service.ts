@@ -1,0 +1,45 @@
+import { CODESPEC_NAME, type CodespecVersion } from "../../model/codespec/codespec.ts";
+import { readCodespec } from "../../contract/codespec-schema.ts";
+import { CodedError, notFound } from "../../model/errors.ts";
+import type { CodespecRecords, Page, PageQuery } from "../../model/ports/records.ts";
+
+const MAX_NAME_LENGTH = 255;
+const MAX_VERSION = 2 ** 31 - 1;
+
+export interface CodespecService {
+  /** @throws CodedError InvalidInput */
+  put(name: string, body: unknown): Promise<CodespecVersion>;
+  /** The latest version, or the one that the text names. @throws CodedError NotFound */
+  get(name: string, version?: string): Promise<CodespecVersion>;
+  list(query: PageQuery & { prefix?: string | undefined }): Promise<Page<CodespecVersion>>;
+}
+
+/** What can be done with codespecs. */
+export function createCodespecService(codespecs: CodespecRecords): CodespecService {
+  const isName = (name: string): boolean => name !== "" && CODESPEC_NAME.test(name);
+  return {
+    async put(name, body) {
+      if (!isName(name) || name.length > MAX_NAME_LENGTH) {
+        throw new CodedError(
+          "InvalidInput",
+          `The codespec name '${name}' must have at most ${MAX_NAME_LENGTH} lower case letters, digits, dashes, dots and underscores`,
+        );
+      }
+      const given = readCodespec(body);
+      if (given.name !== undefined && given.name !== name) {
+        throw new CodedError("InvalidInput", `The codespec name '${given.name}' is not the '${name}' of the path`);
+      }
+      return codespecs.put(name, given.codespec);
+    },
+
+    async get(name, version) {
+      const number = version === undefined ? undefined : Number(version);
+      const isAskable = version === undefined || (/^[0-9]+$/.test(version) && Number(version) <= MAX_VERSION);
+      const found = isName(name) && isAskable ? await codespecs.find(name, number) : undefined;
+      if (found === undefined) throw notFound();
+      return found;
+    },
+
+    list: (query) => codespecs.list(query),
+  };
+}

@@ -1,0 +1,43 @@
+import type { ComputeReader } from "../../model/ports/compute.ts";
+
+/** What the server says of itself. */
+export interface ServerService {
+  /** Whether everything answers that requests need. */
+  isHealthy(): Promise<boolean>;
+  /** What this server can do, in the contract's order. `localUrls`: the caller gets URLs of a Unix socket. */
+  capabilities(localUrls: boolean): Promise<string[]>;
+  databaseVersion: number;
+}
+
+export interface ServerPorts {
+  compute: Pick<ComputeReader, "hasGpu">;
+  /** Each rejects when its part does not answer. */
+  probes: readonly (() => Promise<unknown>)[];
+  databaseVersion: number;
+}
+
+const PROBE_MS = 5000;
+
+export function createServerService({ compute, probes, databaseVersion }: ServerPorts): ServerService {
+  return {
+    databaseVersion,
+
+    async isHealthy() {
+      const late = new Promise<never>((_resolve, reject) => {
+        setTimeout(() => reject(new Error("a probe did not answer")), PROBE_MS).unref();
+      });
+      try {
+        await Promise.race([Promise.all(probes.map((probe) => probe())), late]);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+
+    async capabilities(localUrls) {
+      // An engine that is away has no GPU to give now; the other capabilities are the server's own.
+      const hasGpu = await compute.hasGpu().catch(() => false);
+      return [...(hasGpu ? ["Gpu"] : []), "Docker", ...(localUrls ? ["LocalBuffers"] : [])];
+    },
+  };
+}

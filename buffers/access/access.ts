@@ -1,0 +1,85 @@
+import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { CodedError } from "../../model/errors.ts";
+
+/** Where the signed URL of a buffer comes from, and comes from anew when it was refused. */
+export interface AccessSource {
+  /** Somebody gave it, so that nothing says yet whether a server is there at all. */
+  isGiven?: true;
+  url(): Promise<string>;
+  /** A URL other than `refused`; one refresh serves all requests that were refused. @throws when there is none */
+  refresh(refused: string, signal?: AbortSignal): Promise<string>;
+}
+
+/** The server's refusal does not say which. */
+export const INVALID_URL = "invalid access URL: it has expired or was changed; ask for a new one";
+
+const FILE_WAIT_MS = 30_000;
+const FILE_TRIES = 10;
+const SERVER_WAIT_MS = 5_000;
+const SERVER_TRIES = 20;
+
+/** A URL that somebody gave: it cannot be renewed. */
+export function fromUrl(url: string): AccessSource {
+  return {
+    isGiven: true,
+    url: async () => url,
+    refresh: async () => {
+      throw new CodedError("AuthenticationFailed", INVALID_URL);
+    },
+  };
+}
+
+/** A file that holds a URL and is rewritten before that expires. */
+export function fromFile(path: string): AccessSource {
+  const read = async (): Promise<string> => (await readFile(path, "utf8")).trim();
+  const source = shared(read, async (refused, signal) => {
+    for (let tries = 0; tries < FILE_TRIES; tries++) {
+      const url = await read();
+      if (url !== refused) return url;
+      await sleep(FILE_WAIT_MS, undefined, { signal });
+    }
+    throw new CodedError("AuthenticationFailed", `The access URL in '${path}' has expired and was not renewed`);
+  });
+  return { ...source, isGiven: true };
+}
+
+/** A server that is asked, `POST /buffers/{id}/access`. */
+export function fromServer(askServer: () => Promise<string>): AccessSource {
+  return shared(askServer, async (_refused, signal) => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await askServer();
+      } catch (err) {
+        if (tries >= SERVER_TRIES || (err instanceof CodedError && err.code === "NotFound")) throw err;
+        await sleep(SERVER_WAIT_MS, undefined, { signal });
+      }
+    }
+  });
+}
+
+function shared(
+  first: () => Promise<string>,
+  renew: (refused: string, signal: AbortSignal | undefined) => Promise<string>,
+): AccessSource {
+  let current: Promise<string> | undefined;
+  let renewing: Promise<string> | undefined;
+  return {
+    url: () => {
+      current ??= first();
+      current.catch(() => {
+        current = undefined;
+      });
+      return current;
+    },
+    async refresh(refused, signal) {
+      const known = await current;
+      if (known !== undefined && known !== refused) return known;
+      renewing ??= renew(refused, signal).finally(() => {
+        renewing = undefined;
+      });
+      current = renewing;
+      return renewing;
+    },
+  };
+}

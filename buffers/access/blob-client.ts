@@ -1,0 +1,172 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { CHAIN_METADATA, START_BLOB } from "../format/buffer-format.ts";
+import { CodedError, errnoOf, messageOf, type ErrorCode } from "../../model/errors.ts";
+import { INVALID_URL, type AccessSource } from "./access.ts";
+import type { Blobs, BlobOptions, BlobSource } from "../format/blobs.ts";
+import { hashOf } from "../format/blob-hash.ts";
+import { ask, targetOf, type Ask, type Reply } from "./http.ts";
+import { TruncatedBody } from "./plain-get.ts";
+
+const CHAIN_HEADER = `x-ms-meta-${CHAIN_METADATA}`;
+/** The contract's limit of a whole data-plane request. */
+const REQUEST_MS = 100_000;
+const MD5_TRIES = 5;
+const BODY_TRIES = 6;
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2_000;
+
+/** One buffer's blobs over its signed URL: retries, refresh of the URL, and what each refusal means. */
+export const blobsOver = (access: AccessSource): BlobSource => ({
+  open: (options) => createBlobClient(access, options),
+});
+
+function createBlobClient(access: AccessSource, { signal, outageMs, allocate, hash, onRetry }: BlobOptions): Blobs {
+  let wasReached = access.isGiven !== true;
+  /** Sends until there is an answer that is worth looking at; `tries` says how often the server may have acted. */
+  const send = async (path: string, question: Omit<Ask, "timeoutMs">): Promise<{ reply: Reply; tries: number }> => {
+    const ended = question.signal ?? signal;
+    let failingSince: number | undefined;
+    let pauseMs = FIRST_PAUSE_MS;
+    let refreshed = false;
+    let brokenBodies = 0;
+    let url = await access.url();
+    for (let tries = 1; ; tries++) {
+      let reason: string;
+      const target = targetOf(blobUrl(url, path));
+      try {
+        const reply = await ask(target, { ...question, signal: ended, timeoutMs: REQUEST_MS });
+        wasReached = true;
+        if (reply.status === 403 && errorCodeOf(reply) === "AuthenticationFailed" && !refreshed) {
+          url = await access.refresh(url, signal);
+          refreshed = true;
+          continue;
+        }
+        if (reply.status !== 429 && (reply.status < 500 || FINAL_STATUSES.has(reply.status))) return { reply, tries };
+        reason = reply.status === 503 ? "server is busy" : `operation timeout (${reply.status})`;
+      } catch (err) {
+        if (ended.aborted || !isPassing(err)) throw err;
+        if (err instanceof TruncatedBody && ++brokenBodies >= BODY_TRIES) {
+          throw new CodedError("Unavailable", `The answer for blob '${path}' was cut off ${BODY_TRIES} times`);
+        }
+        reason = messageOf(err) || (errnoOf(err) ?? "connection lost");
+        // Over a local socket a server that is not there is not waited for: rest-api.md, client retries.
+        if (!wasReached && target.socketPath !== undefined && NOBODY_THERE.has(errnoOf(err) ?? "")) {
+          throw new CodedError("Unavailable", `The data plane does not answer: ${reason}`, { cause: err });
+        }
+      }
+      failingSince ??= Date.now();
+      if (Date.now() - failingSince > outageMs)
+        throw new CodedError("Unavailable", `The data plane does not answer: ${reason}`);
+      onRetry?.(reason);
+      await sleep(pauseMs, undefined, { signal: ended });
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+      // An expired URL is told from a fresh outage by its own answer.
+      refreshed = false;
+    }
+  };
+
+  return {
+    async put(path, bytes, md5, chain) {
+      const headers = {
+        "content-md5": md5,
+        "x-ms-blob-type": "BlockBlob",
+        "x-ms-version": "2021-08-06",
+        ...(chain === undefined ? {} : { [CHAIN_HEADER]: chain }),
+      };
+      for (let mismatches = 0; ; mismatches++) {
+        const { reply, tries } = await send(path, { method: "PUT", headers, body: bytes });
+        if (reply.status === 201) return true;
+        const code = errorCodeOf(reply);
+        if (code === "Md5Mismatch" && mismatches < MD5_TRIES) continue;
+        if (code === "UnauthorizedBlobOverwrite") {
+          // The start of a buffer is alike for all writers; another blob that equals ours does no harm.
+          if (path === START_BLOB && tries + mismatches === 1) return false;
+          const there = await send(path, { method: "HEAD" });
+          return there.reply.headers["content-md5"] === md5 && there.reply.headers[CHAIN_HEADER] === chain;
+        }
+        throw refusal(reply, path);
+      }
+    },
+
+    async get(path, waitSeconds, own) {
+      const headers: Record<string, string> = waitSeconds > 0 ? { prefer: `wait=${waitSeconds}` } : {};
+      for (let mismatches = 0; ; mismatches++) {
+        const { reply } = await send(path, { method: "GET", headers, allocate, signal: own ?? signal });
+        if (reply.status === 404 && errorCodeOf(reply) !== "ContainerNotFound") return undefined;
+        if (reply.status !== 200) throw refusal(reply, path);
+        const { bytes, md5 } = await hashOf(reply.body, hash);
+        if (reply.headers["content-md5"] === md5) {
+          const chain = reply.headers[CHAIN_HEADER];
+          const wasHeld = reply.headers["preference-applied"] !== undefined;
+          return { bytes, md5, wasHeld, ...(typeof chain === "string" ? { chain } : {}) };
+        }
+        if (mismatches >= MD5_TRIES) throw new CodedError("Md5Mismatch", `MD5 mismatch in blob '${path}'`);
+      }
+    },
+
+    async exists(path) {
+      const { reply } = await send(path, { method: "HEAD" });
+      if (reply.status === 200) return true;
+      if (reply.status === 404 && errorCodeOf(reply) !== "ContainerNotFound") return false;
+      throw refusal(reply, path);
+    },
+  };
+}
+
+/** The URL of a blob: the container's path joined with the blob's, the query unchanged. */
+export function blobUrl(accessUrl: string, blobPath: string): string {
+  const at = accessUrl.indexOf("?");
+  return at < 0 ? `${accessUrl}/${blobPath}` : `${accessUrl.slice(0, at)}/${blobPath}${accessUrl.slice(at)}`;
+}
+
+const errorCodeOf = (reply: Reply): string | undefined => {
+  const code = reply.headers["x-ms-error-code"];
+  return typeof code === "string" ? code : undefined;
+};
+
+const MEANINGS: Record<string, [ErrorCode, string]> = {
+  ContainerNotFound: ["ContainerNotFound", "the buffer does not exist"],
+  AuthenticationFailed: ["AuthenticationFailed", INVALID_URL],
+  AuthorizationPermissionMismatch: ["AuthorizationPermissionMismatch", "the access URL does not allow this"],
+  Md5Mismatch: ["Md5Mismatch", "MD5 mismatch"],
+};
+
+function refusal(reply: Reply, path: string): Error {
+  const [code, message] = MEANINGS[errorCodeOf(reply) ?? ""] ?? [];
+  if (code !== undefined) return new CodedError(code, message ?? code);
+  // Not a Conflict of ours, which is another writer's buffer.
+  if (errorCodeOf(reply) === "Conflict") {
+    return new Error("a blob of the buffer is damaged in the store; its data has to be written anew");
+  }
+  if (reply.status === FULL) {
+    return new CodedError("Unavailable", "the buffer store has no space left: make room in the stack's data folder");
+  }
+  const body = reply.body.toString("utf8", 0, 300);
+  return new Error(
+    `The data plane answered ${reply.status} for blob '${path}' ${errorCodeOf(reply) ?? body}`.trimEnd(),
+  );
+}
+
+/** Trouble of the connection that may pass: the server restarts, its socket is not there yet. */
+function isPassing(err: unknown): boolean {
+  if (err instanceof TruncatedBody) return true;
+  const code = errnoOf(err);
+  return code !== undefined && PASSING.has(code);
+}
+
+const NOBODY_THERE = new Set(["ECONNREFUSED", "ENOENT"]);
+const PASSING = new Set([
+  ...NOBODY_THERE,
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EAI_AGAIN",
+  "ECONNABORTED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "HPE_INVALID_CONSTANT",
+]);
+/** A full disk. */
+const FULL = 507;
+/** A full disk, or no such method. */
+const FINAL_STATUSES = new Set([501, FULL]);

@@ -1,0 +1,223 @@
+import { randomBytes } from "node:crypto";
+import { link, mkdir, open, readdir, rename, rm, stat, unlink, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { CodedError, errnoOf } from "../../model/errors.ts";
+import type { Blob, BlobHead, BufferStore } from "../../model/ports/store.ts";
+import { readBlobFile, readRest, restOf } from "./blob-file.ts";
+import { checkBlobPath, checkContainerName } from "./blob-names.ts";
+import { writeBlobFile, writeWholeBlob } from "./blob-writer.ts";
+import { watchFolder } from "./folder-changes.ts";
+import { createFolderSync } from "./folder-sync.ts";
+
+/** Blobs on their way in and buffers on their way out; no buffer can have this name. */
+const PASSAGE = "-passage";
+/** What a killed process left in the passage; an upload that rests this long has lost its client. */
+const LEFTOVER_MS = 3_600_000;
+/** Where folders cannot be watched, what waits looks again this often. */
+const POLL_MS = 500;
+
+/** What a stored blob is told with that is in memory as a whole. */
+interface BlobFacts {
+  contentMd5: string;
+  metadata: Record<string, string>;
+}
+
+/** The store for processes that share its disk; they may write and wait at the same time. */
+export interface FilesystemStore extends BufferStore {
+  /**
+   * Stores a blob whose bytes are all there. That `contentMd5` is theirs is the caller's word.
+   * @throws CodedError UnauthorizedBlobOverwrite, ContainerNotFound, Unavailable
+   */
+  putWhole(bufferId: string, blobPath: string, bytes: Uint8Array, facts: BlobFacts): Promise<BlobHead>;
+  /**
+   * A blob in the memory that `allocate` gives for its size.
+   * @throws CodedError BlobNotFound, ContainerNotFound
+   */
+  getWhole(
+    bufferId: string,
+    blobPath: string,
+    allocate: (sizeBytes: number) => Buffer,
+  ): Promise<BlobHead & { bytes: Buffer }>;
+}
+
+/**
+ * A store in the folder `rootDir`: a folder a buffer, a file a blob, `/` of the blob's path written as `-`.
+ * `link` publishes a file that is already whole and durable, and its EEXIST is what makes a blob write-once.
+ */
+export function createFilesystemStore(rootDir: string): FilesystemStore {
+  const passage = join(rootDir, PASSAGE);
+  const syncFolder = createFolderSync();
+  let prepared: Promise<void> | undefined;
+
+  const prepare = (): Promise<void> => {
+    prepared ??= preparePassage(passage).catch((err: unknown) => {
+      prepared = undefined;
+      throw err;
+    });
+    return prepared;
+  };
+  const folderOf = (bufferId: string): string => {
+    checkContainerName(bufferId);
+    return join(rootDir, bufferId);
+  };
+  const fileOf = (bufferId: string, blobPath: string): string => {
+    const folder = folderOf(bufferId);
+    checkBlobPath(blobPath);
+    return join(folder, blobPath.replaceAll("/", "-"));
+  };
+  const inPassage = (): string => join(passage, randomBytes(12).toString("hex"));
+
+  const openBlob = async (bufferId: string, blobPath: string): Promise<FileHandle> => {
+    const path = fileOf(bufferId, blobPath);
+    try {
+      return await open(path, "r");
+    } catch (err) {
+      if (errnoOf(err) !== "ENOENT") throw err;
+      if (!(await isThere(folderOf(bufferId)))) throw containerNotFound(bufferId, err);
+      throw new CodedError("BlobNotFound", `The blob '${blobPath}' does not exist`, { cause: err });
+    }
+  };
+
+  /** Makes what `write` puts in a file of its own visible as the blob. */
+  const publish = async (
+    bufferId: string,
+    blobPath: string,
+    write: (temporary: string) => Promise<BlobHead>,
+  ): Promise<BlobHead> => {
+    const path = fileOf(bufferId, blobPath);
+    await prepare();
+    if (!(await isThere(folderOf(bufferId)))) throw containerNotFound(bufferId);
+    // Saves a repeated upload the trip to the disk; `link` below is what decides.
+    if (await isThere(path)) throw overwrite(blobPath);
+    const temporary = inPassage();
+    try {
+      const head = await write(temporary);
+      await link(temporary, path);
+      await syncFolder(folderOf(bufferId));
+      return head;
+    } catch (err) {
+      if (errnoOf(err) === "EEXIST") throw overwrite(blobPath, err);
+      if (errnoOf(err) === "ENOENT") throw containerNotFound(bufferId, err);
+      if (errnoOf(err) === "ENOSPC" || errnoOf(err) === "EDQUOT") throw full(err);
+      throw err;
+    } finally {
+      await unlink(temporary).catch(unless("ENOENT"));
+    }
+  };
+
+  return {
+    async provision(bufferId) {
+      const folder = folderOf(bufferId);
+      await prepare();
+      await mkdir(folder, { mode: 0o700 }).catch(unless("EEXIST"));
+      await syncFolder(rootDir);
+    },
+
+    async exists(bufferId) {
+      return isThere(folderOf(bufferId));
+    },
+
+    put: (bufferId, blobPath, body, expect) =>
+      publish(bufferId, blobPath, (temporary) => writeBlobFile(temporary, body, expect)),
+
+    putWhole: (bufferId, blobPath, bytes, facts) =>
+      publish(bufferId, blobPath, (temporary) => writeWholeBlob(temporary, bytes, facts)),
+
+    async get(bufferId, blobPath): Promise<Blob> {
+      const file = await openBlob(bufferId, blobPath);
+      try {
+        const { startsAt, bytes, ...head } = await readBlobFile(file, `${bufferId}/${blobPath}`);
+        if (!bytes) return { ...head, body: restOf(file, startsAt) };
+        await file.close();
+        return { ...head, body: piecesOf(bytes) };
+      } catch (err) {
+        await file.close();
+        throw err;
+      }
+    },
+
+    async getWhole(bufferId, blobPath, allocate) {
+      const file = await openBlob(bufferId, blobPath);
+      try {
+        const { startsAt, bytes: first, ...head } = await readBlobFile(file, `${bufferId}/${blobPath}`);
+        const bytes = allocate(head.sizeBytes);
+        if (first) first.copy(bytes);
+        else await readRest(file, startsAt, bytes);
+        return { ...head, bytes };
+      } finally {
+        await file.close();
+      }
+    },
+
+    async head(bufferId, blobPath): Promise<BlobHead> {
+      const file = await openBlob(bufferId, blobPath);
+      try {
+        const { sizeBytes, contentMd5, metadata } = await readBlobFile(file, `${bufferId}/${blobPath}`);
+        return { sizeBytes, contentMd5, metadata };
+      } finally {
+        await file.close();
+      }
+    },
+
+    async waitFor(bufferId, blobPath, waitMs, signal) {
+      const path = fileOf(bufferId, blobPath);
+      const folder = folderOf(bufferId);
+      const over = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
+      const changes = watchFolder(folder);
+      try {
+        while (!over.aborted && !(await isThere(path)) && (await isThere(folder))) await changes.next(POLL_MS, over);
+      } finally {
+        changes.stop();
+      }
+    },
+
+    async *list(bufferId) {
+      const names = await readdir(folderOf(bufferId)).catch((err: unknown) => {
+        throw errnoOf(err) === "ENOENT" ? containerNotFound(bufferId, err) : err;
+      });
+      yield* names.map((name) => name.replaceAll("-", "/")).sort();
+    },
+
+    async delete(bufferId) {
+      const folder = folderOf(bufferId);
+      await prepare();
+      const gone = inPassage();
+      // Renamed first: a reader sees the whole buffer or none of it.
+      await rename(folder, gone).catch(unless("ENOENT"));
+      await syncFolder(rootDir);
+      await rm(gone, { recursive: true, force: true });
+    },
+  };
+}
+
+async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
+  if (bytes.length > 0) yield bytes;
+}
+
+async function preparePassage(passage: string): Promise<void> {
+  await mkdir(passage, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(passage)) {
+    const path = join(passage, name);
+    const found = await stat(path).catch(unless("ENOENT"));
+    if (found && Date.now() - found.mtimeMs > LEFTOVER_MS) await rm(path, { recursive: true, force: true });
+  }
+}
+
+const isThere = (path: string): Promise<boolean> => stat(path).then(() => true, unless("ENOENT", false));
+
+/** A rejection handler that takes one system error for `value` and passes on any other. */
+function unless<T = undefined>(errno: string, value?: T): (err: unknown) => T {
+  return (err) => {
+    if (errnoOf(err) === errno) return value as T; // T is undefined where no value is given.
+    throw err;
+  };
+}
+
+const containerNotFound = (bufferId: string, cause?: unknown): CodedError =>
+  new CodedError("ContainerNotFound", `The buffer '${bufferId}' does not exist`, { cause });
+
+const overwrite = (blobPath: string, cause?: unknown): CodedError =>
+  new CodedError("UnauthorizedBlobOverwrite", `The blob '${blobPath}' exists already`, { cause });
+
+const full = (cause: unknown): CodedError =>
+  new CodedError("Unavailable", "The buffer store has no space left: make room in the stack's data folder", { cause });

@@ -1,0 +1,59 @@
+import { Buffer } from "node:buffer";
+import type { FilesystemStore } from "./filesystem-store.ts";
+import { CHAIN_METADATA, START_BLOB } from "../format/buffer-format.ts";
+import { CodedError, type ErrorCode } from "../../model/errors.ts";
+import type { Blobs, BlobSource, ReceivedBlob } from "../format/blobs.ts";
+import { hashOf } from "../format/blob-hash.ts";
+
+const newBuffer = (sizeBytes: number): Buffer => Buffer.allocUnsafeSlow(sizeBytes);
+
+/** A buffer's blobs straight from and to the store's folder, with the meaning that they have over a signed URL. */
+export const storedBlobs = (store: FilesystemStore, bufferId: string): BlobSource => ({
+  open({ signal, hash, allocate = newBuffer }): Blobs {
+    const find = async (path: string): Promise<Omit<ReceivedBlob, "wasHeld"> | undefined> => {
+      const blob = await store.getWhole(bufferId, path, allocate).catch(unless("BlobNotFound"));
+      if (!blob) return undefined;
+      const { bytes, md5 } = await hashOf(blob.bytes, hash);
+      if (md5 !== blob.contentMd5) throw new CodedError("Md5Mismatch", `MD5 mismatch in blob '${path}'`);
+      const chain = blob.metadata[CHAIN_METADATA];
+      return { bytes, md5, ...(chain === undefined ? {} : { chain }) };
+    };
+
+    return {
+      async put(path, bytes, md5, chain) {
+        signal.throwIfAborted();
+        const metadata = chain === undefined ? {} : { [CHAIN_METADATA]: chain };
+        const stored = await store
+          .putWhole(bufferId, path, bytes, { contentMd5: md5, metadata })
+          .catch(unless("UnauthorizedBlobOverwrite"));
+        if (stored) return true;
+        if (path === START_BLOB) return false;
+        const there = await store.head(bufferId, path);
+        return there.contentMd5 === md5 && there.metadata[CHAIN_METADATA] === chain;
+      },
+
+      async get(path, waitSeconds, own = signal) {
+        const endMs = Date.now() + waitSeconds * 1000;
+        for (let wasHeld = false; ; wasHeld = true) {
+          own.throwIfAborted();
+          const blob = await find(path);
+          if (blob) return { ...blob, wasHeld };
+          const leftMs = endMs - Date.now();
+          if (leftMs <= 0) return undefined;
+          await store.waitFor(bufferId, path, leftMs, own);
+        }
+      },
+
+      async exists(path) {
+        return (await store.head(bufferId, path).catch(unless("BlobNotFound"))) !== undefined;
+      },
+    };
+  },
+});
+
+/** A rejection handler that takes one refusal of the store for undefined and passes on any other error. */
+const unless =
+  (code: ErrorCode) =>
+  (err: unknown): undefined => {
+    if (!(err instanceof CodedError) || err.code !== code) throw err;
+  };

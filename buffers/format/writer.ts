@@ -1,0 +1,212 @@
+import {
+  blobPathOf,
+  CHAIN_START,
+  END_BLOB,
+  END_COMPLETE,
+  END_FAILED,
+  START_BLOB,
+  START_CONTENT,
+} from "./buffer-format.ts";
+import { CodedError, messageOf } from "../../model/errors.ts";
+import type { Blobs, BlobSource } from "./blobs.ts";
+import { md5Of, nextInChain } from "./hash-chain.ts";
+
+/** A user who cancels does not wait longer for the mark. */
+const END_MARK_MS = 3_000;
+/** After any other failure: as long as a server may take to start again. */
+const PATIENT_END_MARK_MS = 30_000;
+/** What is being uploaded, in bytes, whatever `dop` says: a process may grow by 150 MiB, garbage included. */
+const IN_FLIGHT_BYTES = 40 * 1024 * 1024;
+/** How often a flush looks again while all uploads are busy. */
+const BUSY_FLUSH_MS = 50;
+
+export interface WriteOptions {
+  /** Parallel uploads. */
+  dop?: number;
+  blockSizeBytes?: number;
+  /** After this long without a block, what is waiting is sent; 0 waits for full blocks. */
+  flushIntervalMs?: number;
+  outageMs?: number;
+  signal?: AbortSignal;
+  /** Bytes stored since the last call. */
+  onProgress?: (bytes: number) => void;
+  onRetry?: (reason: string) => void;
+  onWarning?: (message: string) => void;
+}
+
+/** A second writer of a buffer must leave it as it is, without an end mark. */
+const isTaken = (): CodedError =>
+  new CodedError("Conflict", "The buffer has already been written to; write to a new one");
+
+/**
+ * Writes `source` into a buffer, block by block as it comes, and completes it. Holds at most `dop + 1` blocks.
+ * On failure or abort the buffer gets a failed end mark, but for a buffer that somebody else has written.
+ * @throws CodedError Conflict when the buffer is written already; what the source throws
+ */
+export async function writeBuffer(
+  source: AsyncIterable<Uint8Array>,
+  target: BlobSource,
+  options: WriteOptions = {},
+): Promise<{ sizeBytes: number }> {
+  const { blockSizeBytes = 4 * 1024 * 1024, flushIntervalMs = 1000, outageMs = 60_000 } = options;
+  const dop = Math.min(options.dop ?? 16, Math.max(2, Math.floor(IN_FLIGHT_BYTES / blockSizeBytes)));
+  const failing = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, failing.signal]) : failing.signal;
+  const blobs = target.open({ signal, outageMs, onRetry: options.onRetry });
+
+  try {
+    if (await blobs.exists(START_BLOB)) throw isTaken();
+    const start = Buffer.from(START_CONTENT);
+    if (!(await blobs.put(START_BLOB, start, md5Of(start)))) throw isTaken();
+
+    const blocks = cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onProgress: options.onProgress });
+    const sizeBytes = await blocks.takeAll(source, signal);
+    const end = Buffer.from(END_COMPLETE);
+    try {
+      const isOurs = await blobs.put(END_BLOB, end, md5Of(end));
+      if (!isOurs) options.onWarning?.("The buffer was given another end mark meanwhile");
+    } catch (err) {
+      if (signal.aborted) throw err;
+      options.onWarning?.(`The end mark could not be written: ${messageOf(err)}`);
+    }
+    return { sizeBytes };
+  } catch (err) {
+    const isCanceled = options.signal?.aborted === true;
+    const reason: unknown = isCanceled ? options.signal?.reason : failing.signal.aborted ? failing.signal.reason : err;
+    if (!isPointless(reason)) await markFailed(target, isCanceled ? END_MARK_MS : PATIENT_END_MARK_MS);
+    throw reason;
+  }
+}
+
+/** Another writer's buffer must be left alone, and one that cannot be reached cannot be marked. */
+const isPointless = (reason: unknown): boolean =>
+  reason instanceof CodedError &&
+  (reason.code === "Conflict" ||
+    reason.code === "ContainerNotFound" ||
+    reason.code === "AuthenticationFailed" ||
+    reason.code === "AuthorizationPermissionMismatch");
+
+/** Writes the failed end mark, within a limit of its own; what goes wrong here must not hide why. */
+export async function markFailed(target: BlobSource, withinMs = END_MARK_MS): Promise<void> {
+  const end = Buffer.from(END_FAILED);
+  const blobs = target.open({ signal: AbortSignal.timeout(withinMs), outageMs: withinMs });
+  await blobs.put(END_BLOB, end, md5Of(end)).catch(() => false);
+}
+
+interface Cutting {
+  blobs: Blobs;
+  dop: number;
+  blockSizeBytes: number;
+  flushIntervalMs: number;
+  failing: AbortController;
+  onProgress?: ((bytes: number) => void) | undefined;
+}
+
+/** Cuts a stream into blocks, chains them in order and uploads them in parallel. */
+function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onProgress }: Cutting) {
+  const spare: Buffer[] = [];
+  const uploads = new Set<Promise<void>>();
+  let block: Buffer | undefined;
+  let filled = 0;
+  let number = 0;
+  let chain = CHAIN_START;
+  let sizeBytes = 0;
+  let lastBlockAt = Date.now();
+  let flushTimer: NodeJS.Timeout | undefined;
+
+  const upload = (bytes: Uint8Array, owner: Buffer | undefined): void => {
+    const md5 = md5Of(bytes);
+    chain = nextInChain(chain, md5);
+    const link = chain;
+    const path = blobPathOf(number++);
+    lastBlockAt = Date.now();
+    const done = blobs
+      .put(path, bytes, md5, link)
+      .then((stored) => {
+        if (!stored) throw isTaken();
+        if (owner) spare.push(owner);
+        if (bytes.byteLength > 0) onProgress?.(bytes.byteLength);
+        return undefined;
+      })
+      .catch((err: unknown) => failing.abort(err))
+      .finally(() => uploads.delete(done));
+    uploads.add(done);
+  };
+
+  const flush = (): void => {
+    clearTimeout(flushTimer);
+    flushTimer = undefined;
+    if (!block || filled === 0) return;
+    const full = block;
+    const bytes = full.subarray(0, filled);
+    block = undefined;
+    filled = 0;
+    upload(bytes, full);
+  };
+
+  const flushSoon = (): void => {
+    if (flushIntervalMs === 0 || flushTimer !== undefined) return;
+    const isBusy = uploads.size >= dop;
+    const dueMs = Math.max(isBusy ? BUSY_FLUSH_MS : 0, lastBlockAt + flushIntervalMs - Date.now());
+    flushTimer = setTimeout(() => {
+      flushTimer = undefined;
+      // With every slot taken the block goes on growing; the next due time comes soon.
+      if (uploads.size < dop) flush();
+      else flushSoon();
+    }, dueMs);
+  };
+
+  const take = async (chunk: Uint8Array): Promise<void> => {
+    sizeBytes += chunk.byteLength;
+    for (let at = 0; at < chunk.byteLength;) {
+      block ??= spare.pop() ?? Buffer.allocUnsafeSlow(blockSizeBytes);
+      const part = chunk.subarray(at, at + blockSizeBytes - filled);
+      block.set(part, filled);
+      filled += part.byteLength;
+      at += part.byteLength;
+      if (filled === blockSizeBytes) {
+        while (uploads.size >= dop) await Promise.race(uploads);
+        failing.signal.throwIfAborted();
+        flush();
+      }
+    }
+    if (filled > 0) flushSoon();
+  };
+
+  return {
+    async takeAll(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
+      const chunks = source[Symbol.asyncIterator]();
+      try {
+        for (;;) {
+          const { value, done } = await unlessAborted(chunks.next(), signal);
+          if (done) break;
+          await take(value);
+        }
+        flush();
+        upload(Buffer.alloc(0), undefined);
+        await unlessAborted(Promise.all(uploads), signal);
+        signal.throwIfAborted();
+        return sizeBytes;
+      } catch (err) {
+        // A source that is waiting for input would hold its return for as long.
+        void chunks.return?.().catch(() => undefined);
+        throw err;
+      } finally {
+        clearTimeout(flushTimer);
+      }
+    },
+  };
+}
+
+/**
+ * What `work` gives, or the reason of `signal` as soon as it is aborted. Not by `Promise.race` with one promise for
+ * all calls: that promise would keep every result, each chunk of the stream, for as long as it is pending.
+ */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}

@@ -1,0 +1,88 @@
+import type { BlobSource } from "../../buffers/format/blobs.ts";
+import { directAccess, serverAccess } from "./buffer-access.ts";
+import { connect } from "../server/client.ts";
+import { type ArgsDef, type CommandContext, FatalError, QuietFailure } from "../line/command.ts";
+import type { Host } from "../terminal/host.ts";
+import { InterruptedError, withInterrupt } from "../terminal/interrupt.ts";
+import type { Log } from "../terminal/log.ts";
+import { TransferProgress } from "./transfer-progress.ts";
+import { formatTtl } from "../read/ttl.ts";
+
+export interface BufferTransfer {
+  operation: "buffer read" | "buffer write";
+  /** Id, URL or file with a URL. */
+  argument: string;
+  dop: number;
+  ttlSeconds: number | undefined;
+  run: (access: BlobSource, hooks: TransferHooks) => Promise<unknown>;
+}
+
+/** What the transfers of transfer/ take beside source, sink and access. */
+export interface TransferHooks {
+  signal: AbortSignal;
+  dop: number;
+  onProgress: (sizeBytes: number) => void;
+  onRetry: (reason: string) => void;
+  onWarning: (message: string) => void;
+}
+
+/** Moves a buffer's bytes in or out, with its log lines; Ctrl-C stops it. */
+export async function transferBuffer<A extends ArgsDef>(
+  context: CommandContext<A>,
+  { operation, argument, dop, ttlSeconds, run }: BufferTransfer,
+): Promise<void> {
+  const { host, log } = context;
+  if (dop < 1) throw new Error(`--dop must be at least 1, not '${dop}'`);
+  const direct = await directAccess(argument);
+  if (direct && ttlSeconds !== undefined) throw new Error("--access-ttl can be given with a buffer id only");
+  const buffer = direct ? nameOf(argument) : argument;
+  const wish = {
+    writeable: operation === "buffer write",
+    ttl: ttlSeconds === undefined ? undefined : formatTtl(ttlSeconds),
+  };
+  const access = direct ?? serverAccess(await connect(context), argument, wish);
+  warnPowerShell(host, log);
+  await withInterrupt(host, log, async (signal) => {
+    const progress = new TransferProgress(host, log, { operation, buffer });
+    let hasSucceeded = false;
+    try {
+      await run(access, { signal, dop, onProgress: (sizeBytes) => progress.add(sizeBytes), ...warnings(log) });
+      hasSucceeded = true;
+    } catch (err) {
+      if (isBrokenPipe(err)) throw new QuietFailure();
+      const error = signal.aborted ? new InterruptedError() : err;
+      const verb = operation === "buffer read" ? "read" : "write";
+      throw new FatalError(`Failed to ${verb} buffer`, { buffer, error }, { cause: err });
+    } finally {
+      progress.end(hasSucceeded);
+    }
+  });
+}
+
+/** What a transfer says while it goes on, as log lines. */
+export const warnings = (log: Log): Pick<TransferHooks, "onRetry" | "onWarning"> => ({
+  onRetry: (error) => log.warn("Received retryable error", { error }),
+  onWarning: (message) => log.warn(message),
+});
+
+/** Whether an error says that the reader of our output has gone. */
+export const isBrokenPipe = (err: unknown): boolean => err instanceof Error && "code" in err && err.code === "EPIPE";
+
+/** The bytes that a command reads from stdin. @throws Error when the caller had closed it */
+export function stdinOf(host: Host): AsyncIterable<Uint8Array> {
+  if (host.config.closedStreams.includes("stdin")) throw new Error("stdin is closed, but its bytes are the input");
+  return host.stdin as AsyncIterable<Uint8Array>;
+}
+
+/** The name of a buffer whose URL was given: never the URL, which lets its bearer in. */
+const nameOf = (argument: string): string =>
+  URL.canParse(argument) ? (new URL(argument).pathname.split("/").at(-1) ?? "") : argument;
+
+const POWERSHELLS = new Set(["pwsh", "pwsh.exe", "powershell.exe"]);
+
+/** Warns when the parent is a shell that takes bytes for text. */
+export function warnPowerShell(host: Host, log: Log): void {
+  if (POWERSHELLS.has(host.parentName())) {
+    log.warn("PowerShell I/O redirection may corrupt binary data; use files or another shell");
+  }
+}

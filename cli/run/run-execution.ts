@@ -1,0 +1,209 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { isTerminal, type Run } from "../../model/run/run.ts";
+import { readBuffer } from "../../buffers/format/reader.ts";
+import { writeBuffer } from "../../buffers/format/writer.ts";
+import { serverAccess } from "../buffer/buffer-access.ts";
+import { isBrokenPipe, warnings } from "../buffer/buffer-transfer.ts";
+import type { Client } from "../server/client.ts";
+import { FatalError, QuietFailure } from "../line/command.ts";
+import { type Host, writeAll } from "../terminal/host.ts";
+import { withInterrupt } from "../terminal/interrupt.ts";
+import type { Log } from "../terminal/log.ts";
+import { cancelRun } from "./run-cancel.ts";
+import { createRun } from "./run-creation.ts";
+import { RunProgress } from "./run-progress.ts";
+import { followLogs } from "./run-logs.ts";
+import type { RunRequest } from "./run-request.ts";
+import { watchRun } from "./run-watch.ts";
+import type { Unmapped } from "./unmapped-buffers.ts";
+
+export interface ExecutionOptions {
+  showLogs: boolean;
+  timestamps: boolean;
+  blockSizeBytes: number;
+  writeDop: number;
+  readDop: number;
+}
+
+export interface Execution {
+  client: Client;
+  host: Host;
+  log: Log;
+  request: RunRequest;
+  unmapped: Unmapped;
+  /** Read only if there is an unmapped input. */
+  stdin: AsyncIterable<Uint8Array> | undefined;
+  options: ExecutionOptions;
+}
+
+/** The rest of a followed log comes within this after the end of its run. */
+const LOGS_MS = 20_000;
+/** A transfer often fails because its run does; then the run's end, which follows, tells why. */
+const RUN_END_MS = 3000;
+/** The writer leaves a mark that the input is not whole. */
+const INPUT_MARK_MS = 1000;
+const CANCEL_MS = 10_000;
+
+/**
+ * Creates a run, connects its unmapped buffers to stdin and stdout, and sees it to its end.
+ * @throws FatalError when the run or a transfer fails; QuietFailure when it was interrupted, and the run canceled
+ */
+export async function executeRun(execution: Execution): Promise<void> {
+  const { client, host, log, request } = execution;
+  await withInterrupt(host, log, async (signal) => {
+    // Not interrupted: what may have been created has to be known, to be canceled.
+    const run = await createRun(client, request);
+    log.info("Run created", { runId: run.id });
+    const stopping = new AbortController();
+    const progress = new RunProgress(host, run);
+    const parts = startParts(execution, run, progress, AbortSignal.any([signal, stopping.signal]));
+    try {
+      signal.throwIfAborted();
+      await seeToEnd(execution, run, parts);
+    } catch (err) {
+      stopping.abort();
+      if (signal.aborted) return await abandon(execution, run, parts);
+      if (!isBrokenPipe(err)) {
+        await withinMs(parts.input, INPUT_MARK_MS);
+        throw err;
+      }
+      log.error("The reader of stdout has gone", { runId: run.id });
+      await abandon(execution, run, parts);
+    } finally {
+      progress.end();
+    }
+  });
+}
+
+/** What goes on at the same time. Each settles by itself, and is looked at in the order that matters. */
+interface Parts {
+  end: Promise<Run>;
+  input: Promise<unknown>;
+  output: Promise<unknown>;
+  logs: Promise<unknown>;
+}
+
+function startParts(execution: Execution, run: Run, progress: RunProgress, signal: AbortSignal): Parts {
+  const { client, host, log, unmapped, stdin, options } = execution;
+  const access = (parameter: string, writeable: boolean) =>
+    serverAccess(client, run.job.buffers?.[parameter] ?? "", { writeable, ttl: run.bufferAccessTtl });
+  const hooks = { signal, ...warnings(log) };
+  const parts: Parts = {
+    input:
+      unmapped.input !== undefined && stdin
+        ? writeBuffer(stdin, access(unmapped.input, true), {
+            ...hooks,
+            onProgress: (sizeBytes) => progress.input.add(sizeBytes),
+            dop: options.writeDop,
+            blockSizeBytes: options.blockSizeBytes,
+          })
+        : Promise.resolve(),
+    output:
+      unmapped.output === undefined
+        ? Promise.resolve()
+        : readBuffer(access(unmapped.output, false), host.stdout, {
+            ...hooks,
+            onProgress: (sizeBytes) => progress.output.add(sizeBytes),
+            dop: options.readDop,
+          }).then(() =>
+            // What still waits in the stream has not been read by anybody yet.
+            writeAll(host.stdout, ""),
+          ),
+    logs: options.showLogs
+      ? followLogs(client, log, host.stderr, { id: String(run.id), timestamps: options.timestamps, signal })
+      : Promise.resolve(),
+    end: endOf(client, log, run, progress, signal),
+  };
+  for (const part of Object.values(parts)) (part as Promise<unknown>).catch(() => undefined);
+  return parts;
+}
+
+async function endOf(client: Client, log: Log, created: Run, progress: RunProgress, signal: AbortSignal): Promise<Run> {
+  let last: Pick<Run, "status" | "runningCount"> = { status: created.status };
+  for await (const run of watchRun(client, log, String(created.id), signal)) {
+    progress.phase(run.status);
+    if (run.status !== last.status || run.runningCount !== last.runningCount) {
+      log.info("Run status changed", { runId: run.id, status: run.status, runningCount: run.runningCount });
+    }
+    if (isTerminal(run.status) || run.status === "Canceling") return run;
+    last = run;
+  }
+  throw new Error("the watch ended before the run did");
+}
+
+async function seeToEnd({ log, options }: Execution, { id: runId }: Run, parts: Parts): Promise<void> {
+  const { end, input, output } = parts;
+  try {
+    const run = await Promise.race([
+      end.catch((error: unknown) => {
+        throw new FatalError("Failed to watch the run", { runId, error });
+      }),
+      failureOf(input, "Failed to write input", runId),
+      failureOf(output, "Failed to read output", runId),
+    ]);
+    if (run.status === "Succeeded") {
+      await Promise.race([
+        Promise.all([input, output]),
+        failureOf(input, "Failed to write input", runId),
+        failureOf(output, "Failed to read output", runId),
+      ]);
+    }
+    if (options.showLogs) await waitForLogs(parts.logs, log);
+    if (run.status !== "Succeeded") throw failedRun(run);
+  } catch (err) {
+    if (!(err instanceof TransferError)) throw err;
+    const run = await withinMs(end, RUN_END_MS);
+    if (run && run.status !== "Succeeded") {
+      if (options.showLogs) await waitForLogs(parts.logs, log);
+      throw failedRun(run);
+    }
+    throw err;
+  }
+}
+
+function failedRun({ id, status, statusReason }: Run): FatalError {
+  const reason = statusReason ? ` (${statusReason})` : "";
+  return new FatalError("Run failed", { runId: id, error: `run failed with status ${status}${reason}` });
+}
+
+/** A transfer that failed; the reason for which may be that the run did. */
+class TransferError extends FatalError {}
+
+/** Rejects when the transfer fails, and never resolves. That our own reader has gone is no failure of the transfer. */
+const failureOf = (part: Promise<unknown>, message: string, runId: number): Promise<never> =>
+  part.then(
+    () => new Promise<never>(() => undefined),
+    (error: unknown) => {
+      throw isBrokenPipe(error) ? error : new TransferError(message, { runId, error }, { cause: error });
+    },
+  );
+
+async function waitForLogs(logs: Promise<unknown>, log: Log): Promise<void> {
+  const hasEnded = await withinMs(
+    logs.then(
+      () => true,
+      (error: unknown) => {
+        log.warn("Failed to follow the logs", { error });
+        return true;
+      },
+    ),
+    LOGS_MS,
+  );
+  if (!hasEnded) log.warn("timed out waiting for logs");
+}
+
+const withinMs = <T>(work: Promise<T>, ms: number): Promise<T | undefined> =>
+  Promise.race([work.catch(() => undefined), sleep(ms, undefined, { ref: false })]);
+
+/** Asks the server to cancel a run that nobody waits for any more, and says so. */
+async function abandon({ client, log }: Execution, run: Run, parts: Parts): Promise<never> {
+  const canceling = cancelRun(client, run.id, AbortSignal.timeout(CANCEL_MS)).then(
+    ({ status }) =>
+      isTerminal(status) && status !== "Canceled"
+        ? log.warn("The run had ended before it could be canceled", { runId: run.id, status })
+        : log.warn("The run has been asked to cancel", { runId: run.id, status }),
+    (error: unknown) => log.error("The run could not be canceled", { runId: run.id, error }),
+  );
+  await Promise.all([canceling, withinMs(parts.input, INPUT_MARK_MS)]);
+  throw new QuietFailure();
+}

@@ -1,0 +1,126 @@
+import { parseGoDuration } from "../read/go-duration.ts";
+import type { ArgsDef, Values } from "../line/command.ts";
+import type { CodespecFile, RunFile, TargetFile } from "../read/spec-file.ts";
+import { formatTtl, parseTtl } from "../read/ttl.ts";
+
+/** The flags that describe a run, of `run create` and `run exec`. */
+export const runArgs = {
+  file: {
+    type: "string",
+    alias: "f",
+    valueHint: "path",
+    suggest: "file",
+    description: "YAML file with the run; flags override it",
+  },
+  codespec: {
+    type: "string",
+    alias: "c",
+    suggest: "codespec",
+    description: "Codespec of the job: name or name/versions/N",
+  },
+  version: { type: "string", description: "Version of the codespec; the latest unless given" },
+  replicas: { type: "int", alias: "r", description: "Number of parallel job replicas (1 unless given)" },
+  "node-pool": { type: "string", description: "Node pool of the job" },
+  buffer: { type: "map", alias: "b", valueHint: "parameter=id", description: "Buffers for the codespec's parameters" },
+  "buffer-tag": { type: "map", description: "Tags of buffers that are created for the run" },
+  "buffer-ttl": {
+    type: "string",
+    valueHint: "D.HH:MM[:SS]",
+    description: "Time after which created buffers are deleted",
+    parse: bufferTtl,
+  },
+  "worker-codespec": { type: "string", suggest: "codespec", description: "Codespec of the workers" },
+  "worker-version": { type: "string", description: "Version of the worker codespec" },
+  "worker-replicas": { type: "int", description: "Number of workers" },
+  "worker-node-pool": { type: "string", description: "Node pool of the workers" },
+  cluster: { type: "string", description: "Cluster to run in" },
+  timeout: {
+    type: "string",
+    valueHint: "duration",
+    description: "Time for the run to complete, from its creation: 300s, 1.5h, 2h45m",
+    parse: wholeSeconds,
+  },
+  tag: { type: "map", description: "Tags of the run" },
+  pull: { type: "boolean", description: "Pull the images of the run first" },
+  "buffer-access-ttl": { type: "string", hidden: true, description: "Life of access URLs", parse: parseTtl },
+} as const satisfies ArgsDef;
+
+export type RunFlags = Values<typeof runArgs>;
+
+/** The body of `POST /runs`. */
+export interface RunRequest extends RunFile {
+  job: TargetFile & { codespec: string | CodespecFile };
+}
+
+function wholeSeconds(text: string): number {
+  const seconds = Number(parseGoDuration(text) / 1_000_000_000n);
+  if (seconds < 1) throw new Error("it must be at least one second");
+  return seconds;
+}
+
+function bufferTtl(text: string): string {
+  if (!/^[0-9]+\.[0-9]{2}:[0-9]{2}(?::[0-9]{2})?$/.test(text)) {
+    throw new Error("it is not of the form D.HH:MM or D.HH:MM:SS");
+  }
+  parseTtl(text);
+  return text;
+}
+
+/** The run that file and flags ask for; flags win. @throws Error when there is no codespec */
+export function runRequestOf(file: RunFile, flags: RunFlags): RunRequest {
+  const worker = workerOf(file.worker, flags);
+  const timeoutSeconds = flags.timeout ?? file.timeoutSeconds;
+  const accessTtl = flags["buffer-access-ttl"];
+  const bufferAccessTtl = accessTtl === undefined ? file.bufferAccessTtl : formatTtl(accessTtl);
+  const tags = flags.tag ? { ...file.tags, ...flags.tag } : file.tags;
+  const cluster = flags.cluster ?? file.cluster;
+  return {
+    job: jobOf(file.job ?? {}, flags),
+    ...(worker && { worker }),
+    ...(cluster !== undefined && { cluster }),
+    ...(timeoutSeconds !== undefined && { timeoutSeconds }),
+    ...(tags && { tags }),
+    ...(bufferAccessTtl !== undefined && { bufferAccessTtl }),
+  };
+}
+
+function jobOf(file: TargetFile, flags: RunFlags): RunRequest["job"] {
+  const codespec = codespecOf(file.codespec, flags.codespec, flags.version, ["--codespec", "--version", "job"]);
+  if (codespec === undefined) throw new Error("a codespec is required: give --codespec, or job.codespec in the file");
+  const nodePool = flags["node-pool"] ?? file.nodePool;
+  const ttl = flags["buffer-ttl"] ?? file.bufferTtl;
+  return {
+    ...file,
+    codespec,
+    ...(flags.buffer && { buffers: { ...file.buffers, ...flags.buffer } }),
+    ...(flags["buffer-tag"] && { tags: { ...file.tags, ...flags["buffer-tag"] } }),
+    ...(ttl !== undefined && { bufferTtl: ttl }),
+    ...(nodePool !== undefined && { nodePool }),
+    ...(flags.replicas !== undefined && { replicas: flags.replicas }),
+  };
+}
+
+function workerOf(file: TargetFile | undefined, flags: RunFlags): TargetFile | undefined {
+  const { "worker-codespec": name, "worker-version": version, "worker-replicas": replicas } = flags;
+  const nodePool = flags["worker-node-pool"];
+  if (!file && [name, version, replicas, nodePool].every((flag) => flag === undefined)) return undefined;
+  const codespec = codespecOf(file?.codespec, name, version, ["--worker-codespec", "--worker-version", "worker"]);
+  if (codespec === undefined) throw new Error("a worker needs a codespec: give --worker-codespec");
+  return {
+    ...file,
+    codespec,
+    ...(nodePool !== undefined && { nodePool }),
+    ...(replicas !== undefined && { replicas }),
+  };
+}
+
+function codespecOf(
+  file: string | CodespecFile | undefined,
+  name: string | undefined,
+  version: string | undefined,
+  [nameFlag, versionFlag, kind]: readonly [string, string, "job" | "worker"],
+): string | CodespecFile | undefined {
+  if (name === undefined && version !== undefined) throw new Error(`${versionFlag} can be given with ${nameFlag} only`);
+  if (name !== undefined) return version === undefined ? name : `${name}/versions/${version}`;
+  return typeof file === "object" ? { ...file, kind } : file;
+}

@@ -1,0 +1,39 @@
+import type { IncomingMessage } from "node:http";
+import type { Log } from "../terminal/log.ts";
+
+/** Query values that may be shown; signatures and the like may not. */
+const SHOWN_VALUES = new Set(["api-version", "writeable"]);
+
+/** Logs that a request is being sent, and its headers. */
+export function traceRequest(log: Log, method: string, url: URL, headers: Readonly<Record<string, string>>): void {
+  if (!log.isEnabled("trace")) return;
+  const shown = `${url.origin}${url.pathname}${redactedQuery(url.searchParams)}`;
+  log.trace("Sending request", { method, url: shown, proxy: "" });
+  log.trace("Request", { dump: dumpOf(`${method} ${url.pathname}`, Object.entries(headers)) });
+}
+
+/** Logs the headers of an answer, whatever its status. */
+export function traceResponse(log: Log, { statusCode, statusMessage, rawHeaders }: IncomingMessage): void {
+  if (!log.isEnabled("trace")) return;
+  const headers = rawHeaders.flatMap((name, at): [string, string][] =>
+    at % 2 === 0 ? [[name, rawHeaders[at + 1] ?? ""]] : [],
+  );
+  log.trace("Response", { dump: dumpOf(`${statusCode} ${statusMessage}`, headers) });
+}
+
+function redactedQuery(query: URLSearchParams): string {
+  const pairs = [...query].map(([name, value]) => `${name}=${SHOWN_VALUES.has(name) ? value : "REDACTED"}`);
+  return pairs.length > 0 ? `?${pairs.join("&")}` : "";
+}
+
+/** First line and headers, names in their usual spelling whatever the server's library made of them. */
+function dumpOf(first: string, headers: readonly (readonly [string, string])[]): string {
+  const lines = headers.map(([name, value]) => {
+    const isSecret = name.toLowerCase() === "authorization";
+    return `${usualSpelling(name)}: ${isSecret ? "REDACTED" : value}`;
+  });
+  return [first, ...lines].join(" | ");
+}
+
+const usualSpelling = (name: string): string =>
+  name.toLowerCase().replace(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase());

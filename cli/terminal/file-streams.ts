@@ -1,0 +1,63 @@
+import { constants, createReadStream, createWriteStream, openSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { errnoOf } from "../../model/errors.ts";
+import { fileFailure } from "../read/file-failure.ts";
+
+/** How often a named pipe is tried that nobody reads yet. */
+const FIFO_RETRY_MS = 20;
+
+/**
+ * Opens a file or a named pipe for reading. A pipe is never opened blocking: that would hold the process's end.
+ * @throws Error that names the file
+ */
+export async function openInput(path: string): Promise<{ stream: Readable; isRegular: boolean }> {
+  const stats = await stat(path).catch((err: unknown) => {
+    throw fileFailure(path, "read", err);
+  });
+  // Opening a folder succeeds; only reading it fails.
+  if (stats.isDirectory()) throw fileFailure(path, "read", { code: "EISDIR" });
+  if (!stats.isFIFO()) {
+    const fd = opened(path, "read", constants.O_RDONLY);
+    return { stream: createReadStream("", { fd }), isRegular: stats.isFile() };
+  }
+  const fd = opened(path, "read", constants.O_RDONLY | constants.O_NONBLOCK);
+  return { stream: new Socket({ fd, readable: true, writable: false }), isRegular: false };
+}
+
+function opened(path: string, use: "read" | "written", flags: number | string): number {
+  try {
+    return openSync(path, flags);
+  } catch (err) {
+    throw fileFailure(path, use, err);
+  }
+}
+
+/**
+ * Opens a file, truncating it, or a named pipe, waiting for its reader.
+ * @throws Error that names the file
+ */
+export async function openOutputFile(path: string, signal?: AbortSignal): Promise<Writable> {
+  const isFifo = await stat(path).then(
+    (stats) => stats.isFIFO(),
+    () => false,
+  );
+  if (!isFifo) return withoutCrash(createWriteStream("", { fd: opened(path, "written", "w") }));
+  for (;;) {
+    try {
+      const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+      return withoutCrash(new Socket({ fd, readable: false, writable: true }));
+    } catch (err) {
+      if (errnoOf(err) !== "ENXIO") throw fileFailure(path, "written", err);
+      await sleep(FIFO_RETRY_MS, undefined, signal ? { signal } : {});
+    }
+  }
+}
+
+/** Whoever writes learns of an error from the write; the event alone must not end the process. */
+function withoutCrash(stream: Writable): Writable {
+  stream.on("error", () => {});
+  return stream;
+}

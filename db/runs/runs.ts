@@ -1,0 +1,160 @@
+import { createHash } from "node:crypto";
+import { and, eq, isNull, lt, sql, type SQL } from "drizzle-orm";
+import { notFound } from "../../model/errors.ts";
+import type { Outcome } from "../../model/run/lifecycle.ts";
+import type { NewRun, RunRecords } from "../../model/ports/records.ts";
+import type { RunRecord } from "../../model/run/run.ts";
+import { normalTimestamp } from "../../model/time/timestamp.ts";
+import { admitRun, nextToAdmit } from "./admission.ts";
+import { insertBuffers } from "../buffers.ts";
+import type { Db } from "../client.ts";
+import { present, shownIfAny, shownInstant } from "../row.ts";
+import { countRuns, listRuns } from "./run-pages.ts";
+import { recordOf } from "./run-row.ts";
+import { isOpen, isUnarchived, runs } from "../schema.ts";
+import { refuseUnstorable, storable } from "../storable.ts";
+
+/** The rows of runs. They only move forward: each write says in its condition what it may move. */
+export function runRecords(db: Db): Omit<RunRecords, "listen"> {
+  return {
+    create: (run) => createRun(db, run),
+    find: (id) => findRun(db, id),
+    findByKey: (key) => findWhere(db, eq(runs.idempotencyKeyHash, hashOf(key))),
+    list: (query) => listRuns(db, query),
+    counts: (filter) => countRuns(db, filter),
+    countOpen: () => db.$count(runs, isOpen),
+
+    requestCancel: async (id) => {
+      if (!isRunId(id)) return undefined;
+      const isNews = and(eq(runs.id, id), isOpen, isNull(runs.cancelRequestedAt));
+      const set = { cancelRequestedAt: now, revision: nextRevision };
+      const [row] = await db.update(runs).set(set).where(isNews).returning();
+      return row ? recordOf(row) : findRun(db, id);
+    },
+
+    recordWorkflowStarted: async (id) => {
+      await db
+        .update(runs)
+        .set({ workflowStartedAt: now })
+        .where(and(eq(runs.id, id), isNull(runs.workflowStartedAt)));
+    },
+
+    admit: (id, limit) => admitRun(db, id, limit),
+    nextToAdmit: (limit) => nextToAdmit(db, limit),
+
+    recordRunning: async (id, revision, startedAt) => {
+      const set = { status: "Running" as const, revision, ...startOf(startedAt) };
+      await db
+        .update(runs)
+        .set(set)
+        .where(and(eq(runs.id, id), isOpen, lt(runs.revision, revision)));
+    },
+
+    finish: (id, outcome) => finishRun(db, id, outcome),
+
+    recordArchived: async (id) => {
+      await db
+        .update(runs)
+        .set({ archivedAt: now })
+        .where(and(eq(runs.id, id), isUnarchived));
+    },
+
+    unstarted: () => idsWhere(db, and(isOpen, isNull(runs.workflowStartedAt))),
+    unarchived: () => idsWhere(db, isUnarchived),
+    open: async () => {
+      const { id, cancelRequestedAt, createdAt, timeoutSeconds } = runs;
+      const columns = { id, cancelRequestedAt, createdAt, timeoutSeconds };
+      const rows = await db.select(columns).from(runs).where(isOpen).orderBy(runs.id);
+      return rows.map((row) => ({
+        id: row.id,
+        createdAt: shownInstant(row.createdAt),
+        timeoutSeconds: row.timeoutSeconds,
+        ...present({ cancelRequestedAt: shownIfAny(row.cancelRequestedAt) }),
+      }));
+    },
+  };
+}
+
+const now = sql`clock_timestamp()`;
+const nextRevision = sql`${runs.revision} + 1`;
+
+/** A number beyond these is no id, and Postgres would refuse it. */
+const isRunId = (id: number): boolean => Number.isSafeInteger(id) && id > 0;
+
+const hashOf = (key: string): string => createHash("sha256").update(key).digest("hex");
+
+async function createRun(db: Db, created: NewRun): Promise<{ run: RunRecord; created: boolean }> {
+  const { job, timeoutSeconds, tags, bufferAccessTtl, newBuffers, idempotencyKey } = created;
+  refuseUnstorable({ job, tags, bufferAccessTtl });
+  const idempotencyKeyHash = idempotencyKey === undefined ? undefined : hashOf(idempotencyKey);
+  const values = { job, timeoutSeconds, bufferAccessTtl, ...present({ tags, idempotencyKeyHash }) };
+  return db.transaction(async (tx) => {
+    // A transaction that has written the same key is waited for; if it fails, this one takes its place.
+    const [row] = await tx
+      .insert(runs)
+      .values(values)
+      .onConflictDoNothing({ target: runs.idempotencyKeyHash })
+      .returning();
+    if (row) {
+      await insertBuffers(tx, newBuffers);
+      return { run: recordOf(row), created: true };
+    }
+    const first =
+      idempotencyKey === undefined
+        ? undefined
+        : await findWhere(tx, eq(runs.idempotencyKeyHash, hashOf(idempotencyKey)));
+    if (!first) throw new Error("A run was neither inserted nor there");
+    return { run: first, created: false };
+  });
+}
+
+async function finishRun(db: Db, id: number, outcome: Outcome): Promise<RunRecord> {
+  const { status, statusReason, startedAt, finishedAt } = outcome;
+  const set = {
+    status,
+    revision: nextRevision,
+    ...present({ statusReason: statusReason === undefined ? undefined : storable(statusReason) }),
+    ...startOf(startedAt),
+    ...(finishedAt === undefined
+      ? {}
+      : { finishedAt: latestOf(runs.createdAt, runs.startedAt, startedAt, finishedAt) }),
+  };
+  const [row] = await db
+    .update(runs)
+    .set(set)
+    .where(and(eq(runs.id, id), isOpen))
+    .returning();
+  const record = row ? recordOf(row) : await findRun(db, id);
+  if (!record) throw notFound();
+  return record;
+}
+
+/** The first known start stays; engines may date it before the creation, or in whole seconds. */
+const startOf = (startedAt: string | undefined): { startedAt?: SQL } =>
+  startedAt === undefined
+    ? {}
+    : { startedAt: sql`coalesce(${runs.startedAt}, ${latestOf(runs.createdAt, startedAt)})` };
+
+type Instant = typeof runs.createdAt | typeof runs.startedAt | string | undefined;
+
+/** The latest of columns and of instants as engines give them; empty ones do not count. */
+function latestOf(...instants: Instant[]): SQL {
+  const known = instants.filter((instant) => instant !== undefined);
+  const terms = known.map((instant) =>
+    typeof instant === "string" ? sql`${normalTimestamp(instant)}::timestamptz` : sql`${instant}`,
+  );
+  return sql`greatest(${sql.join(terms, sql`, `)})`;
+}
+
+const findRun = async (db: Db, id: number): Promise<RunRecord | undefined> =>
+  isRunId(id) ? findWhere(db, eq(runs.id, id)) : undefined;
+
+async function findWhere(db: Db, condition: SQL): Promise<RunRecord | undefined> {
+  const [row] = await db.select().from(runs).where(condition);
+  return row && recordOf(row);
+}
+
+async function idsWhere(db: Db, condition: SQL | undefined): Promise<number[]> {
+  const rows = await db.select({ id: runs.id }).from(runs).where(condition).orderBy(runs.id);
+  return rows.map(({ id }) => id);
+}

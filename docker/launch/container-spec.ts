@@ -1,0 +1,82 @@
+import { join } from "node:path";
+import { bufferParametersOf } from "../../model/codespec/codespec.ts";
+import { CodedError } from "../../model/errors.ts";
+import { expandJobCommand } from "../../model/codespec/job-command.ts";
+import { LABEL_INSTALLATION, LABEL_RUN, pipeVariableOf } from "../../model/run/names.ts";
+import { PUMP_FILES, pipeFileOf, type PumpSpec } from "../../model/run/pump.ts";
+import { quantityValue } from "../../model/codespec/quantity.ts";
+import type { RunRecord } from "../../model/run/run.ts";
+import type { CreateOptions } from "../engine/engine.ts";
+
+/** Names the launch attempt that made a container; its pipes lie in the folder of that name. */
+export const LABEL_ATTEMPT = "tyger-attempt";
+/** The log prefix of a container; present when the run has buffers. */
+export const LABEL_CONTAINER_NAME = "tyger-run-container-name";
+
+/** What the engine keeps of a container's log; the oldest part is given up beyond it, and the log then marked as cut. */
+export const LOG_CAP = { "max-size": "256m", "max-file": "5" } as const;
+
+const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
+
+export interface ContainerPlace {
+  installationId: string;
+  attempt: string;
+  /** The folder of the attempt on the host. */
+  folder: string;
+  /** What runs containers without GPUs where the engine's default would show them all. */
+  runtimeWithoutGpu?: string | undefined;
+}
+
+/** The pipes of a run's buffers. */
+export function pipesOf(run: RunRecord): PumpSpec["pipes"] {
+  return bufferParametersOf(run.job.codespec).map(({ name, direction }) => {
+    if (!/^[^/\0]{1,200}$/.test(name))
+      throw new CodedError("LaunchFailed", `The parameter '${name}' cannot name a pipe`);
+    const bufferId = run.job.buffers?.[name];
+    if (bufferId === undefined) throw new CodedError("LaunchFailed", `The parameter '${name}' has no buffer`);
+    return { parameter: name, direction, bufferId };
+  });
+}
+
+/**
+ * The container of a run as the engine is to make it. The folder of pipes is mounted also where it is empty: renaming
+ * it is what makes the engine refuse the start of an attempt that comes too late.
+ * @throws CodedError LaunchFailed
+ */
+export function createOptionsOf(run: RunRecord, place: ContainerPlace): CreateOptions {
+  const { codespec } = run.job;
+  const pipes = pipesOf(run);
+  const pipesInside = `/run/secrets/${run.id}/${PUMP_FILES.pipes}`;
+  const variables = pipes.map(({ parameter }) => [
+    pipeVariableOf(parameter),
+    `${pipesInside}/${pipeFileOf(parameter)}`,
+  ]);
+  const { command, args, env } = expandJobCommand(codespec, Object.fromEntries(variables));
+  const wantsGpu = codespec.resources?.gpu !== undefined && quantityValue(codespec.resources.gpu) > 0;
+  const shm = codespec.resources?.shm;
+  return {
+    Image: codespec.image,
+    // A command without arguments must not get the image's own ones.
+    ...(command?.length ? { Entrypoint: command, Cmd: args ?? [] } : args && { Cmd: args }),
+    Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    ...(codespec.workingDir === undefined ? {} : { WorkingDir: codespec.workingDir }),
+    Tty: false,
+    Labels: {
+      [LABEL_INSTALLATION]: place.installationId,
+      [LABEL_RUN]: String(run.id),
+      [LABEL_ATTEMPT]: place.attempt,
+      ...(pipes.length > 0 ? { [LABEL_CONTAINER_NAME]: "main" } : {}),
+    },
+    HostConfig: {
+      // Unlike Binds, a mount whose source is missing is refused instead of made.
+      Mounts: [{ Type: "bind", Source: join(place.folder, PUMP_FILES.pipes), Target: pipesInside }],
+      ShmSize: shm === undefined ? DEFAULT_SHM_BYTES : Math.ceil(quantityValue(shm)),
+      RestartPolicy: { Name: "no" },
+      AutoRemove: false,
+      LogConfig: { Type: "json-file", Config: { ...LOG_CAP } },
+      ...(wantsGpu
+        ? { DeviceRequests: [{ Driver: "", Count: -1, Capabilities: [["gpu"]] }] }
+        : place.runtimeWithoutGpu !== undefined && { Runtime: place.runtimeWithoutGpu }),
+    },
+  };
+}

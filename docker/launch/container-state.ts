@@ -1,0 +1,36 @@
+import { logInstant } from "../../model/time/instant.ts";
+import type { ContainerState } from "../../model/run/lifecycle.ts";
+import { LABEL_INSTALLATION, LABEL_RUN } from "../../model/run/names.ts";
+import type { ContainerInfo } from "../engine/engine.ts";
+
+/** How the engine writes an instant that has not come. */
+const NEVER = "0001-01-01T00:00:00Z";
+
+/** What an inspection says of a container; none at all means `Gone`. */
+export function containerStateOf(info: ContainerInfo | undefined): ContainerState {
+  if (!info) return { phase: "Gone" };
+  const { Running, ExitCode, OOMKilled, Error: error } = info.State;
+  if (!wasStarted(info)) return { phase: "Created" };
+  const startedAt = logInstant(info.State.StartedAt);
+  if (Running) return { phase: "Running", startedAt };
+  const finishedAt = logInstant(info.State.FinishedAt);
+  const killed = ExitCode === 137 ? "It was killed (SIGKILL), by somebody or for want of memory" : undefined;
+  const message = ExitCode !== 0 && OOMKilled ? "The container ran out of memory (OOMKilled)" : error || killed;
+  return {
+    phase: "Exited",
+    startedAt,
+    // Never before the start, also when the engine's clock leapt back meanwhile.
+    finishedAt: finishedAt < startedAt ? startedAt : finishedAt,
+    exitCode: ExitCode,
+    ...(message ? { message } : {}),
+  };
+}
+
+/** The engine has executed it at least once: starting it would execute it again. */
+export const wasStarted = (info: ContainerInfo): boolean => info.State.StartedAt !== NEVER;
+
+/** The labels say that it is the container of this run of this installation. */
+export function isContainerOf(info: ContainerInfo, installationId: string, runId: number): boolean {
+  const labels = info.Config.Labels;
+  return labels[LABEL_INSTALLATION] === installationId && labels[LABEL_RUN] === String(runId);
+}

@@ -1,0 +1,103 @@
+import { ZERO_INSTANT, type LogLine, type LogLines } from "../../model/ports/log.ts";
+import type { LogEntry } from "./log-entries.ts";
+
+/** A longer line is broken here: somebody has to hold it in memory. */
+export const MAX_LINE_BYTES = 32 * 1024 * 1024;
+/** Output and error reach the engine's log by two ways; so far may they have overtaken each other. */
+const WINDOW_LINES = 512;
+
+const LINE_FEED = 0x0a;
+const LINE_FEED_BYTES = Buffer.from("\n");
+
+/** A line that knows whether it was output or error. */
+export interface JoinedLine extends LogLine {
+  stream: number;
+}
+
+interface OpenLine {
+  stream: number;
+  at: string;
+  pieces: Buffer[];
+  sizeBytes: number;
+}
+
+/** Joins the pieces of long lines, output and error apart. */
+export class LineJoiner {
+  readonly #prefix: Buffer | undefined;
+  readonly #open = new Map<number, OpenLine>();
+
+  /** `prefix` goes before each line. */
+  constructor(prefix: string) {
+    this.#prefix = prefix === "" ? undefined : Buffer.from(prefix);
+  }
+
+  /** The lines that these entries complete, in the order of their completion. */
+  add(entries: readonly LogEntry[]): JoinedLine[] {
+    const lines: JoinedLine[] = [];
+    for (const { stream, at, text } of entries) {
+      const open = this.#open.get(stream);
+      const isWhole = text.at(-1) === LINE_FEED;
+      if (!open && isWhole) {
+        lines.push({ stream, at, bytes: this.#prefix ? Buffer.concat([this.#prefix, text]) : text });
+        continue;
+      }
+      const line = open ?? { stream, at, pieces: this.#prefix ? [this.#prefix] : [], sizeBytes: 0 };
+      line.pieces.push(text);
+      line.sizeBytes += text.length;
+      this.#open.set(stream, line);
+      if (isWhole || line.sizeBytes >= MAX_LINE_BYTES) lines.push(this.#close(line, !isWhole));
+    }
+    return lines;
+  }
+
+  /** What never got its line feed; only the very last line of a log stays without, unless there is `more` to come. */
+  end(more: boolean): JoinedLine[] {
+    const open = [...this.#open.values()].sort((a, b) => (a.at < b.at ? -1 : 1));
+    return open.map((line, index) => this.#close(line, more || index < open.length - 1));
+  }
+
+  #close(line: OpenLine, feed: boolean): JoinedLine {
+    this.#open.delete(line.stream);
+    const { stream, at } = line;
+    return { stream, at, bytes: Buffer.concat(feed ? [...line.pieces, LINE_FEED_BYTES] : line.pieces) };
+  }
+}
+
+/** The lines in time order, where none is further from its place than engines bring about. Bounded memory. */
+export async function* inTimeOrder(lines: LogLines): LogLines {
+  let held: readonly LogLine[] = [];
+  for await (const batch of lines) {
+    const sorted = sortByTime([...held, ...batch]);
+    const ready = sorted.slice(0, -WINDOW_LINES);
+    held = sorted.slice(-WINDOW_LINES);
+    if (ready.length > 0) yield ready;
+  }
+  if (held.length > 0) yield held;
+}
+
+/** Stable; a line without an instant stays behind the one that it followed. */
+export function sortByTime<L extends LogLine>(lines: readonly L[]): readonly L[] {
+  let last = ZERO_INSTANT;
+  let isSorted = true;
+  const keyed = lines.map((line) => {
+    const key = line.at === ZERO_INSTANT ? last : line.at;
+    if (key < last) isSorted = false;
+    last = key;
+    return { key, line };
+  });
+  if (isSorted) return lines;
+  const sorted = keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).map(({ line }) => line);
+  return sorted.map((line, index) => (index < sorted.length - 1 ? closed(line) : line));
+}
+
+/** An open last line of one stream may have got its place before a line of the other. */
+const closed = <L extends LogLine>(line: L): L =>
+  line.bytes.at(-1) === LINE_FEED ? line : { ...line, bytes: Buffer.concat([line.bytes, LINE_FEED_BYTES]) };
+
+/** Only the lines strictly later than `since`, an instant with nine digits. */
+export async function* laterThan(lines: LogLines, since: string | undefined): LogLines {
+  for await (const batch of lines) {
+    const wanted = since === undefined ? batch : batch.filter(({ at }) => at > since);
+    if (wanted.length > 0) yield wanted;
+  }
+}

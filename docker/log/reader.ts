@@ -1,0 +1,156 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ComputeReader } from "../../model/ports/compute.ts";
+import { CodedError, messageOf } from "../../model/errors.ts";
+import { logInstant } from "../../model/time/instant.ts";
+import { ZERO_INSTANT, type LogLines, type LogQuery } from "../../model/ports/log.ts";
+import { containerNameOf } from "../../model/run/names.ts";
+import type { RunRecord } from "../../model/run/run.ts";
+import { LABEL_CONTAINER_NAME } from "../launch/container-spec.ts";
+import { isContainerOf, wasStarted } from "../launch/container-state.ts";
+import { EngineRefusal } from "../engine/engine-call.ts";
+import { connectEngine, type ContainerInfo, type Engine, type LogStreamOptions } from "../engine/engine.ts";
+import { LogCapMeter, cutMark } from "./log-cap.ts";
+import { LogCursor } from "./log-cursor.ts";
+import { readEntries, type LogEntry } from "./log-entries.ts";
+import { inTimeOrder, laterThan, LineJoiner, sortByTime } from "./log-lines.ts";
+import { readTail } from "./log-tail.ts";
+
+export interface DockerReaderOptions {
+  installationId: string;
+  dockerHost?: string | undefined;
+}
+
+const START_POLL_MS = 50;
+/** How long an engine that is away is waited for in the middle of a followed log. */
+const RESUME_MS = 60_000;
+const RESUME_AGAIN_MS = 100;
+const MISSED_ENTRIES = 256;
+
+/** Looks at the engine for the API; changes nothing. */
+export function createDockerReader({ installationId, dockerHost }: DockerReaderOptions): ComputeReader {
+  const engine = connectEngine(dockerHost);
+  return {
+    hasImage: (image) => engine.hasImage(image),
+
+    hasGpu: async () => (await engine.gpu()).available,
+
+    async *logs(run, query, signal) {
+      try {
+        const info = await startedContainer(engine, installationId, run, query.follow === true, signal);
+        if (info) yield* logOf(engine, info, query, signal);
+      } catch (err) {
+        if (!signal.aborted) throw err;
+      }
+    },
+  };
+}
+
+/** The container of the run once it was started; one that is only made is waited for when following. */
+async function startedContainer(
+  engine: Engine,
+  installationId: string,
+  run: RunRecord,
+  follow: boolean,
+  signal: AbortSignal,
+): Promise<ContainerInfo | undefined> {
+  for (;;) {
+    const info = await engine.inspect(containerNameOf(installationId, run.id));
+    if (!info || !isContainerOf(info, installationId, run.id)) return undefined;
+    if (wasStarted(info)) return info;
+    if (!follow) return undefined;
+    await sleep(START_POLL_MS, undefined, { signal });
+  }
+}
+
+/** One container's log and the state of the engine that holds it. */
+interface LogSource {
+  engine: Engine;
+  id: string;
+  signal: AbortSignal;
+  read: (options: LogStreamOptions) => AsyncGenerator<LogEntry[]>;
+}
+
+async function* logOf(engine: Engine, info: ContainerInfo, query: LogQuery, signal: AbortSignal): LogLines {
+  const since = query.since === undefined ? undefined : logInstant(query.since);
+  const name = info.Config.Labels[LABEL_CONTAINER_NAME];
+  const prefix = name === undefined ? "" : `[${name}] `;
+  const source: LogSource = {
+    engine,
+    id: info.Id,
+    signal,
+    read: async function* (options) {
+      try {
+        yield* readEntries(await engine.logs(info.Id, options, signal));
+      } catch (err) {
+        if (err instanceof CodedError || err instanceof EngineRefusal) throw err;
+        throw new CodedError("Unavailable", `The Docker engine broke the log off: ${messageOf(err)}`, { cause: err });
+      }
+    },
+  };
+
+  if (query.tailLines !== undefined) {
+    const read = (tail?: number): AsyncIterable<LogEntry[]> =>
+      source.read({ follow: false, ...(tail === undefined ? {} : { tail }) });
+    const follow = query.follow === true;
+    const { lines, position } = await readTail({ count: query.tailLines, since, prefix, read }, follow);
+    yield* lines;
+    if (follow) yield* laterThan(followed(source, position.cursor, position.joiner), since);
+  } else if (query.follow) {
+    yield* laterThan(followed(source, new LogCursor(), new LineJoiner(prefix)), since);
+  } else {
+    yield* laterThan(inTimeOrder(whole(source, new LineJoiner(prefix), new LogCapMeter(info))), since);
+  }
+}
+
+/** All that there is, with a mark at the end when that may not be all that there was. */
+async function* whole(source: LogSource, joiner: LineJoiner, meter: LogCapMeter): LogLines {
+  let last = ZERO_INSTANT;
+  for await (const entries of source.read({ follow: false })) {
+    meter.count(entries);
+    last = entries.at(-1)?.at ?? last;
+    const lines = joiner.add(entries);
+    if (lines.length > 0) yield lines;
+  }
+  yield meter.mayBeCut ? [...joiner.end(true), cutMark(last)] : joiner.end(false);
+}
+
+/** What was written as the container ended: the engine may end a followed stream before it has passed that on. */
+async function* missed(read: LogSource["read"], cursor: LogCursor, joiner: LineJoiner): LogLines {
+  // Reading from an instant on takes the engine through the whole log, reading from its end does not.
+  const last: LogEntry[] = [];
+  for await (const entries of read({ follow: false, tail: MISSED_ENTRIES })) last.push(...entries);
+  const rest = cursor.after(last);
+  if (rest) {
+    yield sortByTime(joiner.add(rest));
+    return;
+  }
+  for await (const entries of read({ follow: false, ...cursor.resume() })) {
+    yield sortByTime(joiner.add(cursor.pass(entries)));
+  }
+}
+
+/** Goes on from the cursor until the container has ended and all that it wrote was passed on. */
+async function* followed({ engine, id, signal, read }: LogSource, cursor: LogCursor, joiner: LineJoiner): LogLines {
+  let lostAtMs: number | undefined;
+  for (;;) {
+    try {
+      for await (const entries of read({ follow: true, ...cursor.resume() })) {
+        lostAtMs = undefined;
+        const lines = sortByTime(joiner.add(cursor.pass(entries)));
+        if (lines.length > 0) yield lines;
+      }
+      // A stream that ends while the container runs has been cut.
+      const info = await engine.inspect(id);
+      if (!info?.State.Running) {
+        yield* missed(read, cursor, joiner);
+        break;
+      }
+    } catch (err) {
+      if (err instanceof EngineRefusal && err.statusCode === 404) break;
+      lostAtMs ??= Date.now();
+      if (signal.aborted || err instanceof EngineRefusal || Date.now() - lostAtMs > RESUME_MS) throw err;
+    }
+    await sleep(RESUME_AGAIN_MS, undefined, { signal });
+  }
+  yield joiner.end(false);
+}

@@ -1,0 +1,117 @@
+import { open, readFile } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { errnoOf } from "../../model/errors.ts";
+import type { PumpState } from "../../model/run/lifecycle.ts";
+import { PUMP_FILES, type PumpCommand, type PumpResult } from "../../model/run/pump.ts";
+
+/** What is said of a pump that left no result and does not listen any more. */
+export const DEAD_PUMP: PumpState = { phase: "Dead", message: "The pump of the buffers died before it was done" };
+
+/** A line of a state is short; more without a line feed is not from a pump. */
+const MAX_LINE = 64 * 1024;
+const CONNECT_AGAIN_MS = 10;
+const CONNECT_MS = 5000;
+/** A pump tells its state at once; one that is suspended is still there. */
+const ANSWER_MS = 1000;
+
+/** An open connection to the pump of one replica. */
+export interface PumpLink {
+  send(command: PumpCommand): void;
+  close(): void;
+  /** Settles when the connection is closed, from whichever side; never rejects. */
+  closed: Promise<void>;
+}
+
+/**
+ * Connects to the pump of `folder` and passes each state that it tells to `heard`.
+ * @returns undefined when nobody listens there
+ */
+export async function connectPump(folder: string, heard: (state: PumpState) => void): Promise<PumpLink | undefined> {
+  // The path of a socket may have 107 bytes: it is reached through the descriptor of its folder.
+  const handle = await open(folder, "r").catch(() => undefined);
+  if (!handle) return undefined;
+  try {
+    const socket = await connectSocket(`/proc/self/fd/${handle.fd}/${PUMP_FILES.socket}`);
+    return socket && linkOver(socket, heard);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The result that a pump left, or undefined when it left none. */
+export async function readPumpResult(folder: string): Promise<PumpState | undefined> {
+  const text = await readFile(join(folder, PUMP_FILES.result), "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  const result = JSON.parse(text) as PumpResult;
+  return { phase: result.status, ...(result.message === undefined ? {} : { message: result.message }) };
+}
+
+/** What the pump of `folder` is doing at this moment. */
+export const pumpStateOf = (folder: string): Promise<PumpState> => askPump(folder, undefined, ANSWER_MS);
+
+/**
+ * Tells the pump of `folder` something and waits up to `withinMs` for what comes of it.
+ * @returns its result or failure; `Running` when it goes on, `Dead` when it is gone without a result
+ */
+export const endPump = (folder: string, command: PumpCommand, withinMs: number): Promise<PumpState> =>
+  askPump(folder, command, withinMs);
+
+async function askPump(folder: string, command: PumpCommand | undefined, withinMs: number): Promise<PumpState> {
+  const result = await readPumpResult(folder);
+  if (result) return result;
+  const answer = Promise.withResolvers<PumpState>();
+  const link = await connectPump(folder, (state) => {
+    if (command === undefined || state.phase !== "Running") answer.resolve(state);
+  });
+  // It may have ended between the two looks.
+  if (!link) return (await readPumpResult(folder)) ?? DEAD_PUMP;
+  if (command) link.send(command);
+  void link.closed.then(async () => answer.resolve((await readPumpResult(folder)) ?? DEAD_PUMP));
+  const timer = setTimeout(() => answer.resolve({ phase: "Running" }), withinMs);
+  const state = await answer.promise;
+  clearTimeout(timer);
+  link.close();
+  return state;
+}
+
+async function connectSocket(path: string): Promise<Socket | undefined> {
+  for (const endMs = Date.now() + CONNECT_MS; ; await sleep(CONNECT_AGAIN_MS)) {
+    const answer = await new Promise<Socket | string | undefined>((resolve) => {
+      const socket = connect(path);
+      socket.once("connect", () => resolve(socket));
+      socket.once("error", (err) => resolve(errnoOf(err)));
+    });
+    if (typeof answer === "object") return answer;
+    // A full backlog is no sign of death.
+    if (answer !== "EAGAIN" || Date.now() > endMs) return undefined;
+  }
+}
+
+function linkOver(socket: Socket, heard: (state: PumpState) => void): PumpLink {
+  const closed = new Promise<void>((resolve) => {
+    socket.once("close", () => resolve());
+  });
+  let rest = "";
+  socket.setEncoding("utf8");
+  socket.removeAllListeners("error");
+  socket.on("error", () => socket.destroy());
+  socket.on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    if (rest.length > MAX_LINE) socket.destroy();
+    try {
+      for (const line of lines) if (line !== "") heard(JSON.parse(line) as PumpState);
+    } catch {
+      // What does not speak our language is no pump; its closed connection says so.
+      socket.destroy();
+    }
+  });
+  return {
+    closed,
+    send: (command) => void socket.write(`${JSON.stringify(command)}\n`),
+    // Only our half: a pump that is slow would write its state to a closed socket, and drop with it what was sent.
+    close: () => void socket.end().unref(),
+  };
+}

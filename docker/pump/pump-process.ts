@@ -1,0 +1,54 @@
+import { spawn } from "node:child_process";
+import { open, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { CodedError, messageOf } from "../../model/errors.ts";
+import { PUMP_FILES } from "../../model/run/pump.ts";
+import { connectPump } from "./pump-link.ts";
+
+/** How the pump is started: the Node that runs it and its main file. */
+export interface PumpCommandLine {
+  node: string;
+  main: string;
+}
+
+/** What streams makes little but large garbage, which only a small young generation finds before it piles up. */
+const NODE_FLAGS = ["--max-semi-space-size=1"];
+const READY_MS = 20_000;
+const LOOK_MS = 10;
+
+/**
+ * Starts the pump of `folder` in a session of its own, so that it outlives us, and waits until it listens. It gets
+ * the folder as its only argument and nothing of our environment.
+ * @throws CodedError LaunchFailed with the last words of its log
+ */
+export async function startPump({ node, main }: PumpCommandLine, folder: string): Promise<void> {
+  const log = await open(join(folder, PUMP_FILES.log), "a");
+  let failure: string | undefined;
+  try {
+    const child = spawn(node, [...NODE_FLAGS, main, folder], {
+      cwd: "/",
+      env: {},
+      detached: true,
+      stdio: ["ignore", log.fd, log.fd],
+    });
+    child.once("error", (err) => {
+      failure = messageOf(err);
+    });
+    child.once("exit", (code, signal) => {
+      failure ??= `it exited with ${signal ?? code}`;
+    });
+    child.unref();
+  } finally {
+    await log.close();
+  }
+  for (const endMs = Date.now() + READY_MS; ; await sleep(LOOK_MS)) {
+    const link = await connectPump(folder, () => {});
+    if (link) return link.close();
+    if (failure === undefined && Date.now() < endMs) continue;
+    const said = await readFile(join(folder, PUMP_FILES.log), "utf8").catch(() => "");
+    const lastWords = said.trim().split("\n").at(-1)?.slice(-500);
+    const reason = [failure ?? `it did not listen within ${READY_MS / 1000} s`, lastWords].filter(Boolean).join(": ");
+    throw new CodedError("LaunchFailed", `The pump of the buffers did not start: ${reason}`);
+  }
+}

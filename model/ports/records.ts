@@ -1,0 +1,90 @@
+import type { Buffer } from "../buffer/buffer.ts";
+import type { Codespec, CodespecVersion } from "../codespec/codespec.ts";
+import type { Outcome } from "../run/lifecycle.ts";
+import type { JobTarget, Run, RunRecord, RunStatus } from "../run/run.ts";
+
+/** What db/ offers. Everything in and out is a model type; `CodedError` is thrown where a caller can tell. */
+
+export interface Page<T> {
+  items: T[];
+  /** Opaque; absent on the last page. */
+  next?: string;
+}
+
+export interface PageQuery {
+  limit: number;
+  /** @throws CodedError InvalidInput when it is not one that was given out. */
+  after?: string | undefined;
+}
+
+export interface CodespecRecords {
+  /** Compared with the latest version; equal ones make none. Concurrent calls for one name all succeed. */
+  put(name: string, codespec: Codespec): Promise<CodespecVersion>;
+  /** The latest version, or the one asked for. */
+  find(name: string, version?: number): Promise<CodespecVersion | undefined>;
+  list(query: PageQuery & { prefix?: string | undefined }): Promise<Page<CodespecVersion>>;
+}
+
+export interface NewBuffer {
+  id: string;
+  location: string;
+  tags?: Record<string, string>;
+  expiresAt?: string;
+}
+
+export interface BufferRecords {
+  create(buffer: NewBuffer): Promise<Buffer>;
+  /** Whatever its state; expired ones included. */
+  find(id: string): Promise<Buffer | undefined>;
+}
+
+export interface NewRun {
+  job: JobTarget;
+  /** As in {@link RunRecord}. */
+  codespecRef?: string;
+  timeoutSeconds: number;
+  tags?: Record<string, string>;
+  bufferAccessTtl: string;
+  /** Buffers to create with the run, in one transaction. */
+  newBuffers: NewBuffer[];
+  idempotencyKey?: string | undefined;
+}
+
+export interface RunFilter {
+  /** Strictly later than, microseconds. */
+  since?: string | undefined;
+  statuses?: readonly RunStatus[] | undefined;
+  tags?: Record<string, string> | undefined;
+}
+
+export interface RunRecords {
+  /** One transaction: row, buffers, key. With a known key the run of the first call, `created` false. */
+  create(run: NewRun): Promise<{ run: RunRecord; created: boolean }>;
+  findByKey(idempotencyKey: string): Promise<RunRecord | undefined>;
+  find(id: number): Promise<RunRecord | undefined>;
+  list(query: PageQuery & RunFilter): Promise<Page<Run>>;
+  /** Statuses with no run are left out. */
+  counts(filter: RunFilter): Promise<Partial<Record<RunStatus, number>>>;
+  /** Open rows, for the limit on the backlog. */
+  countOpen(): Promise<number>;
+  /** Sets cancel_requested_at once; a terminal run is returned unchanged. */
+  requestCancel(id: number): Promise<RunRecord | undefined>;
+  /** Calls `changed` with the id of each run whose row changed, and with undefined when some may have been missed. */
+  listen(changed: (runId: number | undefined) => void): Promise<{ close(): Promise<void> }>;
+
+  recordWorkflowStarted(id: number): Promise<void>;
+  /** True when the run may be live (or already is): at most `limit` admitted and open at once, oldest first. */
+  admit(id: number, limit: number): Promise<boolean>;
+  /** Moves Pending to Running where the row is older than `revision` and not terminal. */
+  recordRunning(id: number, revision: number, startedAt: string | undefined): Promise<void>;
+  /** Writes the terminal state once; a row that has one keeps it. Returns the row as it is. */
+  finish(id: number, outcome: Outcome): Promise<RunRecord>;
+  recordArchived(id: number): Promise<void>;
+  /** The oldest open, unadmitted runs with a started workflow, at most as many as there are free places. */
+  nextToAdmit(limit: number): Promise<number[]>;
+
+  /** For the reconciler. */
+  unstarted(): Promise<number[]>;
+  open(): Promise<{ id: number; cancelRequestedAt?: string; createdAt: string; timeoutSeconds: number }[]>;
+  unarchived(): Promise<number[]>;
+}

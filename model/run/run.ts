@@ -1,0 +1,69 @@
+import type { JobCodespec, WorkerCodespec } from "../codespec/codespec.ts";
+
+/** The guide's words. Terminal states never change and a status never goes back. */
+export const RUN_STATUSES = ["Pending", "Running", "Failed", "Succeeded", "Canceling", "Canceled"] as const;
+export type RunStatus = (typeof RUN_STATUSES)[number];
+
+export const TERMINAL_STATUSES = ["Failed", "Succeeded", "Canceled"] as const;
+export type TerminalStatus = (typeof TERMINAL_STATUSES)[number];
+
+export const isTerminal = (status: RunStatus): status is TerminalStatus =>
+  (TERMINAL_STATUSES as readonly RunStatus[]).includes(status);
+
+export const DEFAULT_TIMEOUT_SECONDS = 43_200;
+
+/** What the job executes; `codespec` is the resolved, frozen object without name, version and createdAt. */
+export interface JobTarget {
+  codespec: JobCodespec;
+  buffers?: Record<string, string>;
+  tags?: Record<string, string>;
+  /** TimeSpan `[d.]hh:mm:ss`. */
+  bufferTtl?: string;
+  nodePool?: string;
+  replicas?: number;
+}
+
+export interface WorkerTarget {
+  codespec: WorkerCodespec;
+  nodePool?: string;
+  replicas?: number;
+}
+
+/**
+ * A run as clients see it. Instants are RFC 3339 text in UTC with offset `+00:00` and at most microseconds
+ * (`2024-01-25T18:20:49.951262+00:00`); what is shown is exactly what is stored and compared.
+ */
+export interface Run {
+  id: number;
+  kind?: "system";
+  eTag: string;
+  status: RunStatus;
+  statusReason?: string;
+  runningCount?: number;
+  createdAt: string;
+  startedAt?: string;
+  finishedAt?: string;
+  job: JobTarget;
+  worker?: WorkerTarget;
+  timeoutSeconds: number;
+  cluster?: string;
+  tags?: Record<string, string>;
+  /** TimeSpan, `01:00:00` unless the client asked for less. */
+  bufferAccessTtl: string;
+}
+
+/** A run with what the server keeps beside it. */
+export interface RunRecord extends Run {
+  /** `name/versions/N` of the codespec that the run was made from; absent for an inline one. */
+  codespecRef?: string;
+  revision: number;
+  cancelRequestedAt?: string;
+  workflowStartedAt?: string;
+  admittedAt?: string;
+  /** When logs were archived and the containers' turn to be removed came. */
+  archivedAt?: string;
+}
+
+/** The instant at which the run's time is up: counted from creation, whatever it waited for. */
+export const deadlineOf = (run: { createdAt: string; timeoutSeconds: number }): string =>
+  new Date(Date.parse(run.createdAt) + run.timeoutSeconds * 1000).toISOString();

@@ -1,0 +1,71 @@
+import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
+import { chmod, mkdtemp, realpath, rm } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { errnoOf, messageOf } from "../../model/errors.ts";
+import { ask, mustAsk, type DockerEngine } from "./docker-engine.ts";
+import { mustRun } from "../host/command.ts";
+
+const created = z.object({ Id: z.string() });
+const SCRIPT = 'read -r line < /proof/in; echo "$line" > /proof/out';
+
+/**
+ * Sends a word through two named pipes in a folder of `folder` and a container of `image`: the way all data of a run goes.
+ * @throws Error in one sentence when the word does not come back, as from an engine in a virtual machine.
+ */
+export async function proveNamedPipes(
+  engine: DockerEngine,
+  image: string,
+  folder: string,
+  path: string,
+): Promise<void> {
+  const proof = await realpath(await mkdtemp(join(folder, "proof-")));
+  await chmod(proof, 0o711);
+  let container: string | undefined;
+  let descriptors: number[] = [];
+  try {
+    const pipes = [join(proof, "in"), join(proof, "out")];
+    await mustRun("mkfifo", ["-m", "666", ...pipes], { env: { PATH: path }, timeoutMs: 5000 });
+    // Opened for both directions a pipe never blocks its opener.
+    descriptors = pipes.map((pipe) => openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK));
+    const body = {
+      Image: image,
+      Entrypoint: ["sh", "-c", SCRIPT],
+      Labels: { "tyger-proof": "1" },
+      // As a job has it: unlike Binds, a mount whose source the engine cannot see is refused instead of made.
+      HostConfig: { Mounts: [{ Type: "bind", Source: proof, Target: "/proof" }], NetworkMode: "none" },
+    };
+    container = created.parse(JSON.parse(await mustAsk(engine, "POST", "/containers/create", { body }))).Id;
+    await mustAsk(engine, "POST", `/containers/${container}/start`);
+    const word = randomBytes(8).toString("hex");
+    writeSync(descriptors[0] ?? -1, `${word}\n`);
+    if ((await readLine(descriptors[1] ?? -1, 15_000)) !== word) throw new Error("what was sent did not come back");
+  } catch (cause) {
+    throw new Error(
+      `Named pipes in '${folder}' do not reach containers of the Docker engine at '${engine.host}' (${messageOf(cause)}): name in DOCKER_HOST one that runs on this machine, not in a virtual machine, and as root or as you`,
+      { cause },
+    );
+  } finally {
+    for (const descriptor of descriptors) closeSync(descriptor);
+    if (container) await ask(engine, "DELETE", `/containers/${container}?force=1&v=1`).catch(() => {});
+    await rm(proof, { recursive: true, force: true });
+  }
+}
+
+async function readLine(descriptor: number, withinMs: number): Promise<string> {
+  const endMs = Date.now() + withinMs;
+  const chunk = Buffer.alloc(256);
+  let text = "";
+  while (Date.now() < endMs) {
+    try {
+      text += chunk.toString("utf8", 0, readSync(descriptor, chunk));
+    } catch (err) {
+      if (errnoOf(err) !== "EAGAIN") throw err;
+    }
+    if (text.includes("\n")) return text.trim();
+    await sleep(10);
+  }
+  return text;
+}

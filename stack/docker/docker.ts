@@ -1,0 +1,43 @@
+import { canInstallPackages } from "../host/debian.ts";
+import { engineCandidates, refusalOf, type DockerEngine } from "./docker-engine.ts";
+import { lockDockerd, startDockerd } from "./dockerd.ts";
+import { claimEngine, stackNameOf } from "./engine-claims.ts";
+import type { Report } from "../host/progress.ts";
+
+export interface DockerSearch {
+  dockerHost: string | undefined;
+  userRuntimeDir: string | undefined;
+  runtimeDir: string;
+  path: string;
+  uid: number;
+  report: Report;
+}
+
+/** An engine, and this process's claim on it, which lasts as long as the process where nobody gives it back. */
+export interface FoundDocker {
+  engine: DockerEngine;
+  claim: AsyncDisposable;
+}
+
+/**
+ * A Docker engine that answers: the one of DOCKER_HOST, else one that runs here, else one that is started.
+ * @throws Error naming the engine of DOCKER_HOST when it does not answer, or why none could be started.
+ */
+export async function findDocker(search: DockerSearch): Promise<FoundDocker> {
+  // Only root's commands start and end one: between the look at it and the claim on it none may.
+  await using _locked = search.uid === 0 ? await lockDockerd(search.report) : undefined;
+  let reason: string | undefined;
+  for (const engine of engineCandidates(search.dockerHost, search.userRuntimeDir)) {
+    // First: who is not root has no lock, and the `down` of another stack must not end the engine meanwhile.
+    const claim = await claimEngine(engine, stackNameOf(search));
+    const refusal = await refusalOf(engine);
+    if (refusal === undefined) return { engine, claim };
+    await claim[Symbol.asyncDispose]();
+    reason ??= `The Docker engine at '${engine.host}' cannot be used: ${refusal}`;
+  }
+  if (search.dockerHost || !canInstallPackages(search.path, search.uid)) {
+    throw new Error(reason ?? "No Docker engine runs here: install and start one, or name it in DOCKER_HOST");
+  }
+  const engine = await startDockerd(search);
+  return { engine, claim: await claimEngine(engine, stackNameOf(search)) };
+}

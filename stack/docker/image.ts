@@ -1,0 +1,99 @@
+import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { mustRun, runCommand } from "../host/command.ts";
+import { canInstallPackages, downloadPackages } from "../host/debian.ts";
+import { ask, mustAsk, type DockerEngine } from "./docker-engine.ts";
+import type { Report } from "../host/progress.ts";
+
+/** The image of the examples. */
+export const EXAMPLE_IMAGE = "ubuntu";
+
+export interface ImageSource {
+  engine: DockerEngine;
+  path: string;
+  uid: number;
+  report: Report;
+}
+
+export async function hasImage(engine: DockerEngine, image: string): Promise<boolean> {
+  return (await ask(engine, "GET", `/images/${encodeURIComponent(image)}/json`)).status === 200;
+}
+
+/**
+ * Sees to it that the engine has EXAMPLE_IMAGE: it is there, or a registry gives it, or a stand-in is made of two
+ * programs of Debian, and the user is told so.
+ * @throws Error that says why none of these worked.
+ */
+export async function provideExampleImage(source: ImageSource): Promise<void> {
+  const { engine, path, uid, report } = source;
+  if (await hasImage(engine, EXAMPLE_IMAGE)) return;
+  report(`pulling the image '${EXAMPLE_IMAGE}'`);
+  const refusal = await pull(engine, EXAMPLE_IMAGE);
+  if (!refusal) return;
+  if (!canInstallPackages(path, uid)) {
+    throw new Error(`The image '${EXAMPLE_IMAGE}' is not on the Docker engine, and no registry gave it: ${refusal}`);
+  }
+  report(`no registry gave it (${refusal}); making a stand-in of Debian's busybox and bash`);
+  await importStandIn(engine, EXAMPLE_IMAGE, path);
+  report(`the image '${EXAMPLE_IMAGE}' on this engine is a stand-in, enough for the examples; it is not Ubuntu`);
+}
+
+/** Pulls an image; returns why it could not be had, or undefined when it is there. */
+async function pull(engine: DockerEngine, image: string): Promise<string | undefined> {
+  try {
+    const path = `/images/create?fromImage=${encodeURIComponent(image)}&tag=latest`;
+    const { text } = await ask(engine, "POST", path, { timeoutMs: 180_000 });
+    if (await hasImage(engine, image)) return undefined;
+    // The engine answers 200 and reports a failure in the stream.
+    const refusal = /"(?:message|error)":("(?:[^"\\]|\\.)*")/.exec(text)?.[1];
+    return refusal ? String(JSON.parse(refusal)) : "it is not there after the pull";
+  } catch (err) {
+    return err instanceof Error && err.name === "TimeoutError" ? "it took too long" : String(err);
+  }
+}
+
+/** Makes `image` of two programs of Debian. */
+export async function importStandIn(engine: DockerEngine, image: string, path: string): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "tyger-image-"));
+  try {
+    await downloadPackages(["busybox-static", "bash-static"], folder, path);
+    const options = { env: { PATH: path }, cwd: folder, timeoutMs: 60_000 };
+    for (const name of await readdir(folder)) {
+      if (name.endsWith(".deb")) await mustRun("dpkg-deb", ["-x", name, "unpacked"], options);
+    }
+    const root = join(folder, "root");
+    await layOut(join(folder, "unpacked"), root);
+    await mustRun("tar", ["-cf", "root.tar", "--owner=0", "--group=0", "-C", root, "."], options);
+    const body = createReadStream(join(folder, "root.tar"));
+    const query = new URLSearchParams({ fromSrc: "-", repo: image, tag: "latest" });
+    query.append("changes", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    query.append("changes", 'CMD ["/bin/bash"]');
+    query.append("changes", "LABEL tyger-stand-in=1");
+    await mustAsk(engine, "POST", `/images/create?${query.toString()}`, { body, timeoutMs: 60_000 });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** A root folder with bash and all of busybox's programs, as far as a job needs one. */
+async function layOut(unpacked: string, root: string): Promise<void> {
+  for (const folder of ["bin", "dev", "etc", "home", "proc", "root", "sys", "tmp", "usr", "var"]) {
+    await mkdir(join(root, folder), { recursive: true });
+  }
+  await chmod(join(root, "tmp"), 0o1777);
+  await symlink("../bin", join(root, "usr/bin"));
+  await symlink("bin", join(root, "sbin"));
+  await writeFile(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/sh\n");
+  await writeFile(join(root, "etc/group"), "root:x:0:\nnogroup:x:65534:\n");
+  const programs = { busybox: ["bin/busybox", "usr/bin/busybox"], bash: ["bin/bash-static", "usr/bin/bash-static"] };
+  for (const [name, places] of Object.entries(programs)) {
+    for (const place of places) await copyFile(join(unpacked, place), join(root, "bin", name)).catch(() => {});
+    await chmod(join(root, "bin", name), 0o755);
+  }
+  const { stdout } = await runCommand(join(root, "bin/busybox"), ["--list"], { timeoutMs: 10_000 });
+  for (const name of stdout.split("\n")) {
+    if (name && name !== "busybox" && name !== "bash") await symlink("busybox", join(root, "bin", name));
+  }
+}

@@ -1,0 +1,64 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { errnoOf, messageOf } from "../../model/errors.ts";
+
+const WITHIN_MS = 5000;
+
+const REASONS: Record<string, string> = {
+  ECONNREFUSED: "nothing listens there",
+  ENOTFOUND: "there is no such host",
+  EAI_AGAIN: "its host name cannot be looked up",
+  ABORT_ERR: `no answer within ${WITHIN_MS / 1000} s`,
+};
+
+/** @throws Error that names the server that somebody gave us, and why it cannot be reached */
+export async function mustReach(server: string, variable: string, host: string, port: number): Promise<void> {
+  const socket = connect({ host, port });
+  try {
+    await once(socket, "connect", { signal: AbortSignal.timeout(WITHIN_MS) });
+  } catch (err) {
+    const reason = REASONS[errnoOf(err) ?? ""] ?? messageOf(err);
+    throw new Error(
+      `The ${server} of ${variable} at '${host}:${port}' cannot be reached: ${reason}; start it, or correct ${variable}`,
+      { cause: err },
+    );
+  } finally {
+    socket.destroy();
+  }
+}
+
+/**
+ * Host and port of a `postgres://` URL.
+ * @throws Error that names no part of the URL, for the password may be anywhere in one that is not valid
+ */
+export function postgresPlaceOf(url: string): { host: string; port: number } {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (!parsed || !/^postgres(ql)?:$/.test(parsed.protocol) || !isDecodable(parsed)) {
+    throw new Error(
+      "DATABASE_URL must be a URL such as postgres://user:password@host:5432/database, signs like % / @ in the password as %25 %2F %40",
+    );
+  }
+  const host = decodeURIComponent(parsed.hostname).replace(/^\[|\]$/g, "");
+  if (host === "" || host.includes("/")) {
+    throw new Error("DATABASE_URL must name a host; a Postgres on a Unix socket cannot be used");
+  }
+  return { host, port: Number(parsed.port || 5432) };
+}
+
+function isDecodable({ username, password, hostname, pathname }: URL): boolean {
+  try {
+    for (const part of [username, password, hostname, pathname]) decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @throws Error with the address */
+export function temporalPlaceOf(address: string): { host: string; port: number } {
+  const [, host, port] = /^\[?([^\]/]+?)\]?:(\d{1,5})$/.exec(address) ?? [];
+  if (host === undefined || Number(port) < 1 || Number(port) > 65_535) {
+    throw new Error(`TEMPORAL_ADDRESS '${address}' must be host:port, such as 127.0.0.1:7233`);
+  }
+  return { host, port: Number(port) };
+}

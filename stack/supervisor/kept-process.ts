@@ -1,0 +1,131 @@
+import { spawn } from "node:child_process";
+import { closeSync, openSync, renameSync, statSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../../model/errors.ts";
+import type { ProcessState, ProcessView } from "./control.ts";
+import { endProcess, identify, type ProcessIdentity } from "../host/processes.ts";
+import type { ProcessSpec } from "./process-spec.ts";
+
+/** Backoff after an exit: soon at first, since a kill is no reason to wait; reset once it ran for a while. */
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 10_000;
+const STABLE_MS = 20_000;
+const READY_POLL_MS = 50;
+/** A log file longer than this is put aside at the next start; one older generation is kept. */
+const LOG_LIMIT_BYTES = 20 * 1024 * 1024;
+
+/** One process that is started again whenever it ends, until `stop()`. */
+export class KeptProcess {
+  readonly #spec: ProcessSpec;
+  readonly #onChange: () => void;
+  readonly #log: (line: string) => void;
+  #state: ProcessState = "starting";
+  #identity: ProcessIdentity | undefined;
+  #restarts = 0;
+  #lastExit: string | undefined;
+  #readyOnce = Promise.withResolvers<void>();
+  #stopping = new AbortController();
+  #loop: Promise<void> | undefined;
+
+  /** `onChange` is called, synchronously, whenever the process is another one: its pid is on record before it acts. */
+  constructor(spec: ProcessSpec, { onChange, log }: { onChange: () => void; log: (line: string) => void }) {
+    this.#spec = spec;
+    this.#onChange = onChange;
+    this.#log = log;
+  }
+
+  /** Starts keeping; settles when the process has been ready for the first time. */
+  start(): Promise<void> {
+    this.#loop ??= this.#keep();
+    return this.#readyOnce.promise;
+  }
+
+  /** Ends the process for good. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    if (this.#identity) await endProcess(this.#identity, this.#spec.stopSignal, this.#spec.graceMs);
+    await this.#loop;
+    this.#state = "stopped";
+  }
+
+  get identity(): ProcessIdentity | undefined {
+    return this.#identity;
+  }
+
+  view(): ProcessView {
+    const { name, logFile } = this.#spec;
+    return {
+      name,
+      state: this.#state,
+      ...(this.#identity && { pid: this.#identity.pid }),
+      restarts: this.#restarts,
+      ...(this.#lastExit && { lastExit: this.#lastExit }),
+      logFile,
+    };
+  }
+
+  async #keep(): Promise<void> {
+    let waitMs = FIRST_WAIT_MS;
+    while (!this.#stopping.signal.aborted) {
+      const startedMs = Date.now();
+      this.#state = "starting";
+      try {
+        await this.#spec.prepare?.();
+        if (this.#stopping.signal.aborted) return;
+        this.#lastExit = await this.#runOnce();
+      } catch (err) {
+        this.#lastExit = messageOf(err);
+      }
+      if (this.#stopping.signal.aborted) return;
+      this.#log(`${this.#spec.name}: ${this.#lastExit}`);
+      this.#restarts++;
+      this.#state = "waiting";
+      if (Date.now() - startedMs > STABLE_MS) waitMs = FIRST_WAIT_MS;
+      await sleep(waitMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
+      waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
+    }
+  }
+
+  /** One life of the process; returns how it ended. */
+  async #runOnce(): Promise<string> {
+    const { command, args, env, cwd, user, logFile } = this.#spec;
+    rotate(logFile);
+    const log = openSync(logFile, "a", 0o600);
+    const child = spawn(command, args, { env, cwd, ...user, stdio: ["ignore", log, log] });
+    closeSync(log);
+    const exit = new Promise<string>((resolve) => {
+      child.once("error", (err) => resolve(err.message));
+      child.once("exit", (code, signal) => resolve(signal ? `ended by ${signal}` : `ended with exit code ${code}`));
+    });
+    this.#identity = child.pid === undefined ? undefined : identify(child.pid);
+    this.#onChange();
+    const gone = new AbortController();
+    const ready = child.pid === undefined ? undefined : this.#awaitReady(child.pid, gone.signal);
+    const how = await exit;
+    gone.abort();
+    await ready;
+    this.#identity = undefined;
+    this.#onChange();
+    return how;
+  }
+
+  async #awaitReady(pid: number, gone: AbortSignal): Promise<void> {
+    while (!gone.aborted) {
+      const ready = await this.#spec.isReady(pid).catch(() => false);
+      if (ready && !gone.aborted) break;
+      await sleep(READY_POLL_MS);
+    }
+    if (gone.aborted) return;
+    this.#state = "ready";
+    this.#readyOnce.resolve();
+    await this.#spec.whenReady?.().catch((err: unknown) => this.#log(`${this.#spec.name}: ${messageOf(err)}`));
+  }
+}
+
+function rotate(logFile: string): void {
+  try {
+    if (statSync(logFile).size > LOG_LIMIT_BYTES) renameSync(logFile, `${logFile}.1`);
+  } catch {
+    // There is no log yet.
+  }
+}

@@ -1,0 +1,62 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { StackPaths } from "../../config/paths.ts";
+import { errnoOf } from "../../model/errors.ts";
+import { askSupervisor, controlSocketOf, type StackView } from "./control.ts";
+import { endProcess, isAlive, processIdentitySchema, type ProcessIdentity } from "../host/processes.ts";
+
+const recordSchema = z.object({
+  /** Where the supervisor answers. */
+  controlSocket: z.string(),
+  supervisor: processIdentitySchema,
+  processes: z.record(z.string(), processIdentitySchema.extend({ stopSignal: z.string() })),
+});
+
+/** Which processes a stack has, on disk, so that they are found when the supervisor was killed. */
+export type ProcessRecord = z.infer<typeof recordSchema>;
+
+const fileOf = (stateDir: string): string => join(stateDir, "processes.json");
+
+export function writeProcessRecord(stateDir: string, record: ProcessRecord): void {
+  const whole = `${fileOf(stateDir)}.${process.pid}`;
+  writeFileSync(whole, JSON.stringify(record), { mode: 0o600 });
+  renameSync(whole, fileOf(stateDir));
+}
+
+export function readProcessRecord(stateDir: string): ProcessRecord | undefined {
+  try {
+    return recordSchema.parse(JSON.parse(readFileSync(fileOf(stateDir), "utf8")));
+  } catch (err) {
+    // A torn file is of a machine that lost power: nothing of before runs on it.
+    if (errnoOf(err) === "ENOENT" || errnoOf(err) === undefined) return undefined;
+    throw err;
+  }
+}
+
+/**
+ * Ends what a stack without a supervisor has left running: first what serves, then the engines it needs.
+ * @returns the names of the processes that were still alive.
+ */
+export async function endRecorded(stateDir: string): Promise<string[]> {
+  const record = readProcessRecord(stateDir);
+  if (!record) return [];
+  if (isAlive(record.supervisor)) await endProcess(record.supervisor, "SIGTERM", 45_000);
+  const left = Object.entries(record.processes).filter(([, one]) => isAlive(one));
+  const end = ([, one]: [string, ProcessIdentity & { stopSignal: string }]) =>
+    endProcess(one, one.stopSignal === "SIGINT" ? "SIGINT" : "SIGTERM", 12_000);
+  const isServer = ([name]: [string, unknown]) => name === "api" || name === "worker";
+  await Promise.all(left.filter(isServer).map(end));
+  await Promise.all(left.filter((entry) => !isServer(entry)).map(end));
+  rmSync(fileOf(stateDir), { force: true });
+  return left.map(([name]) => name);
+}
+
+/**
+ * The state of the stack of `paths`, or undefined when no supervisor answers. It is asked where it said it answers: a
+ * shell without XDG_RUNTIME_DIR finds the stack of one that has it.
+ */
+export function askStack(paths: StackPaths, op: "status" | "stop", timeoutMs = 5000): Promise<StackView | undefined> {
+  const socket = readProcessRecord(paths.stateDir)?.controlSocket ?? controlSocketOf(paths.runtimeDir);
+  return askSupervisor(socket, op, timeoutMs);
+}

@@ -1,0 +1,49 @@
+import { z } from "zod";
+import { temporalConfigSchema } from "../temporal/temporal-config.ts";
+
+const user = z.object({ uid: z.number(), gid: z.number() });
+
+const postgres = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("given"), url: z.string(), place: z.string() }),
+  z.object({
+    kind: z.literal("embedded"),
+    url: z.string(),
+    binaries: z.string(),
+    dataDir: z.string(),
+    port: z.number(),
+    user: user.optional(),
+  }),
+]);
+
+const temporal = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("given"), address: z.string(), namespace: z.string() }),
+  z.object({
+    kind: z.literal("dev"),
+    binary: z.string(),
+    config: temporalConfigSchema,
+    port: z.number(),
+    uiPort: z.number(),
+    folder: z.string(),
+  }),
+]);
+
+/** All that the supervisor has to know: `tyger up` decides it and hands it over on stdin, for it holds passwords. */
+export const stackSettingsSchema = z.object({
+  version: z.string(),
+  paths: z.object({
+    dataDir: z.string(),
+    runtimeDir: z.string(),
+    stateDir: z.string(),
+    apiSocket: z.string(),
+    dataSocket: z.string(),
+  }),
+  node: z.string(),
+  dist: z.string(),
+  dockerHost: z.string(),
+  path: z.string(),
+  inherited: z.record(z.string(), z.string()),
+  postgres,
+  temporal,
+});
+
+export type StackSettings = z.infer<typeof stackSettingsSchema>;

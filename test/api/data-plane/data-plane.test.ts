@@ -1,0 +1,247 @@
+import { request } from "node:http";
+import { connect } from "node:net";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { CodedError } from "../../../model/errors.ts";
+import { startDataPlane, type TestDataPlane } from "../../data-plane.ts";
+import { eventually } from "../../eventually.ts";
+import { refusalOf, sendRaw, UNREADABLE } from "../../raw-request.ts";
+
+let plane: TestDataPlane;
+beforeAll(async () => {
+  plane = await startDataPlane();
+});
+afterAll(async () => {
+  await plane.close();
+});
+
+interface Answer {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  rawHeaders: string[];
+  body: string;
+}
+
+function send(
+  method: string,
+  path: string,
+  { headers = {}, body }: { headers?: Record<string, string>; body?: string } = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const length = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
+    const sending = request({ socketPath: plane.socketPath, method, path, headers: { ...length, ...headers } });
+    sending.on("error", reject);
+    sending.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => {
+        const { statusCode: status = 0, headers, rawHeaders } = response;
+        resolve({ status, headers, rawHeaders, body: Buffer.concat(chunks).toString() });
+      });
+    });
+    sending.end(body);
+  });
+}
+
+/** Path and query of a blob by a freshly signed URL. */
+function pathTo(id: string, blob: string, writeable = true, ttlSeconds = 3600): string {
+  const url = plane.urlOf(id, writeable, ttlSeconds);
+  const [path, query] = url.slice(url.indexOf(":/containers") + 1).split("?");
+  return `${path}${blob === "" ? "" : `/${blob}`}?${query}`;
+}
+
+test("a blob comes back with length, MD5 and each x-ms-meta header, whatever the case of the names", async () => {
+  const id = await plane.newBuffer();
+  const headers = {
+    "CONTENT-MD5": "ixqZU8RhEpaoJ6v4xHgE1w==",
+    "X-Ms-Meta-Cumulative_Hash_Chain": "any",
+    "x-ms-meta-b": "",
+  };
+  const put = await send("PUT", pathTo(id, "00/000"), { headers, body: "Hello" });
+  expect([put.status, put.body]).toEqual([201, ""]);
+  for (const method of ["GET", "HEAD"]) {
+    const got = await send(method, pathTo(id, "00/000", false));
+    expect(got.status).toBe(200);
+    expect(got.body).toBe(method === "GET" ? "Hello" : "");
+    expect(got.headers).toMatchObject({
+      "content-length": "5",
+      "content-md5": "ixqZU8RhEpaoJ6v4xHgE1w==",
+      "x-ms-meta-cumulative_hash_chain": "any",
+      "x-ms-meta-b": "",
+    });
+    expect(got.headers["transfer-encoding"]).toBeUndefined();
+  }
+});
+
+test("an empty blob has a length of 0 and an MD5 though its writer sent none", async () => {
+  const id = await plane.newBuffer();
+  expect((await send("PUT", pathTo(id, "00/000"), { body: "" })).status).toBe(201);
+  for (const method of ["GET", "HEAD"]) {
+    const { status, headers } = await send(method, pathTo(id, "00/000"));
+    expect([status, headers["content-length"], headers["content-md5"]]).toEqual([200, "0", "1B2M2Y8AsgTpgAmY7PhCfg=="]);
+  }
+});
+
+test.each(["application/json", "text/plain", "garbage", "application/x-www-form-urlencoded", ""])(
+  "the content type %j of an upload is of no interest",
+  async (type) => {
+    const id = await plane.newBuffer();
+    const { status } = await send("PUT", pathTo(id, "00/000"), { headers: { "content-type": type }, body: "{" });
+    expect(status).toBe(201);
+    expect((await send("GET", pathTo(id, "00/000"))).body).toBe("{");
+  },
+);
+
+test.each([
+  ["no such buffer", "GET", () => pathTo("a".repeat(26), "00/000"), 404, "ContainerNotFound"],
+  ["no such blob", "GET", (id: string) => pathTo(id, "00/000"), 404, "BlobNotFound"],
+  ["a bad buffer name", "GET", () => pathTo("ab", "00/000"), 400, "InvalidContainerName"],
+  ["a bad blob name", "GET", (id: string) => pathTo(id, "a-b"), 400, "InvalidBlobName"],
+  ["a way out of the buffer", "GET", (id: string) => pathTo(id, "..%2F..%2Fetc"), 400, "InvalidBlobName"],
+  ["no credentials", "GET", (id: string) => `/containers/${id}/00/000?api-version=1.0`, 403, "AuthenticationFailed"],
+  [
+    "another buffer's credentials",
+    "GET",
+    (id: string) => pathTo("b".repeat(26), "x").replace("b".repeat(26), id),
+    403,
+    "AuthenticationFailed",
+  ],
+  [
+    "an altered permission",
+    "PUT",
+    (id: string) => pathTo(id, "x", false).replace("sp=r&", "sp=cr&"),
+    403,
+    "AuthenticationFailed",
+  ],
+  ["a read-only URL", "PUT", (id: string) => pathTo(id, "00/000", false), 403, "AuthorizationPermissionMismatch"],
+  [
+    "blob permissions for a container",
+    "DELETE",
+    (id: string) => pathTo(id, ""),
+    403,
+    "AuthorizationPermissionMismatch",
+  ],
+  ["no version", "GET", (id: string) => pathTo(id, "x").replace("api-version=1.0&", ""), 400, "ApiVersionUnspecified"],
+  [
+    "another version",
+    "GET",
+    (id: string) => pathTo(id, "x").replace("api-version=1.0", "api-version=2.0"),
+    400,
+    "UnsupportedApiVersion",
+  ],
+])("%s: the code is in the header x-ms-error-code", async (_name, method, path, status, code) => {
+  const id = await plane.newBuffer();
+  const got = await send(method, path(id));
+  expect([got.status, got.headers["x-ms-error-code"]]).toEqual([status, code]);
+});
+
+test("a blob is refused when its MD5 differs, and when it is there already", async () => {
+  const id = await plane.newBuffer();
+  const headers = { "content-md5": "ixqZU8RhEpaoJ6v4xHgE1w==" };
+  const wrong = await send("PUT", pathTo(id, "00/000"), { headers, body: "Hellp" });
+  expect([wrong.status, wrong.headers["x-ms-error-code"]]).toEqual([400, "Md5Mismatch"]);
+  expect((await send("PUT", pathTo(id, "00/000"), { headers, body: "Hello" })).status).toBe(201);
+  const again = await send("PUT", pathTo(id, "00/000"), { body: "x".repeat(3_000_000) });
+  expect([again.status, again.headers["x-ms-error-code"]]).toEqual([403, "UnauthorizedBlobOverwrite"]);
+});
+
+test("every answer has a Request-Id, spelled so", async () => {
+  for (const path of ["/healthcheck", "/nowhere", "/containers/abc/x?api-version=1.0", "/a.b"]) {
+    const { rawHeaders, headers } = await send("GET", path);
+    expect(rawHeaders).toContain("Request-Id");
+    expect(headers["request-id"]).toMatch(/\S/);
+  }
+});
+
+test("what is no request that can be read is refused with a Request-Id, too", async () => {
+  for (const [text, status] of UNREADABLE) {
+    expect(await sendRaw({ path: plane.socketPath }, text)).toMatch(refusalOf(status));
+  }
+});
+
+test("a request needs no Host header", async () => {
+  const answer = await sendRaw({ path: plane.socketPath }, "GET /healthcheck HTTP/1.1\r\nConnection: close\r\n\r\n");
+  expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test("a path that is not well encoded is an invalid name, and its signature stays out of the answer", async () => {
+  const { status, headers, rawHeaders, body } = await send("GET", "/containers/abc/%zz?api-version=1.0&sig=secret");
+  expect([status, headers["x-ms-error-code"], body]).toEqual([400, "InvalidBlobName", ""]);
+  expect(rawHeaders).toContain("Request-Id");
+});
+
+test("an unknown route is InvalidRoute, and a bare 404 where a file seems to be asked for", async () => {
+  const unknown = await send("GET", "/nowhere");
+  expect([unknown.status, JSON.parse(unknown.body)]).toMatchObject([400, { error: { code: "InvalidRoute" } }]);
+  const file = await send("GET", "/favicon.ico");
+  expect([file.status, file.body]).toEqual([404, ""]);
+  const health = await send("GET", "/healthcheck");
+  expect([health.status, health.body]).toEqual([200, "Healthy"]);
+});
+
+test("an upload that breaks off stores nothing", async () => {
+  const id = await plane.newBuffer();
+  const socket = connect(plane.socketPath);
+  socket.write(
+    `PUT ${pathTo(id, "00/000")} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${"x".repeat(50_000)}`,
+  );
+  await eventually(() => socket.bytesWritten > 50_000);
+  socket.destroy();
+  await new Promise((resolve) => socket.once("close", resolve));
+  await expect(plane.store.head(id, "00/000")).rejects.toMatchObject({ code: "BlobNotFound" });
+  expect((await send("PUT", pathTo(id, "00/000"), { body: "whole" })).status).toBe(201);
+});
+
+test("a missing blob is waited for only by those that ask for it", async () => {
+  const id = await plane.newBuffer();
+  const path = pathTo(id, "00/000");
+  let startedMs = performance.now();
+  expect((await send("GET", path)).status).toBe(404);
+  expect(performance.now() - startedMs).toBeLessThan(500);
+  startedMs = performance.now();
+  expect((await send("GET", path, { headers: { prefer: "wait=1" } })).status).toBe(404);
+  expect(performance.now() - startedMs).toBeGreaterThan(900);
+  const waiting = send("GET", path, { headers: { prefer: "wait=20" } });
+  await send("PUT", path, { body: "there" });
+  expect((await waiting).body).toBe("there");
+});
+
+test("a full disk is no busy server, and says what is wrong", async () => {
+  const id = await plane.newBuffer();
+  const cause = Object.assign(new Error("no space"), { code: "ENOSPC" });
+  const put = vi.spyOn(plane.store, "put");
+  put.mockRejectedValueOnce(new CodedError("Unavailable", "The buffer store has no space left", { cause }));
+  const { status, body } = await send("PUT", pathTo(id, "00/000"), { body: "x" });
+  expect([status, JSON.parse(body)]).toMatchObject([507, { error: { message: "The buffer store has no space left" } }]);
+});
+
+test("a damaged file is told as damaged", async () => {
+  const id = await plane.newBuffer();
+  await writeFile(join(plane.dir, "buffers", id, "00-000"), "no blob");
+  const { status, body } = await send("GET", pathTo(id, "00/000"));
+  expect([status, body]).toEqual([409, expect.stringContaining("is damaged")]);
+});
+
+test.each([
+  ["ends too early", () => {}],
+  [
+    "cannot be read on",
+    () => {
+      throw new Error("EIO");
+    },
+  ],
+])("the answer with a blob that %s is cut off, and the next request is answered as ever", async (_what, end) => {
+  const id = await plane.newBuffer();
+  await send("PUT", pathTo(id, "00/000"), { body: "Hello" });
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from("Hel");
+    end();
+  }
+  const head = { sizeBytes: 5, contentMd5: "ixqZU8RhEpaoJ6v4xHgE1w==", metadata: {} };
+  const get = vi.spyOn(plane.store, "get").mockResolvedValueOnce({ ...head, body: body() });
+  await expect(send("GET", pathTo(id, "00/000"))).rejects.toMatchObject({ code: "ECONNRESET" });
+  get.mockRestore();
+  expect((await send("GET", pathTo(id, "00/000"))).body).toBe("Hello");
+});

@@ -1,0 +1,90 @@
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { createSigner, createVerifier, loadSigningKeys } from "../../../api/data-plane/signing.ts";
+import { CodedError } from "../../../model/errors.ts";
+
+const folders: string[] = [];
+async function freshFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "tyger-keys-"));
+  folders.push(folder);
+  return folder;
+}
+afterEach(async () => {
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
+});
+
+function codeOf(work: () => void): string | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (err) {
+    return err instanceof CodedError ? err.code : String(err);
+  }
+}
+
+const NOW = Date.parse("2026-01-02T03:04:05.678Z");
+const grant = { bufferId: "abc", writeable: false, ttlSeconds: 30 };
+const queryOf = (url: string): Record<string, string> => Object.fromEntries(new URL(url).searchParams);
+
+test("a signed URL has the parameters in their order and whole seconds, cut", async () => {
+  const sign = createSigner(await loadSigningKeys(await freshFolder()), "/run/data.sock", () => NOW);
+  const url = sign({ ...grant, writeable: true });
+  expect(url).toMatch(
+    /^http\+unix:\/\/\/run\/data\.sock:\/containers\/abc\?api-version=1\.0&sv=0\.1\.0&sp=cr&st=[^&]+&se=[^&]+&sig=[\w%]+$/,
+  );
+  expect(queryOf(url)).toMatchObject({ st: "2026-01-02T03:04:05Z", se: "2026-01-02T03:04:35Z" });
+  expect(sign({ ...grant, host: "h:81" })).toMatch(/^http:\/\/h:81\/containers\/abc\?/);
+});
+
+test.each([
+  ["before its start", -1000, "AuthenticationFailed"],
+  ["at the moment of issue", 0, undefined],
+  ["in its last second", 29_000, undefined],
+  ["one second after its end", 31_000, "AuthenticationFailed"],
+])("a URL %s is judged by the clock without tolerance", async (_name, laterMs, code) => {
+  const keys = await loadSigningKeys(await freshFolder());
+  const query = queryOf(createSigner(keys, "/s", () => NOW)(grant));
+  const verify = (): void => createVerifier(keys, () => NOW + laterMs)("abc", query, "r");
+  expect(codeOf(verify)).toBe(code);
+});
+
+test.each([
+  ["another version", { sv: "0.2.0" }],
+  ["other permissions", { sp: "cr" }],
+  ["a later end", { se: "2026-01-02T04:04:35Z" }],
+  ["a month that is none", { se: "2026-13-02T04:04:35Z" }],
+  ["no start", { st: "" }],
+  ["a signature that is no base64", { sig: "%%%" }],
+  ["a signature that is no signature", { sig: "AAAA" }],
+  ["no signature", { sig: undefined }],
+  ["two signatures", { sig: ["a", "b"] }],
+])("a query with %s is refused", async (_name, change) => {
+  const keys = await loadSigningKeys(await freshFolder());
+  const query = { ...queryOf(createSigner(keys, "/s", () => NOW)(grant)), ...change };
+  expect(() => createVerifier(keys, () => NOW)("abc", query, "r")).toThrow(
+    expect.objectContaining({ code: "AuthenticationFailed" }),
+  );
+});
+
+test("processes that start together get one key, which only its owner may read", async () => {
+  const folder = await freshFolder();
+  const [first, second] = await Promise.all([loadSigningKeys(folder), loadSigningKeys(folder)]);
+  const query = queryOf(createSigner(first, "/s")(grant));
+  createVerifier(second)("abc", query, "r");
+  expect((await stat(join(folder, "signing.pem"))).mode & 0o777).toBe(0o600);
+});
+
+test("URLs of the secondary key are good too, those of a third are not", async () => {
+  const folder = await freshFolder();
+  const own = await loadSigningKeys(folder);
+  const other = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const theirs = createSigner({ primary: other.privateKey, accepted: [] }, "/s")(grant);
+  expect(() => createVerifier(own)("abc", queryOf(theirs), "r")).toThrow("signature is wrong");
+  await writeFile(join(folder, "secondary.pub.pem"), other.publicKey.export({ type: "spki", format: "pem" }));
+  const verify = createVerifier(await loadSigningKeys(folder));
+  verify("abc", queryOf(theirs), "r");
+  verify("abc", queryOf(createSigner(own, "/s")(grant)), "r");
+});

@@ -1,0 +1,100 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { afterEach, expect, test } from "vitest";
+import { createFilesystemStore } from "../../../buffers/filesystem/filesystem-store.ts";
+import { testBufferStore } from "../../ports/buffer-store.ts";
+import { eventually } from "../../eventually.ts";
+
+const folders: string[] = [];
+async function freshFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "tyger-store-"));
+  folders.push(folder);
+  return folder;
+}
+afterEach(async () => {
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
+});
+
+testBufferStore(async () => createFilesystemStore(await freshFolder()));
+
+const PASSAGE = "-passage";
+
+test("neither a refused nor a torn upload leaves a file behind", async () => {
+  const root = await freshFolder();
+  const store = createFilesystemStore(root);
+  await store.provision("abc");
+  await store.put("abc", "00/000", Readable.from([Buffer.from("x")]), { metadata: {} });
+  const torn = new Readable({ read() {} });
+  const upload = store.put("abc", "00/001", torn, { metadata: {} });
+  await eventually(async () => (await readdir(join(root, PASSAGE))).length === 1);
+  torn.destroy(new Error("torn"));
+  await expect(upload).rejects.toThrow("torn");
+  await expect(
+    store.put("abc", "00/002", Readable.from([Buffer.from("x")]), { contentMd5: "AAAA", metadata: {} }),
+  ).rejects.toThrow("MD5");
+  expect(await readdir(join(root, PASSAGE))).toEqual([]);
+});
+
+test("a full disk is told as such and leaves nothing visible", async () => {
+  const root = await freshFolder();
+  const store = createFilesystemStore(root);
+  await store.provision("abc");
+  const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+  const body = Readable.from(
+    (async function* () {
+      yield randomBytes(600_000);
+      throw full;
+    })(),
+  );
+  await expect(store.put("abc", "00/000", body, { metadata: {} })).rejects.toMatchObject({
+    code: "Unavailable",
+    message: "The buffer store has no space left: make room in the stack's data folder",
+    cause: full,
+  });
+  expect(await readdir(join(root, "abc"))).toEqual([]);
+  expect(await readdir(join(root, PASSAGE))).toEqual([]);
+});
+
+test("what a killed process left behind long ago is swept, a fresh upload of another process is not", async () => {
+  const root = await freshFolder();
+  const passage = join(root, PASSAGE);
+  await mkdir(passage, { recursive: true });
+  await writeFile(join(passage, "old"), "x");
+  await writeFile(join(passage, "fresh"), "x");
+  const longAgo = new Date(Date.now() - 2 * 3_600_000);
+  await utimes(join(passage, "old"), longAgo, longAgo);
+  await createFilesystemStore(root).provision("abc");
+  expect(await readdir(passage)).toEqual(["fresh"]);
+});
+
+test("a blob written by another process ends a wait", async () => {
+  const root = await freshFolder();
+  const ours = createFilesystemStore(root);
+  await ours.provision("abc");
+  const waited = ours.waitFor("abc", ".bufferend", 20_000, new AbortController().signal);
+  await createFilesystemStore(root).put("abc", ".bufferend", Readable.from([Buffer.from("x")]), { metadata: {} });
+  await waited;
+  expect((await ours.head("abc", ".bufferend")).sizeBytes).toBe(1);
+});
+
+test("a file that lost its tail keeps the MD5 it was stored with", async () => {
+  const root = await freshFolder();
+  const store = createFilesystemStore(root);
+  await store.provision("abc");
+  const stored = await store.put("abc", "00/000", Readable.from([Buffer.from("Hello")]), { metadata: { a: "b" } });
+  const file = join(root, "abc", "00-000");
+  const { length } = await readFile(file);
+  await truncate(file, length - 2);
+  expect(await store.head("abc", "00/000")).toEqual({ ...stored, sizeBytes: 3 });
+});
+
+test.for([0, 3, 10, 30])("a file of %d bytes that holds no blob is told as damaged", async (size) => {
+  const root = await freshFolder();
+  const store = createFilesystemStore(root);
+  await store.provision("abc");
+  await writeFile(join(root, "abc", "00-000"), Buffer.alloc(size, 7));
+  await expect(store.get("abc", "00/000")).rejects.toThrow("The stored blob 'abc/00/000' is damaged");
+});

@@ -1,0 +1,33 @@
+import { createHash, randomBytes } from "node:crypto";
+import { afterEach, expect, test } from "vitest";
+import { BlobHash } from "../../../buffers/format/blob-hash.ts";
+
+const MIB = 1024 * 1024;
+const hash = new BlobHash();
+afterEach(() => hash.close());
+
+const md5 = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("base64");
+/** Memory of its own, as the hash asks for. */
+const copyOf = (bytes: Uint8Array): Buffer => {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
+};
+
+test("small and large, early and late, each blob gets its own MD5 and its bytes back", async () => {
+  const sizes = [0, 1, 5000, 4 * MIB, 8 * MIB, 8 * MIB, 4 * MIB, 700, 3 * MIB + 1, 256 * 1024];
+  const blobs = sizes.map((size) => randomBytes(size));
+  const hashed = await Promise.all(blobs.map((blob) => hash.take(copyOf(blob))));
+  expect(hashed.map((one) => one.md5)).toEqual(blobs.map(md5));
+  expect(hashed.map(({ bytes }, i) => bytes.equals(blobs[i]!))).toEqual(sizes.map(() => true));
+});
+
+test("the bytes are a part of the memory that they were a part of, which is moved and not copied", async () => {
+  const late = new BlobHash();
+  await late.take(Buffer.alloc(16 * MIB));
+  const memory = Buffer.allocUnsafeSlow(MIB).fill(7).buffer;
+  const given = Buffer.from(memory, 0, 300_000);
+  const { bytes } = await late.take(given);
+  expect([given.length, bytes.length, bytes.buffer.byteLength]).toEqual([0, 300_000, MIB]);
+  late.close();
+});

@@ -1,0 +1,318 @@
+import { createServer, type Server } from "node:http";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough, Readable } from "node:stream";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { eventually } from "../../eventually.ts";
+import { fail, FakeServer } from "../../fakes/tyger-server.ts";
+import { startTyger, tyger } from "../command-line.ts";
+
+let server: FakeServer;
+let folder: string;
+let file: string;
+beforeEach(async () => {
+  server = await new FakeServer().start();
+  folder = await mkdtemp(join(tmpdir(), "tyger-exec-"));
+  file = await runFile({ inputs: ["input"], outputs: ["output"] });
+});
+afterEach(async () => {
+  await server.stop();
+  await rm(folder, { recursive: true });
+});
+
+async function runFile(buffers: { inputs?: string[]; outputs?: string[] }): Promise<string> {
+  const path = join(folder, "run.yml");
+  await writeFile(path, JSON.stringify({ job: { codespec: { image: "x", buffers } } }));
+  return path;
+}
+
+const exec = (more: string[] = []): string[] => ["run", "exec", "-f", file, ...more];
+const never = (): Promise<never> => new Promise(() => undefined);
+
+test("stdin goes in, the output comes out, and stderr tells of the run", async () => {
+  server.job = async (input) => ({ output: Buffer.from(`Hello ${input.toString()}`) });
+  const { code, stdout, stderr } = await tyger(exec(), { server, stdin: "Paul" });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "Hello Paul" });
+  expect(stderr).toMatch(/INF Run created runId=7\n[^]*INF Run status changed runId=7 status=Succeeded\n$/);
+  expect(stderr).not.toContain("timed out waiting for logs");
+  const access = server.requests("POST", /access/).map(({ url }) => url);
+  expect(access.sort()).toEqual([
+    "/buffers/binput/access?api-version=1.0&ttl=01%3A00%3A00&writeable=true",
+    "/buffers/boutput/access?api-version=1.0&ttl=01%3A00%3A00&writeable=false",
+  ]);
+});
+
+test("a named codespec is looked up before the run is made", async () => {
+  server.codespecs.set("c", { kind: "job", image: "x", buffers: { outputs: ["out"] } });
+  server.job = async () => ({ output: Buffer.from("hi") });
+  expect(await tyger("run exec -c c", { server })).toMatchObject({ code: 0, stdout: "hi" });
+  expect(server.seen.map(({ method, url }) => `${method} ${url}`).slice(0, 2)).toEqual([
+    "GET /codespecs/c?api-version=1.0",
+    "POST /runs?api-version=1.0",
+  ]);
+});
+
+test("without buffers stdin is not read and stdout stays empty", async () => {
+  file = await runFile({});
+  const stdin = new Readable({ read: () => expect.unreachable("stdin was read") });
+  expect(await tyger(exec(), { server, stdin })).toMatchObject({ code: 0, stdout: "" });
+});
+
+test("a buffer that is given is left to its owner", async () => {
+  const { code } = await tyger(exec(["-b", "output=mine"]), { server, stdin: "x" });
+  expect(code).toBe(0);
+  expect(server.requests("POST", /access/)).toHaveLength(1);
+});
+
+describe("what is refused before anything is created", () => {
+  const cases: [name: string, buffers: object, more: string[], options: object, reason: RegExp][] = [
+    ["two inputs", { inputs: ["a", "b"] }, [], {}, /stdin can serve one input parameter only: .* 'a', 'b'/],
+    ["two outputs", { outputs: ["a", "b", "c"] }, ["-b", "a=x"], {}, /stdout can serve one output .* 'b', 'c'/],
+    ["a closed stdin", { inputs: ["a"] }, [], { closedStreams: ["stdin"] }, /stdin is closed/],
+    ["a closed stdout", { outputs: ["a"] }, [], { closedStreams: ["stdout"] }, /stdout is closed/],
+    ["an unknown codespec", {}, ["-c", "none"], {}, /not found/],
+    [
+      "times of logs that are not shown",
+      {},
+      ["--timestamps"],
+      {},
+      /^Error: --timestamps can be given with --logs only\n$/,
+    ],
+    ["no name of a codespec", {}, ["-c", "No!"], {}, /'No!'/],
+  ];
+  test.each(cases)("%s", async (_name, buffers, more, options, reason) => {
+    file = await runFile(buffers);
+    const { code, stderr } = await tyger(exec(more), { server, ...options });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(reason);
+    expect(server.requests("POST", /runs/)).toEqual([]);
+  });
+});
+
+test("a run that the server refuses is the server's error", async () => {
+  server.on("POST", /^\/runs\?/, (_, response) => fail(response, 400, "InvalidInput", "The image 'x' was not found"));
+  expect(await tyger(exec(), { server })).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: "Error: InvalidInput: The image 'x' was not found\n",
+  });
+});
+
+test("a failed run is told with its whole reason, at once, though stdin is still open", async () => {
+  server.job = never;
+  const stdin = new PassThrough();
+  const running = await startTyger(exec(), { server, stdin });
+  await eventually(() => server.blobs.has("binput/.bufferstart"));
+  server.changeRun({ status: "Failed", statusReason: "Main exited with code 3: it broke" });
+  expect(await running.exitCode).toBe(1);
+  expect(running.stderr()).toMatch(
+    /FTL Run failed error="run failed with status Failed \(Main exited with code 3: it broke\)" runId=7\n$/,
+  );
+  expect(server.blobs.get("binput/.bufferend")?.bytes.toString()).toBe('{"status":"failed"}');
+});
+
+test("a run that is canceled elsewhere fails the command", async () => {
+  server.job = never;
+  const running = await startTyger(exec(), { server, stdin: "x" });
+  await eventually(() => server.run?.["status"] === "Running");
+  server.changeRun({ status: "Canceling" });
+  expect(await running.exitCode).toBe(1);
+  expect(running.stderr()).toContain('error="run failed with status Canceling"');
+});
+
+test("an output that is marked failed because its run failed is told as the run's failure", async () => {
+  server.job = async () => {
+    server.blobs.set("boutput/.bufferend", { bytes: Buffer.from('{"status":"failed"}'), headers: {} });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return { status: "Failed", statusReason: "the pump died" };
+  };
+  const { code, stderr } = await tyger(exec(), { server, stdin: "x" });
+  expect(code).toBe(1);
+  expect(stderr).toContain('FTL Run failed error="run failed with status Failed (the pump died)"');
+  expect(stderr).not.toContain("Failed to read output");
+});
+
+test("a broken output of a run that goes on is fatal", async () => {
+  server.job = async () => {
+    server.blobs.set("boutput/.bufferstart", { bytes: Buffer.from('{"version":"9.9"}'), headers: {} });
+    return never();
+  };
+  const { code, stderr } = await tyger(exec(), { server, stdin: "x" });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/FTL Failed to read output error=".*9\.9.*" runId=7/);
+});
+
+test("Ctrl-C cancels the run and says so", async () => {
+  server.job = never;
+  const stdin = new PassThrough();
+  stdin.write("part");
+  const running = await startTyger(exec(["--logs"]), { server, stdin });
+  await eventually(() => server.requests("POST", /access/).length === 2);
+  running.interrupt();
+  expect(await running.exitCode).toBe(1);
+  expect(running.stderr()).toMatch(
+    /WRN Canceling\.\.\.\n[^]*WRN The run has been asked to cancel runId=7 status=Canceled\n/,
+  );
+  expect(server.requests("POST", /runs\/7\/cancel/)).toHaveLength(1);
+});
+
+test("Ctrl-C while the run is being created cancels what was created", async () => {
+  server.job = never;
+  const running = await startTyger(exec(), { server, stdin: "x" });
+  running.interrupt();
+  // The handler is there once the command has come so far; before that the signal ends the process.
+  await eventually(() => {
+    running.interrupt();
+    return server.requests("POST", /^\/runs\/7\/cancel/).length > 0;
+  });
+  expect(await running.exitCode).toBe(1);
+});
+
+test("Ctrl-C of a run that has ended meanwhile says that", async () => {
+  server.on("POST", /cancel/, (_, response) => {
+    response.writeHead(202).end(JSON.stringify({ id: 7, status: "Succeeded" }));
+  });
+  server.job = never;
+  const running = await startTyger(exec(), { server, stdin: "x" });
+  await eventually(() => server.run?.["status"] === "Running");
+  running.interrupt();
+  expect(await running.exitCode).toBe(1);
+  expect(running.stderr()).toMatch(/The run had ended before it could be canceled runId=7 status=Succeeded/);
+});
+
+test("a cancel that does not get through is said, too", async () => {
+  server.on("POST", /cancel/, (_, response) => fail(response, 404, "NotFound", "The resource was not found"));
+  server.job = never;
+  const running = await startTyger(exec(), { server, stdin: "x" });
+  await eventually(() => server.run?.["status"] === "Running");
+  running.interrupt();
+  expect(await running.exitCode).toBe(1);
+  expect(running.stderr()).toMatch(/ERR The run could not be canceled error="NotFound: /);
+});
+
+test("a reader of stdout that leaves cancels the run", async () => {
+  const stdout = new PassThrough();
+  server.job = async () => {
+    await server.fill("boutput", Buffer.alloc(100_000));
+    return never();
+  };
+  const running = await startTyger(exec(), { server, stdin: "x", stdout });
+  await eventually(() => server.blobs.has("binput/.bufferend"));
+  stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+  expect(await running.exitCode).toBe(1);
+  expect(running.stderr()).toMatch(/ERR The reader of stdout has gone runId=7\n.*WRN The run has been asked to cancel/);
+});
+
+test("stdin and stdout of a run that succeeded are waited for", async () => {
+  server.job = async () => ({ output: Buffer.from("early") });
+  const stdin = new PassThrough();
+  stdin.write("first");
+  const running = await startTyger(exec(), { server, stdin });
+  await eventually(() => server.run?.["status"] === "Running");
+  await server.fill("boutput", Buffer.from("early"));
+  server.changeRun({ status: "Succeeded" });
+  await eventually(() => running.stdout().toString() === "early");
+  stdin.end("last");
+  expect(await running.exitCode).toBe(0);
+  expect(server.blobs.get("binput/.bufferend")?.bytes.toString()).toBe('{"status":"complete"}');
+});
+
+test("the watch is opened again after it broke", async () => {
+  const stdin = new PassThrough();
+  const running = await startTyger(exec(), { server, stdin });
+  await eventually(() => server.requests("GET", /watch/).length === 1);
+  server.cutWatches();
+  await eventually(() => server.requests("GET", /watch/).length === 2);
+  stdin.end("x");
+  expect(await running.exitCode).toBe(0);
+  expect(running.stdout().toString()).toBe("x");
+  expect(running.stderr()).toContain("The watch is opened again");
+});
+
+test("a server that is killed and comes back does not end the command", async () => {
+  const stdin = new PassThrough();
+  const running = await startTyger(exec(), { server, stdin });
+  await eventually(() => server.blobs.has("binput/.bufferstart"));
+  await server.crash();
+  stdin.end("over the gap");
+  await eventually(() => running.stderr().includes("Received retryable error"));
+  await server.restart();
+  expect(await running.exitCode).toBe(0);
+  expect(running.stdout().toString()).toBe("over the gap");
+});
+
+describe("logs", () => {
+  beforeEach(() => {
+    server.log = "2024-01-01T00:00:00.000000001Z one\n2024-01-01T00:00:00.000000002Z two\n";
+  });
+
+  test("--logs shows them raw on stderr, --timestamps with their times", async () => {
+    const plain = await tyger(exec(["--logs"]), { server, stdin: "x" });
+    expect(plain).toMatchObject({ code: 0, stdout: "x" });
+    expect(plain.stderr).toMatch(/^one\ntwo\n/m);
+    server.blobs.clear();
+    const timed = await tyger(exec(["--logs", "--timestamps"]), { server, stdin: "x" });
+    expect(timed.stderr).toMatch(/^2024-01-01T00:00:00\.000000001Z one\n/m);
+  });
+
+  test("those of a failed run come before its failure", async () => {
+    server.job = async () => ({ status: "Failed", statusReason: "no" });
+    const { stderr } = await tyger(exec(["--logs"]), { server, stdin: "x" });
+    expect(stderr.indexOf("two\n")).toBeGreaterThan(0);
+    expect(stderr.indexOf("FTL Run failed")).toBeGreaterThan(stderr.indexOf("two\n"));
+  });
+});
+
+describe("--pull", () => {
+  let engine: Server;
+  let asked: string[];
+  let pulls: string;
+  let hasImage: boolean;
+  beforeEach(async () => {
+    asked = [];
+    pulls = '{"status":"Pulling from library/x"}\n{"status":"Status: Downloaded newer image"}\n';
+    hasImage = false;
+    engine = createServer(({ method, url = "" }, response) => {
+      asked.push(`${method} ${url}`);
+      if (method === "POST") response.end(pulls);
+      else response.writeHead(hasImage ? 200 : 404).end("{}");
+    });
+    await new Promise<void>((resolve) => engine.listen(join(folder, "docker.sock"), resolve));
+  });
+  afterEach(() => void engine.close());
+  const pull = () =>
+    tyger(exec(["--pull"]), { server, stdin: "x", dockerHost: `unix://${join(folder, "docker.sock")}` });
+
+  test("the image is pulled before the run is created", async () => {
+    const { code, stderr } = await pull();
+    expect(code).toBe(0);
+    expect(asked).toEqual(["POST /images/create?fromImage=x&tag=latest"]);
+    expect(stderr.indexOf("Pulled image")).toBeLessThan(stderr.indexOf("Run created"));
+  });
+
+  test("an image that cannot be pulled is an error, unless it is here", async () => {
+    pulls = '{"status":"Pulling"}\n{"errorDetail":{},"error":"no such host"}\n';
+    expect(await pull()).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/image 'x' could not be pulled: no such host/),
+    });
+    expect(server.requests("POST", /runs/)).toEqual([]);
+    hasImage = true;
+    const present = await pull();
+    expect(present.code).toBe(0);
+    expect(present.stderr).toMatch(/WRN The image could not be pulled.*error="no such host" image=x/);
+  });
+
+  test("a server without Docker makes it a warning", async () => {
+    server.on("GET", /metadata/, (_, response) => void response.end('{"capabilities":["Kubernetes"]}'));
+    const { code, stderr } = await pull();
+    expect({ code, asked }).toEqual({ code: 0, asked: [] });
+    expect(stderr).toMatch(/WRN .*--pull is ignored/);
+  });
+
+  test("an engine that cannot be reached is named", async () => {
+    const { code, stderr } = await tyger(exec(["--pull"]), { server, dockerHost: "ssh://host" });
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("DOCKER_HOST 'ssh://host'") });
+  });
+});

@@ -1,0 +1,100 @@
+import { expect, test } from "vitest";
+import type { Database } from "../../../db/database.ts";
+import { createdId, openFresh, openTransaction, twentyAtOnce } from "../fixture.ts";
+
+async function startedRuns(database: Database, count: number): Promise<number[]> {
+  const ids: number[] = [];
+  for (let place = 0; place < count; place += 1) {
+    const id = await createdId(database);
+    await database.runs.recordWorkflowStarted(id);
+    ids.push(id);
+  }
+  return ids;
+}
+
+test("twenty that ask at once get no more than the places there are, and these are the oldest", async () => {
+  const { database } = await openFresh();
+  const ids = await startedRuns(database, 20);
+  const answers = await twentyAtOnce((place) => database.runs.admit(ids[19 - place] ?? 0, 5));
+  expect(answers.filter(Boolean).length).toBeLessThanOrEqual(5);
+  for (const id of ids) await database.runs.admit(id, 5);
+  const admitted = await Promise.all(ids.map(async (id) => (await database.runs.find(id))?.admittedAt !== undefined));
+  expect(admitted).toEqual(ids.map((_, place) => place < 5));
+});
+
+test("twenty calls for one run take one place", async () => {
+  const { database } = await openFresh();
+  const [first = 0, second = 0] = await startedRuns(database, 2);
+  expect(await twentyAtOnce(() => database.runs.admit(first, 2))).toEqual(Array(20).fill(true));
+  expect(await database.runs.admit(second, 2)).toBe(true);
+});
+
+test("an admission under way is waited for, and its place is taken then", async () => {
+  const { url, database } = await openFresh();
+  const [first = 0, second = 0] = await startedRuns(database, 2);
+  const admission = await openTransaction(
+    url,
+    "select pg_advisory_xact_lock(hashtextextended('tyger admission', 0))",
+    `update runs set admitted_at = now() where id = ${first}`,
+  );
+  const asking = database.runs.admit(second, 1);
+  await admission.untilWaitedFor();
+  await admission.commit();
+  expect(await asking).toBe(false);
+});
+
+test("a run that was admitted stays so, also when the limit became smaller", async () => {
+  const { database } = await openFresh();
+  const [first = 0, second = 0, third = 0] = await startedRuns(database, 3);
+  expect(await database.runs.admit(first, 2)).toBe(true);
+  expect(await database.runs.admit(second, 2)).toBe(true);
+  expect(await database.runs.admit(second, 1)).toBe(true);
+  expect(await database.runs.admit(third, 1)).toBe(false);
+  expect(await database.runs.nextToAdmit(1)).toEqual([]);
+});
+
+test("an older run that waits has the place, one whose workflow is not started or that is canceled has not", async () => {
+  const { database } = await openFresh();
+  const unstarted = await createdId(database);
+  const [canceled = 0, older = 0, younger = 0] = await startedRuns(database, 3);
+  await database.runs.requestCancel(canceled);
+  expect(await database.runs.admit(younger, 1)).toBe(false);
+  expect(await database.runs.admit(canceled, 1)).toBe(false);
+  // It is the turn of the older one, which has not asked yet and needs no offer.
+  expect(await database.runs.nextToAdmit(1)).toEqual([]);
+  expect(await database.runs.nextToAdmit(5)).toEqual([younger]);
+  expect(await database.runs.admit(older, 0)).toBe(false);
+  expect(await database.runs.nextToAdmit(1)).toEqual([older]);
+  expect(await database.runs.nextToAdmit(5)).toEqual([older, younger]);
+  expect(await database.runs.admit(younger, 2)).toBe(true);
+  expect(await database.runs.admit(older, 2)).toBe(true);
+  // Its workflow runs, or it could not ask: that this is not recorded yet must not keep it out.
+  expect(await database.runs.admit(unstarted, 3)).toBe(true);
+});
+
+test("a place that becomes free while a run is refused one is taken, or offered to it", async () => {
+  const { database } = await openFresh();
+  const ids = await startedRuns(database, 40);
+  for (let place = 0; place + 1 < ids.length; place += 2) {
+    const [first = 0, second = 0] = ids.slice(place, place + 2);
+    expect(await database.runs.admit(first, 1)).toBe(true);
+    const [wasAdmitted, offered] = await Promise.all([
+      database.runs.admit(second, 1),
+      database.runs.finish(first, { status: "Failed" }).then(() => database.runs.nextToAdmit(1)),
+    ]);
+    expect(wasAdmitted || offered.includes(second)).toBe(true);
+    await database.runs.finish(second, { status: "Failed" });
+  }
+});
+
+test("a run that ends gives its place to the oldest that waits", async () => {
+  const { database } = await openFresh();
+  const [first = 0, second = 0, third = 0] = await startedRuns(database, 3);
+  await database.runs.admit(first, 1);
+  expect(await database.runs.admit(second, 1)).toBe(false);
+  await database.runs.finish(first, { status: "Failed" });
+  expect(await database.runs.nextToAdmit(1)).toEqual([second]);
+  expect(await database.runs.admit(third, 1)).toBe(false);
+  expect(await database.runs.admit(second, 1)).toBe(true);
+  expect(await database.runs.admit(404, 9)).toBe(false);
+});

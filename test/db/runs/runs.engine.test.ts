@@ -1,0 +1,244 @@
+import { expect, test } from "vitest";
+import type { Outcome } from "../../../model/run/lifecycle.ts";
+import type { RunRecord } from "../../../model/run/run.ts";
+import { nanosecondsOf } from "../../../model/time/timestamp.ts";
+import { bufferId, codespec, createdId, newRun, openFresh, twentyAtOnce } from "../fixture.ts";
+
+const SHOWN = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{0,5}[1-9])?\+00:00$/;
+const succeeded: Outcome = { status: "Succeeded", finishedAt: "2099-01-01T00:00:00Z" };
+
+test("a created run is Pending, is found as it was answered, and has what was given", async () => {
+  const { database } = await openFresh();
+  const env = { Z: "1", A: "$(Z)", "10": "x" };
+  const job = { codespec: { ...codespec, env }, buffers: { input: bufferId() }, nodePool: "cpu", replicas: 2 };
+  const { run, created } = await database.runs.create(newRun({ job, tags: { b: "2", a: "1" } }));
+  expect(created).toBe(true);
+  expect(run).toEqual({
+    id: 1,
+    status: "Pending",
+    createdAt: expect.stringMatching(SHOWN),
+    job,
+    timeoutSeconds: 43_200,
+    tags: { a: "1", b: "2" },
+    bufferAccessTtl: "01:00:00",
+    eTag: expect.stringMatching(/^\d+$/),
+    revision: 0,
+  });
+  expect(await database.runs.find(run.id)).toEqual(run);
+  expect(Object.keys((await database.runs.find(1))?.job.codespec.env ?? {})).toEqual(Object.keys(env));
+});
+
+test("ids ascend, and what is no id is not found", async () => {
+  const { database } = await openFresh();
+  expect(await createdId(database)).toBeLessThan(await createdId(database));
+  for (const id of [0, -1, 3, 1.5, 2 ** 60, Number.NaN, Infinity]) {
+    expect(await database.runs.find(id)).toBeUndefined();
+    expect(await database.runs.requestCancel(id)).toBeUndefined();
+  }
+});
+
+test("a run, its buffers and its key are written together or not at all", async () => {
+  const { database } = await openFresh();
+  const [id, taken] = [bufferId(), bufferId()];
+  await database.buffers.create({ id: taken, location: "local" });
+  const newBuffers = [id, taken].map((id) => ({ id, location: "local" }));
+  await expect(database.runs.create(newRun({ newBuffers, idempotencyKey: "key" }))).rejects.toThrow("23505");
+  expect(await database.buffers.find(id)).toBeUndefined();
+  expect(await database.runs.findByKey("key")).toBeUndefined();
+  expect(await database.runs.countOpen()).toBe(0);
+  expect(await database.runs.counts({})).toEqual({});
+
+  const { run } = await database.runs.create(
+    newRun({ newBuffers: newBuffers.slice(0, 1), idempotencyKey: "key", tags: { a: "1" } }),
+  );
+  expect(await database.buffers.find(id)).toMatchObject({ id, location: "local" });
+  expect(await database.runs.findByKey("key")).toEqual(run);
+});
+
+test("twenty creates with one key make one run and one set of buffers", async () => {
+  const { database } = await openFresh();
+  const idempotencyKey = "k".repeat(10_000);
+  const ids = Array.from({ length: 20 }, bufferId);
+  const answers = await twentyAtOnce((place) =>
+    database.runs.create(newRun({ idempotencyKey, newBuffers: [{ id: ids[place] ?? "", location: "local" }] })),
+  );
+  expect(new Set(answers.map(({ run }) => run.id)).size).toBe(1);
+  expect(answers.filter(({ created }) => created)).toHaveLength(1);
+  expect(await database.runs.countOpen()).toBe(1);
+  const found = await Promise.all(ids.map((id) => database.buffers.find(id)));
+  expect(found.filter(Boolean)).toHaveLength(1);
+});
+
+test.each(["nul\0", "half \ud800", "\udc00 half"])("text that Postgres cannot hold is refused: %j", async (text) => {
+  const { database } = await openFresh();
+  const refusal = expect.objectContaining({ code: "InvalidInput" });
+  for (const given of [
+    { job: { codespec: { ...codespec, args: [text] } } },
+    { job: { codespec: { ...codespec, env: { [text]: "" } } } },
+    { tags: { a: text } },
+    { newBuffers: [{ id: bufferId(), location: "local", tags: { a: text } }] },
+  ]) {
+    await expect(database.runs.create(newRun(given))).rejects.toEqual(refusal);
+  }
+  await expect(database.runs.list({ limit: 1, tags: { a: text } })).rejects.toEqual(refusal);
+  await expect(database.codespecs.put("name", { ...codespec, image: text })).rejects.toEqual(refusal);
+  await expect(database.buffers.create({ id: text, location: "local" })).rejects.toEqual(refusal);
+  expect(await database.buffers.find(text)).toBeUndefined();
+  expect(await database.codespecs.find(text)).toBeUndefined();
+  expect(await database.runs.findByKey(text)).toBeUndefined();
+  expect(await database.runs.countOpen()).toBe(0);
+});
+
+test("an engine's message that Postgres cannot hold does not keep a run from ending", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database);
+  const run = await database.runs.finish(id, { status: "Failed", statusReason: "bad\0 \ud800" });
+  expect(run).toMatchObject({ status: "Failed", statusReason: "bad\ufffd \ufffd" });
+});
+
+test("a number that the column cannot hold is refused as input", async () => {
+  const { database } = await openFresh();
+  await expect(database.runs.create(newRun({ timeoutSeconds: 2 ** 40 }))).rejects.toMatchObject({
+    code: "InvalidInput",
+  });
+});
+
+test("a run is Running from its start, and its dates never run backwards", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database);
+  const { createdAt } = (await database.runs.find(id)) as RunRecord;
+  await database.runs.recordRunning(id, 1, "2001-01-01T00:00:00.123456789Z");
+  const running = await database.runs.find(id);
+  expect(running).toMatchObject({ status: "Running", revision: 1, startedAt: createdAt });
+  const done = await database.runs.finish(id, { status: "Succeeded", finishedAt: "2001-01-01T00:00:00Z" });
+  expect(done).toMatchObject({ status: "Succeeded", startedAt: createdAt, finishedAt: createdAt });
+});
+
+test("dates of the engine are cut to microseconds, and the first start stays", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database);
+  await database.runs.recordRunning(id, 1, "2098-01-01T00:00:00.123456999Z");
+  await database.runs.recordRunning(id, 2, "2098-06-01T00:00:00Z");
+  const outcome = { ...succeeded, startedAt: "2098-07-01T00:00:00Z", finishedAt: "2098-01-01T00:00:00Z" };
+  const done = await database.runs.finish(id, outcome);
+  expect(done.startedAt).toBe("2098-01-01T00:00:00.123456+00:00");
+  expect(nanosecondsOf(done.finishedAt ?? "")).toBeGreaterThanOrEqual(nanosecondsOf(done.startedAt ?? "") ?? NaN);
+});
+
+test("a run that never started has no start, and an end only where the outcome dates it", async () => {
+  const { database } = await openFresh();
+  const [first, second] = [await createdId(database), await createdId(database)];
+  expect(await database.runs.finish(first, { status: "Failed" })).not.toHaveProperty("finishedAt");
+  const dated = await database.runs.finish(second, succeeded);
+  expect(dated).toMatchObject({ finishedAt: "2099-01-01T00:00:00+00:00" });
+  expect(dated).not.toHaveProperty("startedAt");
+});
+
+test("a terminal run never changes again", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database);
+  await database.runs.recordWorkflowStarted(id);
+  const done = await database.runs.finish(id, succeeded);
+  await database.runs.recordRunning(id, 99, "2098-01-01T00:00:00Z");
+  expect(await database.runs.finish(id, { status: "Failed", statusReason: "late" })).toEqual(done);
+  expect(await database.runs.requestCancel(id)).toEqual(done);
+  expect(await database.runs.admit(id, 10)).toBe(false);
+  expect(await database.runs.find(id)).toEqual(done);
+});
+
+test("finishing an unknown run says that it was not found", async () => {
+  const { database } = await openFresh();
+  await expect(database.runs.finish(12, succeeded)).rejects.toMatchObject({ code: "NotFound" });
+});
+
+test("an older revision does not move a run", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database);
+  await database.runs.requestCancel(id);
+  await database.runs.recordRunning(id, 1, "2098-01-01T00:00:00Z");
+  expect(await database.runs.find(id)).toMatchObject({ status: "Canceling", revision: 1 });
+  expect(await database.runs.find(id)).not.toHaveProperty("startedAt");
+});
+
+test("of twenty outcomes at once one is kept and all calls answer it", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database);
+  const answers = await twentyAtOnce((place) =>
+    database.runs.finish(id, { ...succeeded, status: place % 2 ? "Failed" : "Canceled", statusReason: `${place}` }),
+  );
+  expect(new Set(answers.map((run) => JSON.stringify(run))).size).toBe(1);
+  expect(await database.runs.counts({})).toEqual({ [answers[0]?.status ?? ""]: 1 });
+});
+
+test("a requested cancel is shown, listed and counted as Canceling, dated once", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database, { tags: { t: "1" } });
+  const before = await database.runs.find(id);
+  const canceling = await database.runs.requestCancel(id);
+  expect(canceling).toMatchObject({
+    status: "Canceling",
+    cancelRequestedAt: expect.stringMatching(SHOWN),
+    revision: 1,
+  });
+  expect(canceling?.eTag).not.toBe(before?.eTag);
+  const again = await twentyAtOnce(() => database.runs.requestCancel(id));
+  for (const run of again) expect(run).toEqual(canceling);
+  for (const tags of [{}, { t: "1" }]) {
+    expect(await database.runs.counts({ tags })).toEqual({ Canceling: 1 });
+    expect((await database.runs.list({ limit: 9, statuses: ["Canceling"], tags })).items).toHaveLength(1);
+    expect((await database.runs.list({ limit: 9, statuses: ["Pending"], tags })).items).toEqual([]);
+  }
+  await database.runs.recordRunning(id, 7, undefined);
+  expect(await database.runs.find(id)).toMatchObject({ status: "Canceling" });
+  expect(await database.runs.finish(id, { status: "Canceled" })).toMatchObject({ status: "Canceled" });
+  expect(await database.runs.counts({})).toEqual({ Canceled: 1 });
+});
+
+test("the eTag changes with what is shown and with nothing else", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database);
+  const eTagNow = async (): Promise<string> => (await database.runs.find(id))?.eTag ?? "";
+  const seen = [await eTagNow()];
+  await database.runs.recordWorkflowStarted(id);
+  await database.runs.admit(id, 1);
+  expect(await eTagNow()).toBe(seen.at(-1));
+  await database.runs.recordRunning(id, 1, undefined);
+  seen.push(await eTagNow());
+  await database.runs.recordRunning(id, 2, undefined);
+  expect(await eTagNow()).toBe(seen.at(-1));
+  await database.runs.recordRunning(id, 3, "2098-01-01T00:00:00Z");
+  seen.push(await eTagNow());
+  await database.runs.finish(id, succeeded);
+  seen.push(await eTagNow());
+  await database.runs.recordArchived(id);
+  expect(await eTagNow()).toBe(seen.at(-1));
+  expect(new Set(seen).size).toBe(seen.length);
+  const listed = await database.runs.list({ limit: 1 });
+  expect(listed.items[0]?.eTag).toBe(seen.at(-1));
+});
+
+test("the reconciler's lists hold what is left to do, and nothing once it is done", async () => {
+  const { database } = await openFresh();
+  const [first, second] = [await createdId(database), await createdId(database)];
+  expect(await database.runs.unstarted()).toEqual([first, second]);
+  await database.runs.recordWorkflowStarted(first);
+  const { workflowStartedAt } = (await database.runs.find(first)) as RunRecord;
+  await database.runs.recordWorkflowStarted(first);
+  expect(await database.runs.find(first)).toMatchObject({ workflowStartedAt });
+  expect(await database.runs.unstarted()).toEqual([second]);
+
+  const canceled = await database.runs.requestCancel(second);
+  expect(await database.runs.open()).toEqual([
+    { id: first, createdAt: expect.stringMatching(SHOWN), timeoutSeconds: 43_200 },
+    expect.objectContaining({ id: second, cancelRequestedAt: canceled?.cancelRequestedAt }),
+  ]);
+  await database.runs.recordArchived(first);
+  expect(await database.runs.find(first)).not.toHaveProperty("archivedAt");
+  await database.runs.finish(first, succeeded);
+  expect(await database.runs.unarchived()).toEqual([first]);
+  await database.runs.recordArchived(first);
+  expect(await database.runs.unarchived()).toEqual([]);
+  expect(await database.runs.find(first)).toMatchObject({ archivedAt: expect.stringMatching(SHOWN) });
+  expect(await database.runs.open()).toHaveLength(1);
+  expect(await database.runs.countOpen()).toBe(1);
+});

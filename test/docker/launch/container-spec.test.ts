@@ -1,0 +1,101 @@
+import { describe, expect, test } from "vitest";
+import { createOptionsOf, type ContainerPlace } from "../../../docker/launch/container-spec.ts";
+import { containerStateOf } from "../../../docker/launch/container-state.ts";
+import type { ContainerInfo, CreateOptions } from "../../../docker/engine/engine.ts";
+import type { JobCodespec } from "../../../model/codespec/codespec.ts";
+import { runOf } from "../rig.ts";
+
+const PLACE: ContainerPlace = { installationId: "inst", attempt: "word", folder: "/data/runs/7/word" };
+const optionsOf = (codespec: Partial<JobCodespec>, place = PLACE): CreateOptions =>
+  createOptionsOf({ ...runOf({ kind: "job", image: "img", ...codespec }), id: 7 }, place);
+
+test("a plain job gets labels, a bounded log and an empty folder, and neither prefix label nor limits", () => {
+  expect(optionsOf({})).toEqual({
+    Image: "img",
+    Env: [],
+    Tty: false,
+    Labels: { "tyger-installation": "inst", "tyger-run": "7", "tyger-attempt": "word" },
+    HostConfig: {
+      Mounts: [{ Type: "bind", Source: "/data/runs/7/word/pipes", Target: "/run/secrets/7/pipes" }],
+      ShmSize: 67108864,
+      RestartPolicy: { Name: "no" },
+      AutoRemove: false,
+      LogConfig: { Type: "json-file", Config: { "max-size": "256m", "max-file": "5" } },
+    },
+  });
+});
+
+test("a job with buffers knows its pipes and is labelled for the log prefix", () => {
+  const { Env, Labels, Cmd } = optionsOf({
+    buffers: { inputs: ["my-in"], outputs: ["out"] },
+    args: ["$(MY-IN_PIPE)", "$$(OUT_PIPE)", "$(cat x)"],
+  });
+  expect(Env).toEqual(["MY-IN_PIPE=/run/secrets/7/pipes/my-in.pipe", "OUT_PIPE=/run/secrets/7/pipes/out.pipe"]);
+  expect(Labels?.["tyger-run-container-name"]).toBe("main");
+  expect(Cmd).toEqual(["/run/secrets/7/pipes/my-in.pipe", "$(OUT_PIPE)", "$(cat x)"]);
+});
+
+test.each([
+  ["a command takes the place of entrypoint and command", { command: ["a"] }, { Entrypoint: ["a"], Cmd: [] }],
+  ["command and arguments take both places", { command: ["a"], args: ["b"] }, { Entrypoint: ["a"], Cmd: ["b"] }],
+  ["arguments alone leave the entrypoint", { args: ["b"] }, { Cmd: ["b"] }],
+  ["nothing leaves both", {}, {}],
+])("%s", (_, codespec, expected) => {
+  const { Entrypoint, Cmd } = optionsOf(codespec);
+  expect({ ...(Entrypoint && { Entrypoint }), ...(Cmd && { Cmd }) }).toEqual(expected);
+});
+
+test("shared memory is what was asked for", () => {
+  expect(optionsOf({ resources: { shm: "1Gi" } }).HostConfig?.ShmSize).toBe(2 ** 30);
+  expect(optionsOf({ resources: { shm: "1500M" } }).HostConfig?.ShmSize).toBe(1.5e9);
+});
+
+test("all GPUs are given when one is asked for, and none otherwise", () => {
+  const place = { ...PLACE, runtimeWithoutGpu: "runc" };
+  const withGpu = optionsOf({ resources: { gpu: "1" } }, place).HostConfig;
+  expect(withGpu?.DeviceRequests).toEqual([{ Driver: "", Count: -1, Capabilities: [["gpu"]] }]);
+  expect(withGpu?.Runtime).toBeUndefined();
+  const without = optionsOf({ resources: { gpu: "0" } }, place).HostConfig;
+  expect(without?.DeviceRequests).toBeUndefined();
+  expect(without?.Runtime).toBe("runc");
+});
+
+test("a parameter that would leave the folder of pipes is refused", () => {
+  expect(() => optionsOf({ buffers: { inputs: ["../x"] } })).toThrow(/'\.\.\/x'/);
+});
+
+describe("the state of a container", () => {
+  const NEVER = "0001-01-01T00:00:00Z";
+  const START = "2026-01-01T10:00:00.1Z";
+  const infoOf = (state: Partial<ContainerInfo["State"]>): ContainerInfo => {
+    const whole = { StartedAt: START, FinishedAt: NEVER, Running: false, ExitCode: 0, OOMKilled: false, Error: "" };
+    return { State: { ...whole, ...state } } as ContainerInfo;
+  };
+  const started = { startedAt: "2026-01-01T10:00:00.100000000Z" };
+  const ended = { phase: "Exited", ...started, finishedAt: "2026-01-01T10:00:00.120000000Z" };
+  const END = "2026-01-01T10:00:00.12Z";
+
+  test.each<[string, ContainerInfo | undefined, object]>([
+    ["none is gone", undefined, { phase: "Gone" }],
+    ["never started", infoOf({ StartedAt: NEVER }), { phase: "Created" }],
+    ["running", infoOf({ Running: true }), { phase: "Running", ...started }],
+    ["exited", infoOf({ FinishedAt: END, ExitCode: 2 }), { ...ended, exitCode: 2 }],
+    [
+      "killed for its memory",
+      infoOf({ FinishedAt: END, ExitCode: 137, OOMKilled: true }),
+      { ...ended, exitCode: 137, message: "The container ran out of memory (OOMKilled)" },
+    ],
+    [
+      "killed otherwise",
+      infoOf({ FinishedAt: END, ExitCode: 137 }),
+      { ...ended, exitCode: 137, message: "It was killed (SIGKILL), by somebody or for want of memory" },
+    ],
+    [
+      "ended before it started, by a clock that leapt",
+      infoOf({ FinishedAt: "2026-01-01T09:00:00Z" }),
+      { ...ended, finishedAt: started.startedAt, exitCode: 0 },
+    ],
+  ])("%s", (_, info, expected) => {
+    expect(containerStateOf(info)).toEqual(expected);
+  });
+});

@@ -1,0 +1,258 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { createDockerWriter } from "../../../docker/launch/writer.ts";
+import type { LaunchClaims } from "../../../model/ports/compute.ts";
+import { LABEL_RUN, containerNameOf } from "../../../model/run/names.ts";
+import type { RunRecord } from "../../../model/run/run.ts";
+import { eventually } from "../../eventually.ts";
+import { createFakeClaims } from "../../fakes/launch-claims.ts";
+import { openFlakyEngine, type FlakyEngine } from "../flaky-engine.ts";
+import { openDockerRig, type DockerRig } from "../rig.ts";
+
+let rig: DockerRig;
+beforeAll(async () => {
+  rig = await openDockerRig();
+});
+afterAll(() => rig.close());
+
+/** Claims of a worker that is suspended at one point until `resume` is called. */
+function suspendedAt(point: "claim" | "before record" | "after record"): {
+  claims: LaunchClaims;
+  reached: Promise<void>;
+  resume(): void;
+} {
+  const reached = Promise.withResolvers<void>();
+  const resumed = Promise.withResolvers<void>();
+  const pause = async (here: string): Promise<void> => {
+    if (here !== point) return;
+    reached.resolve();
+    await resumed.promise;
+  };
+  const claims: LaunchClaims = {
+    ...rig.claims,
+    async claim(...args) {
+      const claim = await rig.claims.claim(...args);
+      await pause("claim");
+      return claim;
+    },
+    async recordContainer(...args) {
+      await pause("before record");
+      const isRecorded = await rig.claims.recordContainer(...args);
+      await pause("after record");
+      return isRecorded;
+    },
+  };
+  return { claims, reached: reached.promise, resume: () => resumed.resolve() };
+}
+
+const exited = (run: RunRecord): Promise<unknown> =>
+  eventually(async () => (await rig.writer.observe(run)).container.phase === "Exited");
+
+const POINTS = ["claim", "before record", "after record"] as const;
+
+test.each(POINTS.flatMap((point) => [false, true].map((hasBuffers) => ({ point, hasBuffers }))))(
+  "an attempt suspended at '$point' loses to the one that took over (buffers: $hasBuffers)",
+  async ({ point, hasBuffers }) => {
+    const run = rig.run({ hasBuffers, exitCode: 7 });
+    const late = suspendedAt(point);
+    const first = rig.writerWith(late.claims).launch(run);
+    await late.reached;
+    await rig.writer.launch(run);
+    await exited(run);
+    late.resume();
+    expect((await first).container.exitCode).toBe(7);
+    expect(rig.begins(run)).toBe(1);
+    const ours = await rig.engine.list({ [LABEL_RUN]: String(run.id) });
+    expect(ours.length).toBe(1);
+    const folders = await readdir(join(rig.runsDir, String(run.id)));
+    expect(folders.length).toBe(1);
+  },
+);
+
+describe("a start that is on its way to the engine", () => {
+  let first: FlakyEngine;
+  let second: FlakyEngine;
+  beforeEach(async () => {
+    [first, second] = [await openFlakyEngine(), await openFlakyEngine()];
+  });
+  afterEach(async () => {
+    await Promise.all([first.close(), second.close()]);
+  });
+
+  test.each([false, true])("is refused once another attempt has taken over (buffers: %s)", async (hasBuffers) => {
+    const run = rig.run({ hasBuffers, exitCode: 7 });
+    const start = first.hold(/^POST \S*\/start/, "request");
+    const late = rig.writerWith(rig.claims, first.dockerHost).launch(run);
+    await start.reached;
+    // The worker that takes over has looked, and is about to remove what was not started.
+    const removal = second.hold(/^DELETE /, "request");
+    const taking = rig.writerWith(rig.claims, second.dockerHost).launch(run);
+    await removal.reached;
+    start.release();
+    // Long enough for the job to come to its end, if it were started.
+    await sleep(1500);
+    removal.release();
+    await Promise.all([late, taking]);
+    await exited(run);
+    expect(rig.begins(run)).toBe(1);
+  });
+
+  test("and arrives while a stop is looking is what the stop reports", async () => {
+    const run = rig.run({ exitCode: 7 });
+    const start = first.hold(/^POST \S*\/start/, "request");
+    const late = rig.writerWith(rig.claims, first.dockerHost).launch(run);
+    await start.reached;
+    const look = second.hold(/^GET \S*\/json/, "answer");
+    const stopping = rig.writerWith(rig.claims, second.dockerHost).stop(run);
+    await look.reached;
+    start.release();
+    await exited(run);
+    look.release();
+    expect((await stopping).container).toMatchObject({ phase: "Exited", exitCode: 7 });
+    await late;
+    expect(rig.begins(run)).toBe(1);
+  });
+});
+
+test("whenever a second worker launches, one job is begun", async () => {
+  // From before the first one's claim to after its record of the launch.
+  for (let delayMs = 0; delayMs <= 400; delayMs += 25) {
+    const run = rig.run({ hasBuffers: delayMs % 50 === 0 });
+    const first = rig.writer.launch(run);
+    await sleep(delayMs);
+    await rig.anotherWriter().launch(run);
+    await first;
+    await exited(run);
+    expect(rig.begins(run)).toBe(1);
+    await rig.writer.remove(run);
+  }
+});
+
+test.each(POINTS)("an attempt suspended at '%s' starts nothing after the run was stopped", async (point) => {
+  const run = rig.run({});
+  const late = suspendedAt(point);
+  const first = rig.writerWith(late.claims).launch(run);
+  await late.reached;
+  await rig.writer.stop(run);
+  late.resume();
+  expect((await first).container.phase).toBe("Gone");
+  expect(rig.begins(run)).toBe(0);
+  await rig.writer.remove(run);
+  expect(await rig.writer.leftovers()).not.toContain(run.id);
+});
+
+test("a launch that died after its start and before it was recorded is found", async () => {
+  const run = rig.run({ hasBuffers: true, forMs: 500, exitCode: 2 });
+  const dying: LaunchClaims = { ...rig.claims, recordLaunched: () => Promise.reject(new Error("the worker dies")) };
+  await expect(rig.writerWith(dying).launch(run)).rejects.toThrow("the worker dies");
+  expect(await rig.writer.launch(run)).toMatchObject({ container: { phase: "Running" }, pump: { phase: "Running" } });
+  await exited(run);
+  expect(rig.begins(run)).toBe(1);
+  expect((await rig.claims.find(run.id, 0))?.state).toBe("launched");
+});
+
+test("a container that was started and then removed by somebody is not started again", async () => {
+  const run = rig.run({});
+  const dying: LaunchClaims = { ...rig.claims, recordLaunched: () => Promise.reject(new Error("the worker dies")) };
+  await expect(rig.writerWith(dying).launch(run)).rejects.toThrow("the worker dies");
+  await exited(run);
+  await rig.engine.remove(containerNameOf(rig.installationId, run.id), { force: true });
+  expect((await rig.writer.launch(run)).container.phase).toBe("Gone");
+  expect(rig.begins(run)).toBe(1);
+});
+
+test("a container of ours that no claim knows is not executed a second time", async () => {
+  const run = rig.run({ exitCode: 4 });
+  await rig.writer.launch(run);
+  await exited(run);
+  const afterRestore = createFakeClaims();
+  expect((await rig.writerWith(afterRestore).launch(run)).container.exitCode).toBe(4);
+  expect(rig.begins(run)).toBe(1);
+});
+
+test("a name that is taken by a container of somebody else is neither adopted nor removed", async () => {
+  const run = rig.run({});
+  const name = containerNameOf(rig.installationId, run.id);
+  const foreign = await rig.engine.create(name, {
+    Image: inject("testImage"),
+    Labels: { [LABEL_RUN]: String(run.id) },
+  });
+  try {
+    await expect(rig.writer.launch(run)).rejects.toThrow(
+      `The container name '${name}' is taken by one that is not ours`,
+    );
+    await rig.writer.stop(run);
+    await rig.writer.remove(run);
+    expect((await rig.engine.inspect(foreign))?.State.Status).toBe("created");
+  } finally {
+    await rig.engine.remove(foreign, { force: true });
+  }
+});
+
+test("two installations on one engine do not see each other's runs", async () => {
+  const other = await openDockerRig();
+  try {
+    const run = rig.run({ forMs: 60_000 });
+    await rig.writer.launch(run);
+    expect((await other.writer.observe(run)).container.phase).toBe("Unknown");
+    await other.writer.stop(run);
+    await other.writer.remove(run);
+    expect(await other.writer.leftovers()).toEqual([]);
+    expect((await rig.writer.observe(run)).container.phase).toBe("Running");
+    await rig.writer.remove(run);
+  } finally {
+    await other.close();
+  }
+});
+
+test("an image that is gone, and a pump that does not start, fail the launch with the reason", async () => {
+  const gone = rig.shell("true", { image: "no-such-image:1" });
+  await expect(rig.writer.launch(gone)).rejects.toMatchObject({
+    code: "LaunchFailed",
+    message: "The image 'no-such-image:1' is not on the host of the engine any more",
+  });
+  const dies = rig.shell("true", { buffers: { outputs: ["dies"] } });
+  await expect(rig.writer.launch(dies)).rejects.toMatchObject({
+    code: "LaunchFailed",
+    message: "The pump of the buffers did not start: it exited with 3: no such luck",
+  });
+  expect(rig.begins(dies)).toBe(0);
+});
+
+test("an engine that is away is Unavailable, and the claim is kept for the next attempt", async () => {
+  const run = rig.run({});
+  const away = createDockerWriter({
+    installationId: rig.installationId,
+    claims: rig.claims,
+    runsDir: rig.runsDir,
+    storeDir: "/nowhere",
+    pumpCommand: { node: process.execPath, main: "" },
+    dockerHost: "unix:///nowhere/docker.sock",
+  });
+  await expect(away.launch(run)).rejects.toMatchObject({ code: "Unavailable" });
+  await rig.writer.launch(run);
+  await exited(run);
+  expect(rig.begins(run)).toBe(1);
+});
+
+test("the job finds its pipes, writable by any user, and nothing else of ours", async () => {
+  const run = rig.shell('stat -c "%A" "$OUT_PIPE"; ls /run/secrets/*; tr "\\0" "\\n" </proc/$$/environ | grep MY-IN', {
+    buffers: { inputs: ["my-in"], outputs: ["out"] },
+  });
+  await rig.writer.launch(run);
+  let text = "";
+  for await (const batch of rig.reader.logs(run, { follow: true }, AbortSignal.timeout(10_000))) {
+    for (const { bytes } of batch) text += Buffer.from(bytes).toString();
+  }
+  expect(text).toBe(`[main] prwxrwxrwx\n[main] pipes\n[main] MY-IN_PIPE=/run/secrets/${run.id}/pipes/my-in.pipe\n`);
+});
+
+test("a claim without an attempt never touches the folder of the run", async () => {
+  const run = rig.run({});
+  await rig.claims.markRemoved(run.id, 0);
+  await mkdir(join(rig.runsDir, String(run.id)));
+  await rig.writer.stop(run);
+  expect(await readdir(rig.runsDir)).toContain(String(run.id));
+});

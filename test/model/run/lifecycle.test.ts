@@ -1,0 +1,135 @@
+import { describe, expect, test } from "vitest";
+import {
+  isSettled,
+  later,
+  needsStop,
+  outcomeOf,
+  type ContainerState,
+  type Ending,
+  type PumpState,
+} from "../../../model/run/lifecycle.ts";
+
+const AT = (second: number): string => `2026-01-01T00:00:${String(second).padStart(2, "0")}.000Z`;
+const running: ContainerState = { phase: "Running", startedAt: AT(1) };
+const exited = (exitCode: number, second: number): ContainerState => ({
+  phase: "Exited",
+  startedAt: AT(1),
+  finishedAt: AT(second),
+  exitCode,
+});
+const done: PumpState = { phase: "Succeeded" };
+
+describe("the outcome of a run", () => {
+  const base = { deadlineAt: AT(30), nowAt: AT(20) };
+  const cases: [string, Omit<Ending, "deadlineAt" | "nowAt"> & Partial<Ending>, object][] = [
+    ["exit 0", { replica: { container: exited(0, 5) } }, { status: "Succeeded", startedAt: AT(1), finishedAt: AT(5) }],
+    ["exit 0 and the pump done", { replica: { container: exited(0, 5), pump: done } }, { status: "Succeeded" }],
+    [
+      "exit 3",
+      { replica: { container: exited(3, 5), pump: done } },
+      { status: "Failed", statusReason: "Main exited with code 3" },
+    ],
+    [
+      "an out-of-memory kill is named",
+      { replica: { container: { ...exited(137, 5), message: "out of memory" } } },
+      { status: "Failed", statusReason: "Main exited with code 137: out of memory" },
+    ],
+    [
+      "exit 0 but the pump died: half an input must not look like a success",
+      { replica: { container: exited(0, 5), pump: { phase: "Dead" } } },
+      { status: "Failed", statusReason: "The pump of the buffers died before it was done" },
+    ],
+    [
+      "the pump failed with a reason",
+      { replica: { container: exited(137, 5), pump: { phase: "Failed", message: "hash chain mismatch" } } },
+      { status: "Failed", statusReason: "hash chain mismatch" },
+    ],
+    [
+      "an exit that predates the cancel wins",
+      { replica: { container: exited(0, 5) }, cancelRequestedAt: AT(6) },
+      { status: "Succeeded", finishedAt: AT(5) },
+    ],
+    [
+      "an exit after the cancel is a cancel",
+      { replica: { container: exited(0, 7) }, cancelRequestedAt: AT(6) },
+      { status: "Canceled", statusReason: "Canceled by user", startedAt: AT(1), finishedAt: AT(20) },
+    ],
+    [
+      "a cancel before anything started",
+      { replica: { container: { phase: "Unknown" } }, cancelRequestedAt: AT(6) },
+      { status: "Canceled", finishedAt: AT(20) },
+    ],
+    [
+      "the deadline passed while the job ran",
+      { replica: { container: exited(137, 31) }, nowAt: AT(31), timedOut: true },
+      { status: "Failed", statusReason: expect.stringContaining("timeout") },
+    ],
+    [
+      "the deadline passed while pending",
+      { replica: { container: { phase: "Unknown" } }, nowAt: AT(31), timedOut: true },
+      { status: "Canceled", statusReason: expect.stringContaining("timeout") },
+    ],
+    [
+      "an exit that predates the deadline wins",
+      { replica: { container: exited(0, 29) }, nowAt: AT(31), timedOut: true },
+      { status: "Succeeded" },
+    ],
+    [
+      "a cancel after the deadline is a timeout",
+      { replica: { container: exited(137, 32) }, cancelRequestedAt: AT(31), nowAt: AT(33) },
+      { status: "Failed", statusReason: expect.stringContaining("timeout") },
+    ],
+    [
+      "a launch that failed for good",
+      { replica: { container: { phase: "Gone" } }, failure: "no such program" },
+      { status: "Failed", statusReason: "no such program" },
+    ],
+    [
+      "a container that vanished",
+      { replica: { container: { phase: "Gone", startedAt: AT(1) } } },
+      { status: "Failed", statusReason: expect.stringContaining("gone") },
+    ],
+    [
+      "a container that vanished beside its pump, which was then stopped",
+      {
+        replica: {
+          container: { phase: "Gone", startedAt: AT(1) },
+          pump: { phase: "Failed", message: "The run was stopped" },
+        },
+      },
+      { status: "Failed", statusReason: expect.stringContaining("gone") },
+    ],
+  ];
+  test.each(cases)("%s", (_name, ending, expected) => {
+    expect(outcomeOf({ ...base, ...ending })).toMatchObject(expected);
+  });
+});
+
+describe("what was seen of a replica", () => {
+  test("never goes back, each half by itself", () => {
+    const over = later({ container: running, pump: { phase: "Running" } }, { container: exited(0, 5) });
+    expect(over).toEqual({ container: exited(0, 5), pump: { phase: "Running" } });
+    expect(later(over, { container: running, pump: done })).toEqual({ container: exited(0, 5), pump: done });
+    expect(
+      later({ container: exited(0, 5), pump: done }, { container: { phase: "Gone" }, pump: { phase: "Dead" } }),
+    ).toEqual({ container: exited(0, 5), pump: done });
+  });
+
+  test("keeps the start of a container that is gone", () => {
+    expect(later({ container: running }, { container: { phase: "Gone" } }).container.startedAt).toBe(AT(1));
+  });
+
+  test("is settled only when container and pump both are", () => {
+    expect(isSettled({ container: exited(0, 5) })).toBe(true);
+    expect(isSettled({ container: exited(0, 5), pump: { phase: "Running" } })).toBe(false);
+    expect(isSettled({ container: running, pump: done })).toBe(false);
+    expect(isSettled({ container: exited(0, 5), pump: { phase: "Dead" } })).toBe(true);
+  });
+
+  test("calls for a stop when the pump is lost under a running job", () => {
+    expect(needsStop({ container: running, pump: { phase: "Dead" } })).toBe(true);
+    expect(needsStop({ container: running, pump: { phase: "Failed" } })).toBe(true);
+    expect(needsStop({ container: running, pump: done })).toBe(false);
+    expect(needsStop({ container: exited(0, 5), pump: { phase: "Dead" } })).toBe(false);
+  });
+});

@@ -1,0 +1,90 @@
+import { randomBytes } from "node:crypto";
+import { expect, test } from "vitest";
+import type { BlobSource } from "../../buffers/format/blobs.ts";
+import { md5Of } from "../../buffers/format/hash-chain.ts";
+
+/** A new buffer, and the way to its blobs that is under test. */
+export interface BlobsUnderTest {
+  source: BlobSource;
+  /** Cuts the stored blob short. */
+  damage: (path: string) => Promise<void>;
+}
+
+const START = ".bufferstart";
+const TEXT = Buffer.from("some bytes");
+const OTHER = Buffer.from("other bytes");
+
+/** What readers and writers of the format rely on, however the blobs of a buffer are reached. */
+export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: () => BlobSource): void {
+  const open = (source: BlobSource, signal = new AbortController().signal) => source.open({ signal, outageMs: 1000 });
+
+  test.for([0, 10, 16_000, 16_384, 700_000])("a blob of %d bytes comes back with its MD5 and chain", async (size) => {
+    const blobs = open((await makeBuffer()).source);
+    const bytes = randomBytes(size);
+    expect(await blobs.put("00/000", bytes, md5Of(bytes), "chain=")).toBe(true);
+    const got = await blobs.get("00/000", 0);
+    expect(got?.bytes.equals(bytes)).toBe(true);
+    expect(got).toMatchObject({ md5: md5Of(bytes), chain: "chain=", wasHeld: false });
+  });
+
+  test("the memory of a blob is the reader's", async () => {
+    const { source } = await makeBuffer();
+    const memory = Buffer.alloc(TEXT.length);
+    const signal = new AbortController().signal;
+    const blobs = source.open({ signal, outageMs: 1000, allocate: () => memory });
+    await blobs.put("00/000", TEXT, md5Of(TEXT));
+    expect((await blobs.get("00/000", 0))?.bytes).toBe(memory);
+    expect(memory.equals(TEXT)).toBe(true);
+  });
+
+  test("a blob is stored once: the same again is fine, another is not, and a second start never is", async () => {
+    const blobs = open((await makeBuffer()).source);
+    expect(await blobs.exists("00/000")).toBe(false);
+    const put = (path: string, bytes: Buffer, chain?: string) => blobs.put(path, bytes, md5Of(bytes), chain);
+    expect(await put("00/000", TEXT, "a")).toBe(true);
+    expect(await blobs.exists("00/000")).toBe(true);
+    expect(await put("00/000", TEXT, "a")).toBe(true);
+    expect(await put("00/000", TEXT, "b")).toBe(false);
+    expect(await put("00/000", OTHER, "a")).toBe(false);
+    expect([await put(START, TEXT), await put(START, TEXT)]).toEqual([true, false]);
+  });
+
+  test("a missing blob is waited for, and no longer than was asked", async () => {
+    const blobs = open((await makeBuffer()).source);
+    expect(await blobs.get("00/000", 0)).toBe(undefined);
+    expect(await blobs.get("00/000", 1)).toBe(undefined);
+    const waiting = blobs.get("00/000", 20);
+    await blobs.put("00/000", TEXT, md5Of(TEXT));
+    expect(await waiting).toMatchObject({ bytes: TEXT, wasHeld: true });
+  });
+
+  test("a wait ends with its own signal, and with that of all", async () => {
+    const { source } = await makeBuffer();
+    const [own, all] = [new AbortController(), new AbortController()];
+    const blobs = open(source, all.signal);
+    const first = blobs.get("00/000", 20, own.signal);
+    const second = blobs.get("00/000", 20);
+    own.abort();
+    await expect(first).rejects.toThrow("aborted");
+    all.abort();
+    await expect(second).rejects.toThrow("aborted");
+    await expect(blobs.put("00/000", TEXT, md5Of(TEXT))).rejects.toThrow("aborted");
+  });
+
+  test("a blob that lost its tail is never passed on", async () => {
+    const { source, damage } = await makeBuffer();
+    const blobs = open(source);
+    const bytes = randomBytes(100_000);
+    await blobs.put("00/000", bytes, md5Of(bytes));
+    await damage("00/000");
+    await expect(blobs.get("00/000", 0)).rejects.toMatchObject({ code: "Md5Mismatch" });
+  });
+
+  test("a buffer that does not exist is told as such", async () => {
+    const blobs = open(missing());
+    const refusal = { code: "ContainerNotFound" };
+    await expect(blobs.get("00/000", 1)).rejects.toMatchObject(refusal);
+    await expect(blobs.exists("00/000")).rejects.toMatchObject(refusal);
+    await expect(blobs.put("00/000", TEXT, md5Of(TEXT))).rejects.toMatchObject(refusal);
+  });
+}

@@ -1,0 +1,222 @@
+import { createHash, randomBytes } from "node:crypto";
+import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import type { BufferStore } from "../../model/ports/store.ts";
+import { eventually } from "../eventually.ts";
+
+const md5Of = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("base64");
+const streamOf = (...chunks: (Uint8Array | string)[]): Readable =>
+  Readable.from(chunks.map((chunk) => Buffer.from(chunk)));
+
+async function bytesOf(store: BufferStore, bufferId: string, blobPath: string): Promise<Buffer> {
+  return allOf((await store.get(bufferId, blobPath)).body);
+}
+
+/** A piece may be overwritten once the next one was asked for. */
+async function allOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of body) pieces.push(Buffer.from(piece));
+  return Buffer.concat(pieces);
+}
+
+async function pathsOf(store: BufferStore, bufferId: string): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const path of store.list(bufferId)) paths.push(path);
+  return paths;
+}
+
+/** What every implementation of the port keeps; `makeStore` is called once a test and cleans up after itself. */
+export function testBufferStore(makeStore: () => Promise<BufferStore>): void {
+  const newBuffer = async (): Promise<{ store: BufferStore; id: string }> => {
+    const store = await makeStore();
+    const id = `b${randomBytes(12).toString("hex")}`;
+    await store.provision(id);
+    return { store, id };
+  };
+
+  test("a blob comes back with its bytes, its MD5 and its metadata as they were sent", async () => {
+    const { store, id } = await newBuffer();
+    const metadata = { cumulative_hash_chain: "Be2s=", note: 'ü "quoted" ' };
+    const head = await store.put(id, "00/000", streamOf("Hel", "lo"), { metadata });
+    expect(head).toEqual({ sizeBytes: 5, contentMd5: "ixqZU8RhEpaoJ6v4xHgE1w==", metadata });
+    expect(await store.head(id, "00/000")).toEqual(head);
+    const { body, ...found } = await store.get(id, "00/000");
+    expect(found).toEqual(head);
+    expect((await allOf(body)).toString()).toBe("Hello");
+  });
+
+  test.for([0, 1, 16_000, 16_384, 524_288, 5_000_001])("a blob of %d bytes comes back whole", async (size) => {
+    const { store, id } = await newBuffer();
+    const bytes = randomBytes(size);
+    const chunks = Array.from({ length: Math.ceil(size / 65_536) }, (_, i) =>
+      bytes.subarray(i * 65_536, (i + 1) * 65_536),
+    );
+    const head = await store.put(id, "00/000", streamOf(...chunks), { contentMd5: md5Of(bytes), metadata: {} });
+    expect(head).toEqual({ sizeBytes: size, contentMd5: md5Of(bytes), metadata: {} });
+    expect((await bytesOf(store, id, "00/000")).equals(bytes)).toBe(true);
+  });
+
+  test("a piece stays as it is until the next one is asked for, however long that takes", async () => {
+    const { store, id } = await newBuffer();
+    const bytes = randomBytes(3_000_001);
+    await store.put(id, "00/000", streamOf(bytes), { metadata: {} });
+    const readSlowly = async (): Promise<boolean> => {
+      const pieces: Buffer[] = [];
+      for await (const piece of (await store.get(id, "00/000")).body) {
+        const before = Buffer.from(piece);
+        await sleep(5);
+        expect(before.equals(piece)).toBe(true);
+        pieces.push(before);
+      }
+      return Buffer.concat(pieces).equals(bytes);
+    };
+    expect(await Promise.all([readSlowly(), readSlowly(), readSlowly()])).toEqual([true, true, true]);
+  });
+
+  test("a reader that gives up in the middle does no harm to others", async () => {
+    const { store, id } = await newBuffer();
+    const bytes = randomBytes(3_000_001);
+    await store.put(id, "00/000", streamOf(bytes), { metadata: {} });
+    for await (const _ of (await store.get(id, "00/000")).body) break;
+    const whole = await Promise.all([bytesOf(store, id, "00/000"), bytesOf(store, id, "00/000")]);
+    expect(whole.map((read) => read.equals(bytes))).toEqual([true, true]);
+  });
+
+  test("a blob is never overwritten, not even by the same bytes", async () => {
+    const { store, id } = await newBuffer();
+    await store.put(id, "00/000", streamOf("first"), { metadata: {} });
+    for (const text of ["first", "second"]) {
+      await expect(store.put(id, "00/000", streamOf(text), { metadata: {} })).rejects.toMatchObject({
+        code: "UnauthorizedBlobOverwrite",
+      });
+    }
+    expect((await bytesOf(store, id, "00/000")).toString()).toBe("first");
+  });
+
+  test("of racing writes exactly one wins, and its bytes are the ones kept", async () => {
+    const { store, id } = await newBuffer();
+    const texts = Array.from({ length: 8 }, (_, i) => `writer ${i}`);
+    const ends = await Promise.allSettled(
+      texts.map((text) => store.put(id, ".bufferend", streamOf(text), { metadata: {} })),
+    );
+    const winners = texts.filter((_, i) => ends[i]?.status === "fulfilled");
+    expect(winners).toHaveLength(1);
+    expect((await bytesOf(store, id, ".bufferend")).toString()).toBe(winners[0]);
+  });
+
+  test("bytes that differ from the announced MD5 are not stored", async () => {
+    const { store, id } = await newBuffer();
+    const sent = store.put(id, "00/000", streamOf("Hellp"), { contentMd5: "ixqZU8RhEpaoJ6v4xHgE1w==", metadata: {} });
+    await expect(sent).rejects.toMatchObject({ code: "Md5Mismatch" });
+    await expect(store.head(id, "00/000")).rejects.toMatchObject({ code: "BlobNotFound" });
+    expect(await pathsOf(store, id)).toEqual([]);
+  });
+
+  test("a body that breaks off stores nothing, and the blob can be written afterwards", async () => {
+    const { store, id } = await newBuffer();
+    const torn = Readable.from(
+      (async function* () {
+        yield randomBytes(1_000_000);
+        throw new Error("torn");
+      })(),
+    );
+    await expect(store.put(id, "00/000", torn, { metadata: {} })).rejects.toThrow("torn");
+    expect(await pathsOf(store, id)).toEqual([]);
+    await store.put(id, "00/000", streamOf("whole"), { metadata: {} });
+    expect((await bytesOf(store, id, "00/000")).toString()).toBe("whole");
+  });
+
+  test("a blob is not visible before its last byte has come", async () => {
+    const { store, id } = await newBuffer();
+    const body = new Readable({ read() {} });
+    const stored = store.put(id, "00/000", body, { metadata: {} });
+    body.push(randomBytes(1_000_000));
+    await expect(store.get(id, "00/000")).rejects.toMatchObject({ code: "BlobNotFound" });
+    expect(await pathsOf(store, id)).toEqual([]);
+    body.push(null);
+    await stored;
+    expect(await pathsOf(store, id)).toEqual(["00/000"]);
+  });
+
+  test("a buffer without blobs is not a buffer that does not exist", async () => {
+    const { store, id } = await newBuffer();
+    const other = `x${id}`;
+    expect([await store.exists(id), await store.exists(other)]).toEqual([true, false]);
+    await expect(store.get(id, "00/000")).rejects.toMatchObject({ code: "BlobNotFound" });
+    const refusal = { code: "ContainerNotFound" };
+    await expect(store.get(other, "00/000")).rejects.toMatchObject(refusal);
+    await expect(store.head(other, "00/000")).rejects.toMatchObject(refusal);
+    await expect(store.put(other, "00/000", streamOf("x"), { metadata: {} })).rejects.toMatchObject(refusal);
+    await expect(pathsOf(store, other)).rejects.toMatchObject(refusal);
+  });
+
+  test("provisioning again keeps what is there", async () => {
+    const { store, id } = await newBuffer();
+    await store.put(id, "00/000", streamOf("kept"), { metadata: {} });
+    await store.provision(id);
+    expect((await bytesOf(store, id, "00/000")).toString()).toBe("kept");
+  });
+
+  test("blobs are listed in the order of their numbers", async () => {
+    const { store, id } = await newBuffer();
+    const paths = [".bufferend", ".bufferstart", "00/000", "00/FFF", "01/000", "02/00/000", "0A/00/00/000"];
+    for (const path of paths.toReversed()) await store.put(id, path, streamOf(path), { metadata: {} });
+    expect(await pathsOf(store, id)).toEqual(paths);
+  });
+
+  test("a deleted buffer is gone with all blobs, and deleting again is harmless", async () => {
+    const { store, id } = await newBuffer();
+    await store.put(id, "00/000", streamOf("x"), { metadata: {} });
+    await store.delete(id);
+    await store.delete(id);
+    expect(await store.exists(id)).toBe(false);
+    await expect(store.get(id, "00/000")).rejects.toMatchObject({ code: "ContainerNotFound" });
+    await store.provision(id);
+    expect(await pathsOf(store, id)).toEqual([]);
+  });
+
+  test.for(["..", "ab", "a/b", "x".repeat(64), "run-3-temp-abc", "a\u0000b", ""])(
+    "the buffer name %j is refused",
+    async (name) => {
+      const store = await makeStore();
+      await expect(store.provision(name)).rejects.toMatchObject({ code: "InvalidContainerName" });
+      await expect(store.get(name, "00/000")).rejects.toMatchObject({ code: "InvalidContainerName" });
+      await expect(store.delete(name)).rejects.toMatchObject({ code: "InvalidContainerName" });
+    },
+  );
+
+  test.for(["../x", "..", ".", "a//b", "/a", "a/", "a/../b", "a-b", "a\u0000", "a/.", "", "x".repeat(300), "ä"])(
+    "the blob name %j is refused",
+    async (path) => {
+      const { store, id } = await newBuffer();
+      const refusal = { code: "InvalidBlobName" };
+      await expect(store.get(id, path)).rejects.toMatchObject(refusal);
+      await expect(store.put(id, path, streamOf("x"), { metadata: {} })).rejects.toMatchObject(refusal);
+    },
+  );
+
+  test("waiting for a blob ends when it arrives, when the buffer goes, when time is over and when it is given up", async () => {
+    const { store, id } = await newBuffer();
+    const never = new AbortController();
+    const startedAt = Date.now();
+    await store.waitFor(id, "00/000", 60, never.signal);
+    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(50);
+
+    const ended: string[] = [];
+    const wait = (path: string, signal: AbortSignal): void => {
+      void store.waitFor(id, path, 20_000, signal).then(() => ended.push(path));
+    };
+    const given = new AbortController();
+    wait("00/001", never.signal);
+    wait("00/002", given.signal);
+    wait("00/003", never.signal);
+    await store.put(id, "00/001", streamOf("x"), { metadata: {} });
+    await eventually(() => ended.includes("00/001"));
+    expect(ended).toEqual(["00/001"]);
+    given.abort();
+    await eventually(() => ended.includes("00/002"));
+    await store.delete(id);
+    await eventually(() => ended.includes("00/003"));
+  });
+}

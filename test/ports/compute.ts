@@ -1,0 +1,217 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { ComputeReader, ComputeWatcher, ComputeWriter, LaunchClaims } from "../../model/ports/compute.ts";
+import { hasEnded, isSettled, later, type ReplicaState } from "../../model/run/lifecycle.ts";
+import type { LogQuery } from "../../model/ports/log.ts";
+import type { RunRecord } from "../../model/run/run.ts";
+import { eventually } from "../eventually.ts";
+
+/** What a job of these tests does. */
+export interface JobScript {
+  /** Written at once, one by one. */
+  lines?: string[];
+  forMs?: number;
+  exitCode?: number;
+  /** Ends only by force. */
+  ignoresStop?: boolean;
+  /** Names a program that is not there. */
+  isBroken?: boolean;
+  hasBuffers?: boolean;
+}
+
+export interface ComputeUnderTest {
+  reader: ComputeReader;
+  writer: ComputeWriter;
+  watcher: ComputeWatcher;
+  claims: LaunchClaims;
+  /** A writer of the same installation in another worker. */
+  anotherWriter(): ComputeWriter;
+  /** A fresh run whose job does this. */
+  run(script: JobScript): RunRecord;
+  /** How often the job of the run was begun. */
+  begins(run: RunRecord): number | Promise<number>;
+  close(): Promise<void>;
+}
+
+/** What every Compute keeps, and the fake promises. */
+export function describeCompute(name: string, open: () => Promise<ComputeUnderTest>): void {
+  describe(`compute: ${name}`, () => {
+    let compute: ComputeUnderTest;
+    const seen = new Map<number, ReplicaState>();
+    const stopWatching = new AbortController();
+    let watching: Promise<void>;
+
+    beforeAll(async () => {
+      compute = await open();
+      watching = compute.watcher.watch(async (runId, state) => {
+        seen.set(runId, later(seen.get(runId) ?? { container: { phase: "Unknown" } }, state));
+      }, stopWatching.signal);
+    });
+    afterAll(async () => {
+      stopWatching.abort();
+      await watching;
+      await compute.close();
+    });
+
+    const launched = async (script: JobScript): Promise<RunRecord> => {
+      const run = compute.run(script);
+      await compute.writer.provision(run);
+      await compute.writer.launch(run);
+      return run;
+    };
+    const settled = (run: RunRecord): Promise<ReplicaState> =>
+      eventually(() => {
+        const state = seen.get(run.id);
+        return state && isSettled(state) ? state : undefined;
+      });
+    const logOf = async (run: RunRecord, query: LogQuery = {}): Promise<string> => {
+      let text = "";
+      for await (const batch of compute.reader.logs(run, query, AbortSignal.timeout(20_000))) {
+        for (const { bytes } of batch) text += Buffer.from(bytes).toString();
+      }
+      return text;
+    };
+
+    test("a launched job is seen to run and to end", async () => {
+      const run = await launched({ forMs: 300 });
+      await eventually(() => seen.get(run.id)?.container.phase === "Running");
+      const { container } = await settled(run);
+      expect(container).toMatchObject({ phase: "Exited", exitCode: 0 });
+      expect(container.startedAt && container.finishedAt && container.startedAt < container.finishedAt).toBe(true);
+    });
+
+    test("the exit code is reported", async () => {
+      const run = await launched({ exitCode: 3 });
+      expect((await settled(run)).container.exitCode).toBe(3);
+      expect((await compute.writer.observe(run)).container.exitCode).toBe(3);
+    });
+
+    test("a second launch finds the first one and begins nothing", async () => {
+      const run = await launched({ exitCode: 4 });
+      await settled(run);
+      expect((await compute.writer.launch(run)).container).toMatchObject({ phase: "Exited", exitCode: 4 });
+      expect((await compute.anotherWriter().launch(run)).container.exitCode).toBe(4);
+      expect(await compute.begins(run)).toBe(1);
+    });
+
+    test("of two workers that launch a run at the same time one begins the job", async () => {
+      const run = compute.run({ forMs: 100 });
+      await compute.writer.provision(run);
+      const both = [compute.writer, compute.anotherWriter()].map((writer) => writer.launch(run));
+      await Promise.all(both);
+      await settled(run);
+      expect(await compute.begins(run)).toBe(1);
+    });
+
+    test("a run that was stopped before it was launched never begins", async () => {
+      const run = compute.run({});
+      await compute.writer.provision(run);
+      expect((await compute.writer.stop(run)).container.phase).toBe("Gone");
+      expect((await compute.writer.launch(run)).container.phase).toBe("Gone");
+      expect(await compute.begins(run)).toBe(0);
+    });
+
+    test("a run that was removed is not launched", async () => {
+      const run = compute.run({});
+      await compute.writer.remove(run);
+      expect((await compute.writer.launch(run)).container.phase).toBe("Gone");
+      expect(await compute.begins(run)).toBe(0);
+    });
+
+    test.each([false, true])("stop ends a running job, ignoring the stop signal: %s", async (ignoresStop) => {
+      const run = await launched({ forMs: 60_000, ignoresStop });
+      const { container } = await compute.writer.stop(run);
+      expect(container.phase).toBe("Exited");
+      expect(container.exitCode).not.toBe(0);
+      expect((await settled(run)).container.exitCode).toBe(container.exitCode);
+      expect((await compute.writer.stop(run)).container.exitCode).toBe(container.exitCode);
+    });
+
+    test("stopping a job that has ended gives its own exit", async () => {
+      const run = await launched({ exitCode: 5 });
+      await settled(run);
+      expect((await compute.writer.stop(run)).container.exitCode).toBe(5);
+    });
+
+    test("a program that is not there fails the launch for good", async () => {
+      const run = compute.run({ isBroken: true });
+      await compute.writer.provision(run);
+      await expect(compute.writer.launch(run)).rejects.toMatchObject({ name: "CodedError", code: "LaunchFailed" });
+      expect(hasEnded((await compute.writer.stop(run)).container)).toBe(true);
+      await compute.writer.remove(run);
+    });
+
+    test("a run that nobody launched has not ended", async () => {
+      expect((await compute.writer.observe(compute.run({}))).container.phase).toBe("Unknown");
+    });
+
+    test("remove leaves nothing behind, and may be repeated", async () => {
+      const run = await launched({ forMs: 60_000 });
+      expect(await compute.writer.leftovers()).toContain(run.id);
+      await compute.writer.remove(run);
+      await compute.writer.remove(run);
+      expect(await compute.writer.leftovers()).not.toContain(run.id);
+      expect(hasEnded((await compute.writer.observe(run)).container)).toBe(true);
+      expect(await logOf(run)).toBe("");
+    });
+
+    test("a job with buffers is settled when its pump is done too", async () => {
+      const run = await launched({ hasBuffers: true });
+      const state = await settled(run);
+      expect(state.pump?.phase).toBe("Succeeded");
+      expect((await compute.writer.observe(run)).pump?.phase).toBe("Succeeded");
+    });
+
+    test("stopping a job with buffers gives the pump's failure", async () => {
+      const run = await launched({ hasBuffers: true, forMs: 60_000 });
+      expect((await compute.writer.stop(run)).pump?.phase).toBe("Failed");
+    });
+
+    test("a watcher that comes later reports what ended before", async () => {
+      const run = await launched({ exitCode: 6 });
+      await settled(run);
+      const heard: ReplicaState[] = [];
+      const stop = new AbortController();
+      const second = compute.watcher.watch(async (runId, state) => {
+        if (runId === run.id) heard.push(state);
+      }, stop.signal);
+      await eventually(() => heard.length > 0);
+      stop.abort();
+      await second;
+      expect(heard[0]?.container.exitCode).toBe(6);
+    });
+
+    test("the log is there while the job runs and after it", async () => {
+      const run = await launched({ lines: ["one", "two", "three"], forMs: 500 });
+      await eventually(async () => (await logOf(run)) === "one\ntwo\nthree\n");
+      await settled(run);
+      expect(await logOf(run)).toBe("one\ntwo\nthree\n");
+      expect(await logOf(run, { tailLines: 2 })).toBe("two\nthree\n");
+      expect(await logOf(run, { tailLines: 0 })).toBe("");
+      expect(await logOf(run, { since: new Date(Date.now() + 60_000).toISOString() })).toBe("");
+    });
+
+    test("a followed log ends with the job and has its last line", async () => {
+      const run = await launched({ lines: ["one", "two"], forMs: 400 });
+      expect(await logOf(run, { follow: true })).toBe("one\ntwo\n");
+      expect(await logOf(run, { follow: true, tailLines: 1 })).toBe("two\n");
+    });
+
+    test("a run without container has an empty log, followed or not", async () => {
+      const run = compute.run({});
+      expect(await logOf(run)).toBe("");
+      expect(await logOf(run, { follow: true })).toBe("");
+    });
+
+    test("a followed log that is no longer wanted ends without an error", async () => {
+      const run = await launched({ lines: ["one"], forMs: 60_000 });
+      const stop = new AbortController();
+      let batches = 0;
+      for await (const _ of compute.reader.logs(run, { follow: true }, stop.signal)) {
+        batches += 1;
+        stop.abort();
+      }
+      expect(batches).toBe(1);
+      await compute.writer.stop(run);
+    });
+  });
+}

@@ -1,0 +1,39 @@
+import { createServer, type AddressInfo } from "node:net";
+import { expect, test } from "vitest";
+import { engineAt, engineCandidates, refusalOf } from "../../../stack/docker/docker-engine.ts";
+
+test.each([
+  ["unix:///run/x.sock", { socketPath: "/run/x.sock" }],
+  ["tcp://127.0.0.1:2375", { host: "127.0.0.1", port: 2375 }],
+  ["http://localhost:2375/", { host: "localhost", port: 2375 }],
+])("an engine at '%s' is reached", (host, connection) => {
+  expect(engineAt(host)).toEqual({ host, connection });
+});
+
+test.each(["ssh://me@far", "npipe:////./pipe/docker_engine", "nonsense"])(
+  "an engine at '%s' is refused in one sentence that names it",
+  (host) => {
+    expect(() => engineAt(host)).toThrow(`'${host}'`);
+  },
+);
+
+test("DOCKER_HOST leaves no other engine to try", () => {
+  expect(engineCandidates("unix:///nowhere.sock", "/run/user/1").map(({ host }) => host)).toEqual([
+    "unix:///nowhere.sock",
+  ]);
+});
+
+test.each([
+  ["unix:///nowhere.sock", "there is no such socket; start the engine, or name another in DOCKER_HOST"],
+  ["tcp://127.0.0.1:1", "nothing listens there; start the engine, or name another in DOCKER_HOST"],
+])("why the engine at '%s' cannot be used is said: %s", async (host, reason) => {
+  expect(await refusalOf(engineAt(host))).toBe(reason);
+});
+
+test("an engine that never answers is given up", async () => {
+  const server = createServer(() => undefined);
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  expect(await refusalOf(engineAt(`tcp://127.0.0.1:${port}`), 100)).toMatch(/^it does not answer/);
+  server.close();
+});

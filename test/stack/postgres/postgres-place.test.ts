@@ -1,0 +1,71 @@
+import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
+import { isReachable, settlePostgres, unprivilegedUser } from "../../../stack/postgres/postgres-place.ts";
+
+const isRoot = process.getuid?.() === 0;
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "tyger-place-"));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("postgres is run as its own user, else as nobody, never as root", () => {
+  const root = "root:x:0:0::/root:/bin/sh\n";
+  const nobody = "nobody:x:65534:65534::/:/bin/false\n";
+  expect(unprivilegedUser(`${root}${nobody}postgres:x:101:104::/:/bin/sh\n`)).toEqual({ uid: 101, gid: 104 });
+  expect(unprivilegedUser(root + nobody)).toEqual({ uid: 65534, gid: 65534 });
+  expect(() => unprivilegedUser(root)).toThrow("no user 'postgres' or 'nobody'");
+});
+
+test("a folder is out of reach when any folder above lets nobody pass", () => {
+  const deep = join(folder, "a/b");
+  mkdirSync(deep, { recursive: true });
+  chmodSync(folder, 0o711);
+  expect(isReachable(deep)).toBe(true);
+  chmodSync(folder, 0o700);
+  expect(isReachable(deep)).toBe(false);
+});
+
+test("a user's database lies in the data folder", () => {
+  const place = settlePostgres(folder, "/cache", 1000);
+  expect(place).toEqual({ root: realpathSync(join(folder, "postgres")), engines: "/cache" });
+});
+
+test.runIf(isRoot)("root's database lies in the data folder where another user can get there", () => {
+  chmodSync(folder, 0o711);
+  const dataDir = join(folder, "data");
+  mkdirSync(dataDir, { mode: 0o700 });
+  expect(settlePostgres(dataDir, "/cache", 0, join(folder, "system")).root).toBe(join(dataDir, "postgres"));
+});
+
+test.runIf(isRoot)("Postgres' user gets to the binaries where root alone could before, and under any umask", () => {
+  chmodSync(folder, 0o711);
+  const system = join(folder, "system");
+  mkdirSync(system, { mode: 0o700 });
+  const umask = process.umask(0o077);
+  onTestFinished(() => void process.umask(umask));
+  expect(isReachable(settlePostgres(folder, "/cache", 0, system).engines)).toBe(true);
+});
+
+test.runIf(isRoot)(
+  "below a closed home it lies elsewhere, is found again, and is not taken over by a new data folder",
+  () => {
+    const dataDir = join(folder, "data");
+    const system = join(folder, "system");
+    mkdirSync(dataDir);
+    const first = settlePostgres(dataDir, "/cache", 0, system);
+    expect(first.root.startsWith(system)).toBe(true);
+    expect(lstatSync(join(dataDir, "postgres")).isSymbolicLink()).toBe(true);
+    expect(settlePostgres(dataDir, "/cache", 0, system).root).toBe(first.root);
+
+    rmSync(dataDir, { recursive: true });
+    mkdirSync(dataDir);
+    const second = settlePostgres(dataDir, "/cache", 0, system);
+    expect(second.root).not.toBe(first.root);
+    expect(existsSync(first.root)).toBe(true);
+  },
+);
