@@ -59,7 +59,7 @@ async function keep(binary: string, cached: string): Promise<void> {
   await chmod(binary, 0o755);
   const { stdout } = await runCommand(binary, ["--version"], { timeoutMs: 20_000 });
   if (!stdout.includes("temporal version")) throw new Error(`'${binary}' is not the Temporal CLI`);
-  const folder = join(cached, "../..");
+  const folder = join(cached, "..");
   await mkdir(folder, { recursive: true });
   const whole = `${cached}.${process.pid}`;
   await copyFile(binary, whole);
