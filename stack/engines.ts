@@ -26,7 +26,7 @@ export async function settleDatabase(config: StackConfig, report: Report): Promi
     const { host, port } = postgresPlaceOf(config.databaseUrl);
     await mustReach("Postgres", "DATABASE_URL", host, port);
     // The driver is loaded only where it is needed.
-    const { databaseProblem } = await import("../db/trial.ts");
+    const { databaseProblem } = await import("./postgres/postgres-trial.ts");
     const problem = await databaseProblem(config.databaseUrl);
     if (problem) throw new Error(`The Postgres of DATABASE_URL at '${host}:${port}' ${problem}`);
     return { kind: "given", url: config.databaseUrl, place: `${host}:${port}` };

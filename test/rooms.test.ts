@@ -46,8 +46,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   worker: ["model", "runs", "workflows", "activities", "temporal", "config", ...BACKENDS],
   pump: ["model", "buffers/format", "buffers/access", "buffers/filesystem"],
   stack: ["model", "config", "stack"],
-  // A given Postgres is tried out by the driver that will use it.
-  "stack/engines.ts": ["model", "config", "stack", "db"],
   "stack/docker": ["model", "stack/host"],
   "stack/host": ["model"],
   "stack/postgres": ["model", "stack/host", "stack/supervisor:types"],
@@ -72,7 +70,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Packages that belong to one room. */
 const OWNED: Readonly<Record<string, readonly string[]>> = {
   "drizzle-orm": ["db"],
-  postgres: ["db"],
+  // A given Postgres is tried out by the driver that will use it.
+  postgres: ["db", "stack/postgres"],
   dockerode: ["docker"],
   "@kubernetes/client-node": ["k8s"],
   "@google-cloud/storage": ["buffers"],

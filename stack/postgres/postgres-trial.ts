@@ -1,5 +1,5 @@
 import postgres from "postgres";
-import { errnoOf, messageOf } from "../model/errors.ts";
+import { errnoOf, messageOf } from "../../model/errors.ts";
 
 const WITHIN_MS = 10_000;
 /** SQLSTATEs of a server that is starting, stopping or full: it may serve later. */
