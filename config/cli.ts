@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { cacheDir, type Environment } from "./home.ts";
+import type { StackConfig } from "./stack.ts";
 
 /** What the command-line client takes from its environment. Nothing of it is needed to start. */
 export interface CliConfig {
@@ -7,6 +8,8 @@ export interface CliConfig {
   loginFile: string | undefined;
   /** Sockets that `login --local` tries, in this order; asked for by that command alone. */
   localSockets: () => Promise<string[]>;
+  /** The local stack, for `up`, `down` and `status`. @throws Error when the environment names no folder for its data */
+  stack: () => Promise<StackConfig>;
   /** The Docker engine that `--pull` uses; undefined means the socket of this machine. */
   dockerHost: string | undefined;
   /** Standard streams that the caller had closed, which the runtime then opened on /dev/null; the launcher looks. */
@@ -28,6 +31,7 @@ export function readCliConfig(env: Environment, uid: number): CliConfig {
   return {
     loginFile: env["TYGER_CACHE_FILE"] || (cache && join(cache, ".tyger")),
     localSockets: () => localSocketsOf(env, uid),
+    stack: async () => (await import("./stack.ts")).readStackConfig(env, uid),
     dockerHost: env["DOCKER_HOST"] || undefined,
     noColour: Boolean(env["NO_COLOR"]),
     isDumbTerminal: env["TERM"] === "dumb",

@@ -43,7 +43,7 @@ const INHERITED = [
  * Reads the surroundings of the local stack.
  * @throws Error when the environment names no place for the stack's data.
  */
-export function readStackConfig(env: Environment = process.env, uid: number = process.getuid?.() ?? 0): StackConfig {
+export function readStackConfig(env: Environment, uid: number = process.getuid?.() ?? 0): StackConfig {
   const paths = stackPaths(env, uid);
   if (!paths) throw new Error("The stack has no place for its data: set TYGER_DATA_DIR or HOME");
   const cache = cacheDir(env);

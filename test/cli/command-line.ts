@@ -1,4 +1,5 @@
 import { PassThrough, Readable } from "node:stream";
+import { readStackConfig } from "../../config/stack.ts";
 import type { Host } from "../../cli/terminal/host.ts";
 import { writeLogin } from "../../cli/server/login-file.ts";
 import { runProgram } from "../../cli/program.ts";
@@ -11,6 +12,8 @@ export interface CommandLineOptions {
   stdin?: Readable | string | Buffer;
   closedStreams?: string[];
   localSockets?: string[];
+  /** What `up`, `down` and `status` see of the environment. */
+  stackEnvironment?: Readonly<Record<string, string>>;
   dockerHost?: string;
   parentName?: string;
   stdout?: PassThrough;
@@ -46,6 +49,7 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
     config: {
       loginFile: server?.loginFile ?? options.loginFile,
       localSockets: async () => options.localSockets ?? [],
+      stack: async () => readStackConfig(options.stackEnvironment ?? {}, process.getuid?.() ?? 0),
       dockerHost: options.dockerHost,
       closedStreams: options.closedStreams ?? [],
       noColour: options.noColour ?? false,

@@ -11,7 +11,7 @@ test("engines that were given are shown with where they are", () => {
   ];
   const text = describeStack(
     { version: "v1", pid: 7, isReady: true, given, dockerHost: "unix:///d", apiSocket: "/a", processes },
-    readStackConfig(),
+    readStackConfig({ HOME: "/home/ada" }),
   );
   expect(text.split("\n").slice(0, 5)).toEqual([
     "The stack is up.",

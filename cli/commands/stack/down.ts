@@ -1,4 +1,3 @@
-import { readStackConfig } from "../../../config/stack.ts";
 import { down } from "../../../stack/down.ts";
 import { command } from "../../line/command.ts";
 
@@ -6,8 +5,8 @@ export default command({
   meta: { name: "down", description: "Stop the local stack; its data and the jobs that run stay" },
   examples: ["tyger down", "tyger down --cancel"],
   args: { cancel: { type: "boolean", description: "Cancel all open runs first" } },
-  async run({ args, log }) {
-    const wasRunning = await down(readStackConfig(), { cancelRuns: args.cancel }, (line) => log.info(line));
+  async run({ args, host, log }) {
+    const wasRunning = await down(await host.config.stack(), { cancelRuns: args.cancel }, (line) => log.info(line));
     log.info(wasRunning ? "the stack is down" : "the stack was not running");
   },
 });

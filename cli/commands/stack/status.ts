@@ -1,4 +1,3 @@
-import { readStackConfig } from "../../../config/stack.ts";
 import { describeStack, status } from "../../../stack/status.ts";
 import { command, QuietFailure } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
@@ -7,7 +6,7 @@ export default command({
   meta: { name: "status", description: "Say what runs of the local stack; exit code 1 unless all of it does" },
   examples: ["tyger status"],
   async run({ host }) {
-    const config = readStackConfig();
+    const config = await host.config.stack();
     const view = await status(config);
     await writeAll(host.stdout, describeStack(view, config));
     if (!view?.isReady) throw new QuietFailure();

@@ -1,4 +1,3 @@
-import { readStackConfig } from "../../../config/stack.ts";
 import { describeStack, serverUrlOf } from "../../../stack/status.ts";
 import { up } from "../../../stack/up.ts";
 import { command } from "../../line/command.ts";
@@ -10,7 +9,7 @@ export default command({
   meta: { name: "up", description: "Start the local stack in the background, and log in to it" },
   examples: ["tyger up", "TYGER_DATA_DIR=/data/tyger tyger up"],
   async run({ host, log }) {
-    const config = readStackConfig();
+    const config = await host.config.stack();
     const { view, hasStarted } = await withInterrupt(host, log, (signal) =>
       up(config, (line) => log.info(line), signal),
     );

@@ -12,7 +12,6 @@ beforeEach(async () => {
   vi.useFakeTimers({ now: new Date(AT), toFake: ["Date"] });
   folder = await mkdtemp(join(tmpdir(), "tyger-lines-"));
   vi.stubEnv("TZ", "UTC");
-  vi.stubEnv("TYGER_DATA_DIR", folder);
   server = await new FakeServer().start();
   furnish();
   const files = { ...FILES, "url.txt": server.accessUrl("b1") };
@@ -99,7 +98,9 @@ describe.each(Object.entries(ARGUMENT_LINES))("%s", (_subject, lines) => {
   test.each(named(lines))("tyger %s", async (_name, line) => {
     const localSockets = [join(folder, "none.sock"), server.socketPath];
     const expected = expectedOf(line);
-    expect(await seenOf(line, expected, { server, localSockets })).toEqual(expected);
+    expect(
+      await seenOf(line, expected, { server, localSockets, stackEnvironment: { TYGER_DATA_DIR: folder } }),
+    ).toEqual(expected);
   });
 });
 
