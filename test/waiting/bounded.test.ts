@@ -1,0 +1,95 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { atMost, poll, settleAll, within } from "../../waiting/bounded.ts";
+import type { Clock } from "../../waiting/retry.ts";
+
+const never = new Promise<never>(() => {});
+
+describe("within a time", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  test("the result or the error of the work counts, and no timer stays", async () => {
+    expect(await within(1000, Promise.resolve("done"), () => new Error("late"))).toBe("done");
+    await expect(within(1000, Promise.reject(new Error("broken")), () => new Error("late"))).rejects.toThrow("broken");
+    expect(await atMost(1000, Promise.resolve("done"))).toBe("done");
+    await expect(atMost(1000, Promise.reject(new Error("broken")))).rejects.toThrow("broken");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("work that is late is an error of the caller's making", async () => {
+    const outcome = within(1000, never, () => new Error("late")).catch((err: unknown) => err);
+    await vi.advanceTimersByTimeAsync(999);
+    expect(vi.getTimerCount()).toBe(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await outcome).toMatchObject({ message: "late" });
+  });
+
+  test("work that can be left unfinished gives undefined", async () => {
+    const outcome = atMost(1000, never);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await outcome).toBeUndefined();
+  });
+});
+
+test("all are settled before the first failure is thrown", async () => {
+  const slow = Promise.withResolvers<string>();
+  let isThrown = false;
+  const both = settleAll([Promise.reject(new Error("first")), slow.promise]).catch((err: unknown) => {
+    isThrown = true;
+    return err;
+  });
+  await new Promise(setImmediate);
+  expect(isThrown).toBe(false);
+  slow.resolve("slow");
+  expect(await both).toMatchObject({ message: "first" });
+  expect(await settleAll([Promise.resolve(1), "two"])).toEqual([1, "two"]);
+});
+
+describe("a poll", () => {
+  function fakeClock(onSleep?: () => void): Clock & { slept: number[] } {
+    let now = 0;
+    const slept: number[] = [];
+    return {
+      slept,
+      nowMs: () => now,
+      async sleep(ms, signal) {
+        slept.push(ms);
+        now += ms;
+        onSleep?.();
+        signal?.throwIfAborted();
+      },
+    };
+  }
+
+  test("gives what is seen first", async () => {
+    const clock = fakeClock();
+    const seen = [undefined, undefined, "here"];
+    expect(await poll(() => seen.shift(), { everyMs: 10, clock })).toBe("here");
+    expect(clock.slept).toEqual([10, 10]);
+  });
+
+  test("looks a last time at the end of its time", async () => {
+    const clock = fakeClock();
+    const looksAt: number[] = [];
+    const look = (): undefined => void looksAt.push(clock.nowMs());
+    expect(await poll(look, { everyMs: 10, withinMs: 25, clock })).toBeUndefined();
+    expect(looksAt).toEqual([0, 10, 20, 25]);
+  });
+
+  test("looks once when it has no time", async () => {
+    expect(await poll(() => "here", { everyMs: 10, withinMs: 0, clock: fakeClock() })).toBe("here");
+    expect(await poll(() => undefined, { everyMs: 10, withinMs: 0, clock: fakeClock() })).toBeUndefined();
+  });
+
+  test("ends when its owner cancels", async () => {
+    const owner = new AbortController();
+    const clock = fakeClock(() => owner.abort());
+    expect(await poll(() => undefined, { everyMs: 10, signal: owner.signal, clock })).toBeUndefined();
+    expect(clock.slept).toEqual([10]);
+  });
+
+  test("throws what a look throws", async () => {
+    const look = () => Promise.reject(new Error("blind"));
+    await expect(poll(look, { everyMs: 10, clock: fakeClock() })).rejects.toThrow("blind");
+  });
+});

@@ -1,0 +1,65 @@
+import { REAL_CLOCK, type Clock } from "./retry.ts";
+
+/**
+ * The result of `work` if it comes within `ms`. The work itself is not stopped.
+ * @throws the error of `work`; else what `late` makes, when time is up
+ */
+export const within = <T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> =>
+  firstOf(work, ms, () => {
+    throw late();
+  });
+
+/** As `within`, for work that may be left unfinished: undefined when time is up. */
+export const atMost = <T>(ms: number, work: Promise<T>): Promise<T | undefined> =>
+  firstOf<T | undefined>(work, ms, () => undefined);
+
+async function firstOf<T>(work: Promise<T>, ms: number, expire: () => T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeUp = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  try {
+    return await Promise.race([work, timeUp.then(expire)]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** All results, or the first failure after all have settled: nothing continues behind a thrown error. */
+export async function settleAll<T extends readonly unknown[]>(
+  work: readonly [...T],
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
+}
+
+export interface PollOptions {
+  everyMs: number;
+  withinMs?: number | undefined;
+  signal?: AbortSignal | undefined;
+  clock?: Clock | undefined;
+}
+
+/**
+ * What `look` gives as soon as it is not undefined; undefined when time is up or `signal` is aborted. The last look is
+ * at the end of the time, so that a condition that holds by then is always seen.
+ * @throws what `look` throws
+ */
+export async function poll<T>(
+  look: () => T | undefined | Promise<T | undefined>,
+  { everyMs, withinMs = Infinity, signal, clock = REAL_CLOCK }: PollOptions,
+): Promise<T | undefined> {
+  const endMs = clock.nowMs() + withinMs;
+  for (;;) {
+    if (signal?.aborted) return undefined;
+    const seen = await look();
+    if (seen !== undefined) return seen;
+    const leftMs = endMs - clock.nowMs();
+    if (leftMs <= 0) return undefined;
+    try {
+      await clock.sleep(Math.min(everyMs, leftMs), signal);
+    } catch (err) {
+      if (!signal?.aborted) throw err;
+    }
+  }
+}
