@@ -12,7 +12,7 @@ export interface WatchPorts {
    * Sends a state to the workflow of its run; a workflow that is closed or unknown counts as told. States on the way to
    * the end are not sent: each would cost Temporal and the worker a workflow task in which nothing is done.
    */
-  tell(runId: number, state: ReplicaState): Promise<void>;
+  reportReplica(runId: number, state: ReplicaState): Promise<void>;
 }
 
 export type WatchActivities = ReturnType<typeof watchActivities>;
@@ -27,7 +27,7 @@ export function watchActivities(ports: WatchPorts) {
         if (!isDecisive(state)) return;
         undelivered.set(runId, state);
         try {
-          await ports.tell(runId, state);
+          await ports.reportReplica(runId, state);
           // A newer state may have come while this one was on its way.
           if (undelivered.get(runId) === state) undelivered.delete(runId);
         } catch (err) {

@@ -16,12 +16,16 @@ import { createDataPlane } from "./data-plane/data-plane.ts";
 import { listenOnSocket, listenOnTcp } from "./listen.ts";
 import { createRunChanges } from "./runs/run-changes.ts";
 import { createRunService } from "./runs/run-service.ts";
-import { createRunStarter } from "../temporal/run-starter.ts";
+import { createBackgroundCalls } from "../temporal/background-calls.ts";
+import { openClient } from "../temporal/connection.ts";
+import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { createServerService } from "./services/server-service.ts";
 import { createSigner, createVerifier, loadSigningKeys } from "./data-plane/signing.ts";
 
 /** What is still open by then is cut; the supervisor would wait little longer. */
 const STOP_MS = 8000;
+/** The cluster of Docker mode; its workers take their runs from the task queue of this name. */
+const CLUSTER = "docker";
 const OWNER_ONLY = 0o600;
 /** Whoever has a signed URL may use it. */
 const EVERYBODY = 0o666;
@@ -37,11 +41,13 @@ const { installationId, codespecs, buffers, runs } = db;
 const store = createFilesystemStore(folderOf("buffers"));
 const compute = createDockerReader({ dockerHost: config.DOCKER_HOST, installationId });
 const changes = createRunChanges(runs);
-const starter = createRunStarter({
+const temporal = openClient({
   address: config.TEMPORAL_ADDRESS,
   namespace: config.TEMPORAL_NAMESPACE,
   apiKey: config.TEMPORAL_API_KEY,
-  installationId,
+});
+const workflows = createBackgroundCalls({
+  workflows: createRunWorkflows(temporal, installationId, CLUSTER),
   runs,
   log,
 });
@@ -57,7 +63,7 @@ const control = createApp({
     compute,
     archive: createLogArchive(folderOf("logs")),
     changes,
-    starter,
+    workflows,
     maxOpenRuns: config.TYGER_MAX_OPEN_RUNS,
   }),
   server: createServerService({
@@ -80,7 +86,8 @@ const stop = async (): Promise<void> => {
   tcp?.closeIdleConnections();
   await Promise.all([control.close(), data.close()]);
   tcp?.closeAllConnections();
-  await Promise.all([changes.close(), starter.close()]);
+  await Promise.all([changes.close(), workflows.close()]);
+  await temporal.connection.close();
   await db.close();
 };
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

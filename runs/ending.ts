@@ -20,8 +20,8 @@ export interface EndingPorts {
   store: BufferStore;
   /** Runs of the cluster that may be live at once. */
   maxLiveRuns: number;
-  /** Tells the workflows of these runs that a place is free for them. */
-  announcePlaces(runIds: readonly number[]): Promise<void>;
+  /** Tells the workflows of these runs that a slot is free for them. */
+  offerSlots(runIds: readonly number[]): Promise<void>;
 }
 
 /** What is known of a run when it is over. */
@@ -40,7 +40,7 @@ export async function loadRun(runs: RunRecords, runId: number): Promise<RunRecor
 }
 
 /**
- * Records the terminal state, gives every output an end mark, and passes the run's place on. Repeating it keeps the
+ * Records the terminal state, gives every output an end mark, and passes the run's slot on. Repeating it keeps the
  * state that was recorded first, which it gives.
  */
 export async function concludeRun(ports: EndingPorts, runId: number, ending: RunEnding): Promise<RunRecord> {
@@ -56,7 +56,7 @@ export async function concludeRun(ports: EndingPorts, runId: number, ending: Run
   });
   const ended = await runs.finish(runId, outcome);
   if (ended.status !== "Succeeded") await markOutputsFailed(ports.store, ended);
-  await ports.announcePlaces(await runs.nextToAdmit(ports.maxLiveRuns));
+  await ports.offerSlots(await runs.nextToAdmit(ports.maxLiveRuns));
   return ended;
 }
 

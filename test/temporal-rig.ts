@@ -10,7 +10,7 @@ import {
   type WorkflowBundle,
 } from "@temporalio/worker";
 import { inject } from "vitest";
-import { connectClient } from "../temporal/temporal.ts";
+import { connectClient } from "../temporal/connection.ts";
 
 /** The real dev server, and workers of the real workflows on it. */
 export interface TemporalRig {

@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { archiveRun, concludeRun, loadRun, type EndingPorts } from "../runs/ending.ts";
 import { messageOf } from "../model/errors.ts";
 import { isSettled, later } from "../model/run/lifecycle.ts";
-import type { RunWorkflows, WorkflowPhase } from "../temporal/temporal.ts";
+import type { RunWorkflows, WorkflowPhase } from "../model/ports/workflows.ts";
 
 export interface ReconcilerPorts extends EndingPorts {
   workflows: RunWorkflows;
@@ -26,7 +26,7 @@ async function attempt(ports: ReconcilerPorts, runId: number, what: string, step
   }
 }
 
-/** What has not begun: rows without a workflow, and places that are free. */
+/** What has not begun: rows without a workflow, and slots that are free. */
 export async function reconcileStarts(ports: ReconcilerPorts): Promise<void> {
   const { runs, workflows, log } = ports;
   for (const id of await runs.unstarted()) {
@@ -36,7 +36,7 @@ export async function reconcileStarts(ports: ReconcilerPorts): Promise<void> {
       log.info({ runId: id }, "started the workflow of a run that had none");
     });
   }
-  await ports.announcePlaces(await runs.nextToAdmit(ports.maxLiveRuns));
+  await ports.offerSlots(await runs.nextToAdmit(ports.maxLiveRuns));
 }
 
 /**

@@ -11,7 +11,9 @@ import { createLogArchive } from "../logs/archive.ts";
 import type { ComputeReader, ComputeWatcher, ComputeWriter } from "../model/ports/compute.ts";
 import { taskQueueOf } from "../model/run/names.ts";
 import { reconcileForever } from "./reconciler.ts";
-import { connectClient, createRunWorkflows, hasSearchAttributes } from "../temporal/temporal.ts";
+import { connectClient, connectionOptionsOf } from "../temporal/connection.ts";
+import { createRunWorkflows } from "../temporal/run-workflows.ts";
+import { hasSearchAttributes } from "../temporal/search-attributes.ts";
 
 /** How long a Temporal server may take to answer at start; the supervisor starts us when its own probe did. */
 const CONNECT_MS = 60_000;
@@ -54,14 +56,8 @@ export async function serveRuns(
   };
   const runsDir = join(config.TYGER_DATA_DIR, "runs");
   const storeDir = join(config.TYGER_DATA_DIR, "buffers");
-  const [db, client, connection] = await Promise.all([
-    openDatabase(config.DATABASE_URL),
-    connectClient(target, CONNECT_MS),
-    NativeConnection.connect({
-      address: target.address,
-      ...(target.apiKey === undefined ? {} : { apiKey: target.apiKey, tls: true }),
-    }),
-  ]);
+  const [db, client] = await Promise.all([openDatabase(config.DATABASE_URL), connectClient(target, CONNECT_MS)]);
+  const connection = await NativeConnection.connect(connectionOptionsOf(target));
   const { installationId, claims } = db;
   const { cluster, writer, logs, watcher } = backendOf({ installationId, claims, runsDir, storeDir });
   const workflows = createRunWorkflows(client, installationId, cluster);
@@ -72,7 +68,7 @@ export async function serveRuns(
     archive: createLogArchive(join(config.TYGER_DATA_DIR, "logs")),
     store: createFilesystemStore(storeDir),
     maxLiveRuns: config.TYGER_MAX_LIVE_RUNS,
-    announcePlaces: workflows.offerPlaces,
+    offerSlots: workflows.offerSlots,
     hasSearchAttributes: await hasSearchAttributes(client),
   };
   const worker = await Worker.create({
@@ -80,7 +76,7 @@ export async function serveRuns(
     namespace: target.namespace,
     taskQueue: taskQueueOf(installationId, cluster),
     workflowBundle: { codePath: config.TYGER_WORKFLOW_BUNDLE },
-    activities: { ...runActivities(ports), ...watchActivities({ watcher, tell: workflows.tell }) },
+    activities: { ...runActivities(ports), ...watchActivities({ watcher, reportReplica: workflows.reportReplica }) },
     // A waiting run holds no activity; what is cached beyond this is replayed when it is signalled.
     maxCachedWorkflows: 500,
     // A cancel reaches an activity by its heartbeat; the default throttle would hold it back.

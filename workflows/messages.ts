@@ -7,8 +7,8 @@ import type { ReplicaState } from "../model/run/lifecycle.ts";
 export const cancelRun = defineSignal("cancel");
 /** What the watcher of the cluster saw; repeats and stale ones are harmless. */
 export const replicaChanged = defineSignal<[ReplicaState]>("replicaChanged");
-/** A place among the live runs may be free. */
-export const placeFree = defineSignal("placeFree");
+/** A slot may be free. The name on the wire is from when a slot was called a place. */
+export const slotFree = defineSignal("placeFree");
 
 export interface RunView {
   runId: number;

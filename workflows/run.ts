@@ -15,7 +15,7 @@ import {
 import type { RunActivities, RunPlan } from "../activities/run.ts";
 import { isDecisive, isSettled, later, msUntil, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
 import type { RunStatus } from "../model/run/run.ts";
-import { cancelRun, currentRun, placeFree, replicaChanged } from "./messages.ts";
+import { cancelRun, currentRun, slotFree, replicaChanged } from "./messages.ts";
 import { SEARCH_ATTRIBUTES } from "./search-attributes.ts";
 
 const RETRY = { initialInterval: "200 ms", backoffCoefficient: 2, maximumInterval: "10 seconds" } as const;
@@ -45,8 +45,8 @@ const finalise = proxyActivities<RunActivities>({
 export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
   let replica: ReplicaState = { container: { phase: "Unknown" } };
   let cancelRequestedAt: string | undefined;
-  let placeOffers = 0;
-  let phase = "waiting for a place among the live runs";
+  let slotOffers = 0;
+  let phase = "queued: waiting for a free slot";
   const show = (words: string): void => {
     phase = words;
     setCurrentDetails(words);
@@ -58,8 +58,8 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     replica = later(replica, state);
   });
   setHandler(cancelRun, requestCancel);
-  setHandler(placeFree, () => {
-    placeOffers += 1;
+  setHandler(slotFree, () => {
+    slotOffers += 1;
   });
   setHandler(currentRun, () => ({ runId, phase, cancelRequested: cancelRequestedAt !== undefined, replica }));
   // An ordinary Temporal cancel means the same as the signal; the rest of the run must not be cut off by it.
@@ -79,8 +79,8 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
 
     if (!plan.admitted) tag(plan, "Pending");
     while (!plan.admitted && !mustStop()) {
-      const offersSeen = placeOffers;
-      await condition(() => mustStop() || placeOffers > offersSeen);
+      const offersSeen = slotOffers;
+      await condition(() => mustStop() || slotOffers > offersSeen);
       if (!mustStop()) plan = await local.plan(runId);
     }
 

@@ -5,7 +5,7 @@ import { isTerminal, type Run, type RunRecord, type RunStatus } from "../../mode
 import type { RunInput } from "../../contract/run-schema.ts";
 import { createRunCreation, type CreationPorts } from "./run-creation.ts";
 import { readLogs, type LogPorts } from "./run-logs.ts";
-import type { RunStarter } from "../../temporal/run-starter.ts";
+import type { BackgroundCalls } from "../../model/ports/workflows.ts";
 import { shownRun } from "./run-view.ts";
 import { watchRun, type WatchPorts } from "./run-watch.ts";
 
@@ -28,12 +28,12 @@ export interface RunService {
 
 export type RunPorts = Omit<CreationPorts, "started"> &
   WatchPorts &
-  LogPorts & { runs: Pick<RunRecords, "list" | "counts" | "requestCancel">; starter: RunStarter };
+  LogPorts & { runs: Pick<RunRecords, "list" | "counts" | "requestCancel">; workflows: BackgroundCalls };
 
 /** What can be done with runs. */
 export function createRunService(ports: RunPorts): RunService {
-  const { runs, starter } = ports;
-  const creation = createRunCreation({ ...ports, started: (runId) => starter.start(runId) });
+  const { runs, workflows } = ports;
+  const creation = createRunCreation({ ...ports, started: (runId) => workflows.start(runId) });
 
   /** What `work` gives for the number that `id` says. */
   const having = async (id: string, work: (id: number) => Promise<RunRecord | undefined>): Promise<RunRecord> => {
@@ -56,7 +56,7 @@ export function createRunService(ports: RunPorts): RunService {
 
     async cancel(id) {
       const run = await having(id, runs.requestCancel);
-      if (!isTerminal(run.status)) starter.cancel(run.id);
+      if (!isTerminal(run.status)) workflows.cancel(run.id);
       return shownRun(run);
     },
 

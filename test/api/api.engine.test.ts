@@ -1,4 +1,4 @@
-import { Client, Connection } from "@temporalio/client";
+import type { Client } from "@temporalio/client";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createApp } from "../../api/app.ts";
 import { createBufferService } from "../../api/services/buffer-service.ts";
@@ -7,7 +7,10 @@ import { createDataPlanePlace } from "../../api/data-plane/data-plane-place.ts";
 import { createLog } from "../../config/log.ts";
 import { createRunChanges, type RunChanges } from "../../api/runs/run-changes.ts";
 import { createRunService } from "../../api/runs/run-service.ts";
-import { createRunStarter, type RunStarter } from "../../temporal/run-starter.ts";
+import type { BackgroundCalls } from "../../model/ports/workflows.ts";
+import { createBackgroundCalls } from "../../temporal/background-calls.ts";
+import { connectClient, openClient } from "../../temporal/connection.ts";
+import { createRunWorkflows } from "../../temporal/run-workflows.ts";
 import { createServerService } from "../../api/services/server-service.ts";
 import { openDatabase, type Database } from "../../db/database.ts";
 import { createDockerReader } from "../../docker/log/reader.ts";
@@ -20,7 +23,7 @@ import { eventually } from "../eventually.ts";
 interface Api {
   db: Database;
   app: ReturnType<typeof createApp>;
-  starter: RunStarter;
+  background: BackgroundCalls & { close(): Promise<void> };
   changes: RunChanges;
   warnings: string[];
   close(): Promise<void>;
@@ -50,10 +53,9 @@ async function openApi(temporalAddress: string): Promise<Api> {
   const compute = createDockerReader({ installationId: db.installationId });
   const changes = createRunChanges(db.runs);
   const warnings: string[] = [];
-  const starter = createRunStarter({
-    address: temporalAddress,
-    namespace: "default",
-    installationId: db.installationId,
+  const client = openClient({ address: temporalAddress, namespace: "default" });
+  const background = createBackgroundCalls({
+    workflows: createRunWorkflows(client, db.installationId, "docker"),
     runs: db.runs,
     log: { warn: (_facts, message) => void warnings.push(message) },
   });
@@ -66,7 +68,7 @@ async function openApi(temporalAddress: string): Promise<Api> {
       compute,
       archive: { read: async () => undefined },
       changes,
-      starter,
+      workflows: background,
       maxOpenRuns: 10_000,
     }),
     server: createServerService({ compute, probes: [() => db.ping()], databaseVersion: db.schemaVersion }),
@@ -76,13 +78,14 @@ async function openApi(temporalAddress: string): Promise<Api> {
   return {
     db,
     app,
-    starter,
+    background,
     changes,
     warnings,
     close: async () => {
       await app.close();
       await changes.close();
-      await starter.close();
+      await background.close();
+      await client.connection.close();
       await db.close();
     },
   };
@@ -91,7 +94,7 @@ async function openApi(temporalAddress: string): Promise<Api> {
 beforeAll(async () => {
   database = await freshDatabase();
   api = await openApi(inject("temporalAddress"));
-  temporal = new Client({ connection: await Connection.connect({ address: inject("temporalAddress") }) });
+  temporal = await connectClient({ address: inject("temporalAddress"), namespace: "default" }, 10_000);
   await api.db.codespecs.put("hello", {
     kind: "job",
     image: inject("testImage"),
@@ -137,9 +140,9 @@ test("a run is shown, listed and counted as soon as it was answered, and its wor
   const { runId, taskQueue, type } = await workflow.describe();
   expect([taskQueue, type]).toEqual([`${api.db.installationId}-docker`, "runWorkflow"]);
   await workflow.terminate();
-  api.starter.start(run.id);
-  api.starter.cancel(run.id);
-  await api.starter.close();
+  api.background.start(run.id);
+  api.background.cancel(run.id);
+  await api.background.close();
   expect((await workflow.describe()).runId).toBe(runId);
   expect(api.warnings).toEqual([]);
   await api.close();

@@ -67,10 +67,9 @@ export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: nu
     fake.grants.push(grant);
     return `${grant.host ?? "socket"}/${grant.bufferId}/${fake.grants.length}`;
   };
-  const starter = {
+  const workflows = {
     start: (id: number) => void fake.told.push(`start ${id}`),
     cancel: (id: number) => void fake.told.push(`cancel ${id}`),
-    close: async () => undefined,
   };
   const logged: FakeApi["logged"] = [];
   const fake: FakeApi = Object.assign(records, {
@@ -85,7 +84,7 @@ export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: nu
     app: createApp({
       codespecs: createCodespecService(records.codespecs),
       buffers: createBufferService(records.buffers, store, sign),
-      runs: createRunService({ ...records, store, compute, archive, changes, starter, maxOpenRuns }),
+      runs: createRunService({ ...records, store, compute, archive, changes, workflows, maxOpenRuns }),
       server: createServerService({
         compute,
         probes: [

@@ -20,7 +20,7 @@ export interface FakeRunPorts extends RunActivityPorts {
 
 export function createFakeRunPorts(
   runs: RunRecords,
-  options: { maxLiveRuns: number; tellPlaceFree(runId: number): Promise<void> },
+  options: { maxLiveRuns: number; offerSlot(runId: number): Promise<void> },
 ): FakeRunPorts {
   const refuse = (): never => {
     throw new Error("not expected by this test");
@@ -35,8 +35,8 @@ export function createFakeRunPorts(
     runs,
     maxLiveRuns: options.maxLiveRuns,
     hasSearchAttributes: true,
-    async announcePlaces(runIds) {
-      for (const runId of runIds) await options.tellPlaceFree(runId).catch(() => undefined);
+    async offerSlots(runIds) {
+      for (const runId of runIds) await options.offerSlot(runId).catch(() => undefined);
     },
     compute: {
       provision: async () => undefined,

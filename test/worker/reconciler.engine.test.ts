@@ -8,7 +8,7 @@ import { CodedError } from "../../model/errors.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
 import { reconcileEnds, reconcileForever, reconcileStarts } from "../../worker/reconciler.ts";
-import { createRunWorkflows, type RunWorkflows } from "../../temporal/temporal.ts";
+import { createRunWorkflows, type ClusterWorkflows } from "../../temporal/run-workflows.ts";
 import { createdId, newRun, openFresh } from "../db/fixture.ts";
 import { eventually } from "../eventually.ts";
 import { createFakeRunPorts, type FakeRunPorts } from "../fakes/run-ports.ts";
@@ -21,7 +21,7 @@ let rig: TemporalRig;
 let database: Database;
 /** Each test has an installation of its own: its ids and its task queue are nobody else's. */
 let installation: string;
-let workflows: RunWorkflows;
+let workflows: ClusterWorkflows;
 let ports: FakeRunPorts;
 
 beforeAll(async () => {
@@ -32,7 +32,7 @@ beforeEach(async () => {
   ({ database } = await openFresh());
   installation = base32(randomBytes(8)).slice(0, 10);
   workflows = createRunWorkflows(rig.client, installation, CLUSTER);
-  ports = createFakeRunPorts(database.runs, { maxLiveRuns: 1000, tellPlaceFree: async () => undefined });
+  ports = createFakeRunPorts(database.runs, { maxLiveRuns: 1000, offerSlot: async () => undefined });
 });
 
 const pass = async (): Promise<void> => {
@@ -206,14 +206,14 @@ test("passes go on after one that failed, and only where the lock is held", asyn
     if (taken.length === 0) stopping.abort();
     return answer === true;
   };
-  const announcePlaces = async (): Promise<void> => {
+  const offerSlots = async (): Promise<void> => {
     log.push("starts");
   };
   const openIds = async (): Promise<Set<number>> => {
     log.push("ends");
     return workflows.openIds();
   };
-  const parts = { ...ports, announcePlaces, workflows: { ...workflows, openIds }, log: pino({ level: "silent" }) };
+  const parts = { ...ports, offerSlots, workflows: { ...workflows, openIds }, log: pino({ level: "silent" }) };
   await reconcileForever(parts, { everyMs: 1, endsEvery: 2 }, takeLock, stopping.signal);
   const passes = [["asked"], ["asked"], ["asked", "starts", "ends"], ["asked"], ["asked", "starts"]];
   expect(log).toEqual([...passes, ["asked", "starts", "ends"]].flat());

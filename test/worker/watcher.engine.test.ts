@@ -6,7 +6,7 @@ import { watchActivities, type WatchPorts } from "../../activities/watch.ts";
 import { base32 } from "../../model/buffer/buffer.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { taskQueueOf, watcherIdOf } from "../../model/run/names.ts";
-import { createRunWorkflows, type RunWorkflows } from "../../temporal/temporal.ts";
+import { createRunWorkflows, type ClusterWorkflows } from "../../temporal/run-workflows.ts";
 import { eventually } from "../eventually.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
@@ -15,7 +15,7 @@ const exited = (exitCode: number): ReplicaState => ({ container: { phase: "Exite
 
 let rig: TemporalRig;
 let installation: string;
-let workflows: RunWorkflows;
+let workflows: ClusterWorkflows;
 
 beforeAll(async () => {
   rig = await openTemporalRig();
@@ -46,7 +46,7 @@ test("a cluster has one watcher however often it is asked for, and the next work
         await untilAborted(signal);
       },
     },
-    tell: async () => undefined,
+    reportReplica: async () => undefined,
   });
   await workflows.startWatcher();
   await workflows.startWatcher();
@@ -69,7 +69,7 @@ test("a state that could not be delivered is sent again, the newest one only", a
         await untilAborted(signal);
       },
     },
-    async tell(runId, { container }) {
+    async reportReplica(runId, { container }) {
       if (isAway) throw new Error("Temporal is away");
       told.push(`${runId} exit ${container.exitCode}`);
     },
@@ -104,7 +104,7 @@ test("a workflow hears of its replica only when it has something to do", async (
         await untilAborted(signal);
       },
     },
-    async tell(_runId, state) {
+    async reportReplica(_runId, state) {
       told.push(state);
     },
   });

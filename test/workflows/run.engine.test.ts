@@ -11,7 +11,7 @@ import { CodedError } from "../../model/errors.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { workflowIdOf } from "../../model/run/names.ts";
 import type { NewRun } from "../../model/ports/records.ts";
-import { cancelRun, currentRun, replicaChanged } from "../../workflows/messages.ts";
+import { cancelRun, currentRun, replicaChanged, slotFree } from "../../workflows/messages.ts";
 import { freshDatabase } from "../engines.ts";
 import { eventually } from "../eventually.ts";
 import { createFakeRunPorts, type FakeRunPorts } from "../fakes/run-ports.ts";
@@ -62,7 +62,7 @@ async function withWorker(
   const taskQueue = `test-${randomBytes(5).toString("hex")}`;
   const ports = createFakeRunPorts(db.runs, {
     maxLiveRuns: options.maxLiveRuns ?? 1000,
-    tellPlaceFree: (id) => rig.client.workflow.getHandle(workflowIdOf(taskQueue, id)).signal("placeFree"),
+    offerSlot: (id) => rig.client.workflow.getHandle(workflowIdOf(taskQueue, id)).signal(slotFree),
   });
   const worker = await rig.createWorker({ taskQueue, activities: runActivities(ports) });
   const handles: WorkflowHandle[] = [];
