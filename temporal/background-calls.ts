@@ -1,7 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../model/errors.ts";
 import type { RunRecords } from "../model/ports/records.ts";
 import type { BackgroundCalls, RunWorkflows } from "../model/ports/workflows.ts";
+import { atMost } from "../waiting/bounded.ts";
+import { doubling, retry } from "../waiting/retry.ts";
 
 export interface BackgroundOptions {
   workflows: Pick<RunWorkflows, "start" | "cancel">;
@@ -11,7 +12,7 @@ export interface BackgroundOptions {
 
 /** A Temporal that is away for longer is left to the reconciler. */
 const TRY_FOR_MS = 10_000;
-const RETRY_MS = { first: 100, most: 2000 } as const;
+const PAUSES = doubling(100, 2000);
 const CLOSE_MS = 3000;
 
 /** Calls that nobody waits for. `close` ends their retries and waits a few seconds for those that are under way. */
@@ -23,18 +24,8 @@ export function createBackgroundCalls({
   const underWay = new Set<Promise<void>>();
   const closing = new AbortController();
 
-  const tryUntil = async (endMs: number, work: () => Promise<void>): Promise<void> => {
-    for (let waitMs: number = RETRY_MS.first; ; waitMs = Math.min(waitMs * 2, RETRY_MS.most)) {
-      try {
-        return await work();
-      } catch (err) {
-        if (closing.signal.aborted || Date.now() + waitMs > endMs) throw err;
-      }
-      await sleep(waitMs, undefined, { signal: closing.signal });
-    }
-  };
   const call = (runId: number, failed: string, work: () => Promise<void>): void => {
-    const calling = tryUntil(Date.now() + TRY_FOR_MS, work)
+    const calling = retry(work, { pauses: PAUSES, untilMs: Date.now() + TRY_FOR_MS, signal: closing.signal })
       .catch((err: unknown) => log.warn({ runId, reason: messageOf(err) }, failed))
       .finally(() => underWay.delete(calling));
     underWay.add(calling);
@@ -52,8 +43,7 @@ export function createBackgroundCalls({
 
     async close() {
       closing.abort();
-      const timer = new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref());
-      await Promise.race([Promise.allSettled(underWay), timer]);
+      await atMost(CLOSE_MS, Promise.allSettled(underWay));
     },
   };
 }

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Connection } from "@temporalio/client";
+import { every, retry } from "../waiting/retry.ts";
 
 /** Where Temporal is, for every connection that we open: the API's, the worker's and its native one. */
 export interface TemporalTarget {
@@ -34,16 +34,12 @@ export function openClient(target: TemporalTarget): Client {
 export async function connectClient(target: TemporalTarget, withinMs: number): Promise<Client> {
   const client = openClient(target);
   const untilMs = Date.now() + withinMs;
-  for (;;) {
-    try {
-      await client.withDeadline(untilMs, () => client.workflowService.getSystemInfo({}));
-      return client;
-    } catch (err) {
-      if (Date.now() + RETRY_AFTER_MS > untilMs) {
-        await client.connection.close();
-        throw new Error(`Temporal at '${target.address}' did not answer within ${withinMs / 1000} s`, { cause: err });
-      }
-    }
-    await sleep(RETRY_AFTER_MS);
+  const ask = () => client.withDeadline(untilMs, () => client.workflowService.getSystemInfo({}));
+  try {
+    await retry(ask, { pauses: every(RETRY_AFTER_MS), untilMs });
+    return client;
+  } catch (err) {
+    await client.connection.close();
+    throw new Error(`Temporal at '${target.address}' did not answer within ${withinMs / 1000} s`, { cause: err });
   }
 }
