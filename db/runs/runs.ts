@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { and, eq, isNull, lt, sql, type SQL } from "drizzle-orm";
-import { notFound } from "../../model/errors.ts";
+import { CodedError, notFound } from "../../model/errors.ts";
 import type { Outcome } from "../../model/run/lifecycle.ts";
 import type { NewRun, RunRecords } from "../../model/ports/records.ts";
 import type { RunRecord } from "../../model/run/run.ts";
@@ -31,6 +31,8 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
       const [row] = await db.update(runs).set(set).where(isNews).returning();
       return row ? recordOf(row) : findRun(db, id);
     },
+
+    setTags: (id, tags, ifMatch) => setTags(db, id, tags, ifMatch),
 
     recordWorkflowStarted: async (id) => {
       await db
@@ -127,6 +129,28 @@ async function finishRun(db: Db, id: number, outcome: Outcome): Promise<RunRecor
   const record = row ? recordOf(row) : await findRun(db, id);
   if (!record) throw notFound();
   return record;
+}
+
+async function setTags(
+  db: Db,
+  id: number,
+  tags: Record<string, string>,
+  ifMatch: string | undefined,
+): Promise<RunRecord | undefined> {
+  if (!isRunId(id)) return undefined;
+  refuseUnstorable(tags);
+  return db.transaction(async (tx) => {
+    // The lock keeps the eTag that is compared true until the tags are written.
+    const [row] = await tx.select().from(runs).where(eq(runs.id, id)).for("update");
+    if (row === undefined) return undefined;
+    const { eTag } = recordOf(row);
+    if (ifMatch !== undefined && ifMatch !== eTag) {
+      throw new CodedError("PreconditionFailed", `The run '${id}' has the ETag '${eTag}', not '${ifMatch}'`);
+    }
+    // The revision stays: it orders what the workflow writes, and tags are not the workflow's.
+    const [written] = await tx.update(runs).set({ tags }).where(eq(runs.id, id)).returning();
+    return written && recordOf(written);
+  });
 }
 
 /** The first known start stays; engines may date it before the creation, or in whole seconds. */

@@ -69,6 +69,11 @@ export interface RunRecords {
   countOpen(): Promise<number>;
   /** Sets cancel_requested_at once; a terminal run is returned unchanged. */
   requestCancel(id: number): Promise<RunRecord | undefined>;
+  /**
+   * Replaces all tags, also of an ended run; with `ifMatch` only while that is the run's eTag. Two concurrent calls with one
+   * eTag never both succeed. @throws CodedError PreconditionFailed
+   */
+  setTags(id: number, tags: Record<string, string>, ifMatch?: string): Promise<RunRecord | undefined>;
   /** Calls `changed` with the id of each run whose row changed, and with undefined when some may have been missed. */
   listen(changed: (runId: number | undefined) => void): Promise<{ close(): Promise<void> }>;
 

@@ -19,7 +19,7 @@ export interface FakeRecords {
   buffers: BufferRecords;
   runs: Pick<
     RunRecords,
-    "create" | "findByKey" | "find" | "list" | "counts" | "countOpen" | "requestCancel" | "listen"
+    "create" | "findByKey" | "find" | "list" | "counts" | "countOpen" | "requestCancel" | "setTags" | "listen"
   >;
   bufferRows: Map<string, Buffer>;
   runRows: Map<number, RunRecord>;
@@ -112,6 +112,17 @@ export function createFakeRecords(): FakeRecords {
       async requestCancel(id) {
         const row = await find(id);
         if (row && !isTerminal(row.status)) fake.change(id, { status: "Canceling", cancelRequestedAt: NOW });
+        return find(id);
+      },
+      async setTags(id, tags, ifMatch) {
+        const row = await find(id);
+        if (row === undefined) return undefined;
+        if (ifMatch !== undefined && ifMatch !== row.eTag) {
+          throw new CodedError("PreconditionFailed", `The run '${id}' has the ETag '${row.eTag}', not '${ifMatch}'`);
+        }
+        const { tags: _replaced, ...rest } = row;
+        fake.runRows.set(id, rest);
+        fake.change(id, Object.keys(tags).length > 0 ? { tags } : {});
         return find(id);
       },
       async listen(changed) {

@@ -170,6 +170,52 @@ test("of twenty outcomes at once one is kept and all calls answer it", async () 
   expect(await database.runs.counts({})).toEqual({ [answers[0]?.status ?? ""]: 1 });
 });
 
+test("set tags replace all tags, in show, list, filters and counts, and give another eTag", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database, { tags: { a: "1", b: "2" } });
+  const before = await database.runs.find(id);
+  const changed = await database.runs.setTags(id, { b: "3", c: "" });
+  expect(changed).toMatchObject({ tags: { b: "3", c: "" }, revision: before?.revision });
+  expect(changed?.eTag).not.toBe(before?.eTag);
+  expect(await database.runs.find(id)).toEqual(changed);
+  const foundBy = async (tags: Record<string, string>): Promise<unknown[]> => [
+    (await database.runs.list({ limit: 9, tags })).items.map((run) => run.tags),
+    await database.runs.counts({ tags }),
+  ];
+  expect(await foundBy({ b: "3" })).toEqual([[{ b: "3", c: "" }], { Pending: 1 }]);
+  expect(await foundBy({ a: "1" })).toEqual([[], {}]);
+  const cleared = await database.runs.setTags(id, {});
+  expect(cleared).not.toHaveProperty("tags");
+  // The same state has the same eTag again.
+  expect((await database.runs.setTags(id, { b: "2", a: "1" }))?.eTag).toBe(before?.eTag);
+});
+
+test("tags are set on an ended run and leave its end alone; an unknown run has none", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database);
+  const ended = await database.runs.finish(id, succeeded);
+  const { eTag: _eTag, tags, ...rest } = (await database.runs.setTags(id, { a: "1" })) ?? {};
+  expect([tags, rest]).toEqual([
+    { a: "1" },
+    expect.objectContaining({ status: "Succeeded", revision: ended.revision }),
+  ]);
+  for (const unknown of [id + 1, 0, 2 ** 60]) expect(await database.runs.setTags(unknown, {})).toBeUndefined();
+  await expect(database.runs.setTags(id, { a: "\0" })).rejects.toMatchObject({ code: "InvalidInput" });
+});
+
+test("of twenty writers that saw the same eTag one sets its tags", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database);
+  const { eTag } = (await database.runs.find(id)) ?? {};
+  const answers = await twentyAtOnce((place) =>
+    database.runs.setTags(id, { writer: String(place) }, eTag).catch((err: unknown) => err),
+  );
+  const refused = answers.filter((answer) => answer instanceof Error);
+  expect(refused).toHaveLength(19);
+  for (const err of refused) expect(err).toMatchObject({ code: "PreconditionFailed" });
+  expect(await database.runs.find(id)).toEqual(answers.find((answer) => !(answer instanceof Error)));
+});
+
 test("a requested cancel is shown, listed and counted as Canceling, dated once", async () => {
   const { database } = await openFresh();
   const id = await createdId(database, { tags: { t: "1" } });
