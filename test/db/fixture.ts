@@ -24,9 +24,14 @@ export async function openTransaction(url: string, ...statements: string[]) {
   onTestFinished(() => client.end({ timeout: 1 }));
   for (const statement of ["begin", ...statements]) await client.unsafe(statement);
   const waiters = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  const countWaiters = async (): Promise<number> => {
+    // A transaction sees the activity as it was when it first looked.
+    await client.unsafe("select pg_stat_clear_snapshot()");
+    return (await client.unsafe(waiters)).length;
+  };
   return {
-    /** Resolves once another statement on the database waits for it. */
-    untilWaitedFor: () => eventually(async () => (await client.unsafe(waiters)).length > 0),
+    /** Resolves once `count` other statements on the database wait for it. */
+    untilWaitedFor: (count = 1) => eventually(async () => (await countWaiters()) >= count),
     commit: async () => void (await client.unsafe("commit")),
   };
 }
