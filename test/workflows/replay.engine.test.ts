@@ -5,7 +5,7 @@ import { bundleWorkflowCode, DefaultLogger, Worker, type WorkflowBundle } from "
 import { beforeAll, expect, test } from "vitest";
 
 const HISTORIES = resolve(import.meta.dirname, "../histories");
-const recorded = readdirSync(HISTORIES).filter((name) => name.endsWith(".json"));
+const recorded = readdirSync(HISTORIES).toSorted();
 
 let workflowBundle: WorkflowBundle;
 beforeAll(async () => {
@@ -15,8 +15,16 @@ beforeAll(async () => {
   });
 });
 
-test("there is a history of each outcome", () => {
-  expect(recorded.length).toBeGreaterThanOrEqual(9);
+/** Histories of code that no longer records such ones; runs that began with it can still be in flight. */
+const KEPT = {
+  succeeded: "the logs were archived in a step of their own",
+  "waited-for-a-place": "it was recorded under this name, but never waited",
+};
+
+test("each history is one that a test records, or is kept for a reason", () => {
+  const tests = readFileSync(resolve(import.meta.dirname, "run.engine.test.ts"), "utf8");
+  const names = [...tests.matchAll(/\brecord: "([a-z-]+)"/g)].map(([, name]) => name ?? "");
+  expect(recorded).toEqual([...names, ...Object.keys(KEPT)].map((name) => `${name}.json`).toSorted());
 });
 
 test.each(recorded)("%s replays with the workflow code of today", async (name) => {
