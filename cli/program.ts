@@ -1,5 +1,5 @@
-import { readArgv, UsageError } from "./line/argv.ts";
-import { FatalError, QuietFailure } from "./line/command.ts";
+import { readArgv } from "./line/argv.ts";
+import { FatalError, QuietFailure, UsageError } from "./line/command.ts";
 import { errnoOf } from "../model/errors.ts";
 import { stdoutFailure } from "./read/file-failure.ts";
 import { type Host, writeAll } from "./terminal/host.ts";

@@ -11,20 +11,23 @@ interface Flag {
   /** Left out of help texts. */
   hidden?: true;
   suggest?: Suggestion;
+  /** Refused when it is given twice: both values would be meant, and one would be lost. */
+  isOnce?: true;
 }
 
 /** What the shell offers for a value: words, ids or names that the server has, or files. */
 export type Suggestion = readonly string[] | "run" | "codespec" | "file";
 
-/** What a command takes. Map and list flags may be repeated; of the others the last one counts. Choices have no case. */
-export type ArgDef =
-  | { type: "positional"; description: string; required?: boolean; suggest?: Suggestion }
+export type ArgDef = { type: "positional"; description: string; required?: boolean; suggest?: Suggestion } | FlagDef;
+
+/** Map and list flags can be repeated; of the others the last one counts, unless `isOnce`. Choices have no case. */
+export type FlagDef =
   | ({ type: "string"; default?: string; parse?: (text: string) => unknown } & Flag)
   | ({ type: "choice"; choices: readonly string[]; default?: string } & Flag)
   | ({ type: "int"; default?: number } & Flag)
   | ({ type: "boolean" } & Flag)
   | ({ type: "map"; separator?: "always" } & Flag)
-  | ({ type: "list" } & Flag);
+  | ({ type: "list"; choices?: readonly string[] } & Flag);
 
 export type ArgsDef = Readonly<Record<string, ArgDef>>;
 
@@ -111,6 +114,17 @@ export interface Command {
 export function command<const A extends ArgsDef>(def: CommandDef<A>): Command {
   // The reader of the command line fills `args` by `def.args`, so that the values have the types of A.
   return { ...def, args: def.args ?? {} };
+}
+
+/** A command line that cannot be obeyed. `hint` is a second line for the person who typed it. */
+export class UsageError extends Error {
+  override name = "UsageError";
+  readonly hint: string | undefined;
+
+  constructor(message: string, hint?: string) {
+    super(message);
+    this.hint = hint;
+  }
 }
 
 /** A failure that is shown as a log line of level fatal. */
