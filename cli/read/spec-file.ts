@@ -1,4 +1,4 @@
-import { readYamlFile, type Shape } from "./yaml-file.ts";
+import { readYamlFile, type Shape, type OpenStdin } from "./yaml-file.ts";
 
 const QUANTITIES: Shape = { object: { cpu: "text", memory: "text" } };
 
@@ -81,10 +81,10 @@ export interface RunFile {
 }
 
 /** @throws Error that names file, line and field. */
-export async function readCodespecFile(path: string): Promise<CodespecFile> {
-  const { version: _version, createdAt: _createdAt, ...codespec } = await readYamlFile(path, CODESPEC);
+export async function readCodespecFile(path: string, stdin?: OpenStdin): Promise<CodespecFile> {
+  const { version: _version, createdAt: _createdAt, ...codespec } = await readYamlFile(path, CODESPEC, stdin);
   return codespec;
 }
 
 /** @throws Error that names file, line and field. */
-export const readRunFile = (path: string): Promise<RunFile> => readYamlFile(path, RUN);
+export const readRunFile = (path: string, stdin?: OpenStdin): Promise<RunFile> => readYamlFile(path, RUN, stdin);

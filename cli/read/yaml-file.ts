@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
 import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument } from "yaml";
 import { fileFailure } from "./file-failure.ts";
 
@@ -16,18 +17,21 @@ export type Shape =
   | { listOf: Shape }
   | { textOr: Shape };
 
+/** Opens stdin, which must not be touched where the file is another one. */
+export type OpenStdin = () => AsyncIterable<Uint8Array>;
+
 /**
- * Reads a YAML file strictly: unknown keys and wrong kinds are refused.
+ * Reads a YAML file strictly: unknown keys and wrong kinds are refused. `-` is stdin where one is given.
  * @throws Error with the file, the line and the key
  */
-export async function readYamlFile(path: string, shape: Shape): Promise<Record<string, unknown>> {
-  let text: string;
+export async function readYamlFile(path: string, shape: Shape, stdin?: OpenStdin): Promise<Record<string, unknown>> {
+  let content: string;
   try {
-    text = await readFile(path, "utf8");
+    content = stdin && path === "-" ? await text(stdin()) : await readFile(path, "utf8");
   } catch (err) {
     throw fileFailure(path, "read", err);
   }
-  return parseYaml(text, path, shape);
+  return parseYaml(content, path, shape);
 }
 
 /** As {@link readYamlFile}, of a text. */

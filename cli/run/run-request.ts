@@ -10,7 +10,8 @@ export const runArgs = {
     alias: "f",
     valueHint: "path",
     suggest: "file",
-    description: "YAML file with the run; flags override it",
+    isOnce: true,
+    description: "YAML file with the run, - for stdin; flags override it",
   },
   codespec: {
     type: "string",

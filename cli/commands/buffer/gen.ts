@@ -12,7 +12,13 @@ export default command({
   examples: ["tyger buffer gen 1G | tyger buffer write $id"],
   args: {
     size: { type: "positional", required: true, description: "How much: 4096, 1.5K, 2GiB" },
-    output: { type: "string", alias: "o", valueHint: "path", description: "File to write to instead of stdout" },
+    output: {
+      type: "string",
+      alias: "o",
+      valueHint: "path",
+      isOnce: true,
+      description: "File to write to instead of stdout",
+    },
   },
   async run({ args, host }) {
     const sizeBytes = sizeOf(args.size);

@@ -10,7 +10,13 @@ export default command({
   examples: ["tyger buffer read $id > result.h5", "tyger buffer read url.txt -o result.h5"],
   args: {
     source: { type: "positional", required: true, description: "Buffer id, access URL or file with an access URL" },
-    output: { type: "string", alias: "o", valueHint: "path", description: "File or named pipe instead of stdout" },
+    output: {
+      type: "string",
+      alias: "o",
+      valueHint: "path",
+      isOnce: true,
+      description: "File or named pipe instead of stdout",
+    },
     dop: { type: "int", alias: "p", default: 32, description: "Parallel downloads" },
     "access-ttl": { type: "string", hidden: true, description: "How long access URLs live", parse: parseTtl },
   },

@@ -11,7 +11,13 @@ export default command({
   examples: ["tyger buffer write $id < data.h5", "tyger buffer write $id -i data.h5"],
   args: {
     target: { type: "positional", required: true, description: "Buffer id, access URL or file with an access URL" },
-    input: { type: "string", alias: "i", valueHint: "path", description: "File or named pipe instead of stdin" },
+    input: {
+      type: "string",
+      alias: "i",
+      valueHint: "path",
+      isOnce: true,
+      description: "File or named pipe instead of stdin",
+    },
     dop: { type: "int", alias: "p", default: 16, description: "Parallel uploads" },
     "block-size": {
       type: "string",

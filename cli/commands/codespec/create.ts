@@ -1,3 +1,4 @@
+import { stdinOf } from "../../buffer/buffer-transfer.ts";
 import { CODESPEC_NAME } from "../../../model/codespec/codespec.ts";
 import { canonicalQuantity } from "../../../model/codespec/quantity.ts";
 import { connect } from "../../server/client.ts";
@@ -19,7 +20,8 @@ const args = {
     alias: "f",
     valueHint: "path",
     suggest: "file",
-    description: "YAML file with the codespec; flags override it",
+    isOnce: true,
+    description: "YAML file with the codespec, - for stdin; flags override it",
   },
   image: { type: "string", description: "Container image" },
   kind: {
@@ -56,7 +58,7 @@ export default command({
   passThrough: true,
   async run(context) {
     const { host, rest } = context;
-    const file = context.args.file === undefined ? {} : await readCodespecFile(context.args.file);
+    const file = context.args.file === undefined ? {} : await readCodespecFile(context.args.file, () => stdinOf(host));
     const name = context.args.name ?? file.name;
     if (!name) throw new Error("a codespec name is required, as an argument or in the file");
     if (!CODESPEC_NAME.test(name)) {

@@ -11,7 +11,13 @@ export default command({
   examples: ["tyger login --local", "tyger login unix:///opt/tyger/api.sock", "tyger login http://localhost:8080"],
   args: {
     "server-url": { type: "positional", required: false, description: "http://host:port or unix:///path/api.sock" },
-    file: { type: "string", alias: "f", valueHint: "path", description: "YAML file with serverUrl and proxy" },
+    file: {
+      type: "string",
+      alias: "f",
+      valueHint: "path",
+      isOnce: true,
+      description: "YAML file with serverUrl and proxy",
+    },
     local: { type: "boolean", description: "The server of this machine" },
   },
   async run({ args, globals, host, log }) {

@@ -1,3 +1,4 @@
+import { stdinOf } from "../../buffer/buffer-transfer.ts";
 import { connect } from "../../server/client.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
@@ -15,7 +16,10 @@ export default command({
   args: runArgs,
   async run(context) {
     const { args, host } = context;
-    const request = runRequestOf(args.file === undefined ? {} : await readRunFile(args.file), args);
+    const request = runRequestOf(
+      args.file === undefined ? {} : await readRunFile(args.file, () => stdinOf(host)),
+      args,
+    );
     const client = await connect(context);
     if (args.pull) await pullImages(client, request, context);
     const run = await createRun(client, request);

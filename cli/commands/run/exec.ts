@@ -40,9 +40,17 @@ export default command({
     }
     // Without the logs it would change nothing.
     if (args.timestamps && !args.logs) throw new Error("--timestamps can be given with --logs only");
-    const request = runRequestOf(args.file === undefined ? {} : await readRunFile(args.file), args);
+    const request = runRequestOf(
+      args.file === undefined ? {} : await readRunFile(args.file, () => stdinOf(host)),
+      args,
+    );
     const client = await connect(context);
     const unmapped = unmappedBuffers(await codespecOf(client, request), request.job.buffers ?? {});
+    if (args.file === "-" && unmapped.input !== undefined) {
+      throw new Error(
+        `stdin cannot be both the run file and the input '${unmapped.input}'; use --buffer for the input`,
+      );
+    }
     const stdin = unmapped.input === undefined ? undefined : stdinOf(host);
     if (unmapped.input !== undefined || unmapped.output !== undefined) warnPowerShell(host, log);
     if (unmapped.output !== undefined && host.config.closedStreams.includes("stdout")) {

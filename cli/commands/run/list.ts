@@ -17,7 +17,7 @@ export default command({
   args: {
     since: { type: "string", alias: "s", valueHint: "time", description: "Only runs created after this time" },
     tag: { type: "map", description: "Only runs with all of these tags" },
-    status: { type: "list", suggest: RUN_STATUSES, description: "Only runs with one of these statuses" },
+    status: { type: "list", choices: RUN_STATUSES, description: "Only runs with one of these statuses" },
     limit: { type: "int", alias: "l", description: "How many at most (1000 unless given)" },
     output: outputArg,
   },

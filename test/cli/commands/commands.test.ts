@@ -40,6 +40,15 @@ describe("codespec", () => {
     });
   });
 
+  test("'-f -' reads the codespec from stdin; a file of that name can still be given", async () => {
+    const stdin = "{name: c, image: a, args: [x]}";
+    expect(await tyger("codespec create -f - --image b", { server, stdin })).toMatchObject({ code: 0, stdout: "3\n" });
+    expect(bodyOf("PUT", /^\/codespecs\/c\?/)).toMatchObject({ image: "b", args: ["x"] });
+    const closed = await tyger("codespec create -f -", { server, closedStreams: ["stdin"] });
+    expect(closed).toMatchObject({ code: 1, stderr: expect.stringContaining("stdin is closed") });
+    expect((await tyger("codespec create -f ./-", { server, stdin })).stderr).toContain("'./-' cannot be read");
+  });
+
   test("flags override the file's fields, each by itself; env is replaced whole, and the file's kind stays", async () => {
     const file = join(folder, "c.yml");
     await writeFile(

@@ -59,6 +59,22 @@ test("without buffers stdin is not read and stdout stays empty", async () => {
   expect(await tyger(exec(), { server, stdin })).toMatchObject({ code: 0, stdout: "" });
 });
 
+test("'-f -' reads the run from stdin, which the input then cannot come from", async () => {
+  const run = (buffers: object): string => JSON.stringify({ job: { codespec: { image: "x", buffers } } });
+  server.job = async () => ({ output: Buffer.from("hi") });
+  const line = "run exec -f -";
+  expect(await tyger(line, { server, stdin: run({ outputs: ["out"] }) })).toMatchObject({ code: 0, stdout: "hi" });
+  const created = server.requests("POST", /^\/runs/).length;
+  expect(await tyger(line, { server, stdin: run({ inputs: ["in"] }) })).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: "Error: stdin cannot be both the run file and the input 'in'; use --buffer for the input\n",
+  });
+  expect(server.requests("POST", /^\/runs/)).toHaveLength(created);
+  await server.fill("mine", Buffer.from("x"));
+  expect(await tyger(`${line} -b in=mine`, { server, stdin: run({ inputs: ["in"] }) })).toMatchObject({ code: 0 });
+});
+
 test("a buffer that is given is left to its owner", async () => {
   const { code } = await tyger(exec(["-b", "output=mine"]), { server, stdin: "x" });
   expect(code).toBe(0);

@@ -1,3 +1,5 @@
+import { RUN_STATUSES } from "../../../model/run/run.ts";
+
 /** The moment at which all lines are given, in UTC. */
 export const AT = "2026-11-22T21:37:37.503Z";
 
@@ -254,6 +256,9 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
   lists: [
     lists("--status succeeded --status running,failed", "limit=1001&status=succeeded&status=running&status=failed"),
     lists("--status ''", "limit=1001"),
+    lists("--status CANCELING", "limit=1001&status=CANCELING"),
+    invalid("run list --status succeded", "status", "succeded", `'succeded' is not one of ${RUN_STATUSES.join(", ")}`),
+    invalid("run list --status failed,", "status", "failed,", `'' is not one of ${RUN_STATUSES.join(", ")}`),
     stores("c -i a,b -i c", '"kind":"job","image":"","buffers":{"inputs":["a","b","c"]}'),
     stores(`c -i '"a,b",c'`, '"kind":"job","image":"","buffers":{"inputs":["a,b","c"]}'),
     invalid(`codespec create c -i '"a'`, "input", '"a', `the quotes in '"a' do not match`),
@@ -344,6 +349,8 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
     invalid("codespec create c --cpu-limit much", "cpu-limit", "much", "The quantity 'much' is not valid"),
     invalid("codespec create c --max-replicas many", "max-replicas", "many", "it is not a whole number"),
     invalid("codespec create c --kind gang", "kind", "gang", "it must be one of job, worker"),
+    refused("codespec create -f a -f b", "the flag --file can be given only once"),
+    refused("codespec create -f -", "the file '-', line 1: a map is expected"),
     refused("codespec create -f $FOLDER/strange.yml", "the codespec kind 'gang' is neither job nor worker"),
     refused("codespec create c --endpoint a=1", "a job codespec cannot have endpoints"),
     refused("codespec create c -k worker -i in", "a worker codespec cannot have buffers"),
@@ -445,6 +452,8 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
       "The duration '5' is not of a form like '300s', '1.5h' or '2h45m'",
     ),
     invalid("buffer write b2 -f -1s", "flush-interval", "-1s", "it must not be negative"),
+    refused("buffer read b1 -o a --output b", "the flag --output can be given only once"),
+    refused("buffer write b1 -i a -i b", "the flag --input can be given only once"),
     ["buffer gen 10", 0, ":;<=>?@ABC", ""],
     ["buffer gen .5K -o $FOLDER/gen", 0, "", ""],
     ["buffer gen 0", 0, "", ""],
@@ -494,6 +503,8 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
     invalid("run create -c cat --timeout 500ms", "timeout", "500ms", "it must be at least one second"),
     invalid("run create -c cat --timeout -5m", "timeout", "-5m", "it must be at least one second"),
     invalid("run create -c cat --buffer-ttl 5", "buffer-ttl", "5", "it is not of the form D.HH:MM or D.HH:MM:SS"),
+    refused("run create -f $FOLDER/run.yml --file $FOLDER/inline.yml", "the flag --file can be given only once"),
+    refused("run create -f -", "the file '-', line 1: a map is expected"),
     refused("run create -f $FOLDER/none.yml", "the file '$FOLDER/none.yml' cannot be read: there is no such file"),
     refused(
       "run create -f $FOLDER/unknown.yml",
@@ -535,6 +546,7 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
       "GET /codespecs/none",
     ],
     ["run exec -c cat/versions/9/x", 1, "", "Error: the codespec name 'cat/versions/9/x' is not valid\n"],
+    refused("run exec -f a -f b", "the flag --file can be given only once"),
     refused("run exec", "a codespec is required: give --codespec, or job.codespec in the file"),
     refused("run exec -c cat --read-dop 0", "--read-dop must be at least 1, not '0'"),
     invalid("run exec -c cat --block-size big", "block-size", "big", "it is not a size such as 4096, 4M or 1.5GiB"),
@@ -593,6 +605,7 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
       "login -f $FOLDER/login-proxy.yml",
       "the file '$FOLDER/login-proxy.yml' has the proxy 'nonsense': it must be auto, none, a URL or host:port",
     ),
+    refused("login -f $FOLDER/login.yml -f $FOLDER/login.yml", "the flag --file can be given only once"),
     refused("login -f $FOLDER/run.yml", "the file '$FOLDER/run.yml', line 1: unknown field 'job'"),
     [
       "login unix://$FOLDER/none.sock",
