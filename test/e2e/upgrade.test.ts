@@ -1,11 +1,22 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { Client, Connection } from "@temporalio/client";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { eventually } from "../eventually.ts";
+import type * as Programs from "../../workflows/programs.ts";
 import { buildRelease } from "./release.ts";
-import { containersOf, makeStack, run, type CommandResult, type ShownRun, type TestStack } from "./stack.ts";
+import {
+  containersOf,
+  enginesOf,
+  installationOf,
+  makeStack,
+  run,
+  type CommandResult,
+  type ShownRun,
+  type TestStack,
+} from "./stack.ts";
 
 /** The last release before the tree was restructured. Data and runs of it must survive every later upgrade. */
 const RELEASE = "aac13fe5a880958096829167b39744c5c68f7d84";
@@ -29,8 +40,8 @@ let newTyger: Command;
 
 beforeAll(async () => {
   oldLauncher = await buildRelease(RELEASE);
-  // Three runs are live at a time; the test keeps three going, and the others queue.
-  stack = await makeStack({ env: { TYGER_MAX_LIVE_RUNS: "3" } });
+  // As many runs are live at a time as the test keeps going; the others queue.
+  stack = await makeStack({ env: { TYGER_MAX_LIVE_RUNS: "4" } });
   oldTyger = (args, options) => run(oldLauncher, args, { env: stack.env, ...options });
   newTyger = (args, options) => stack.tyger(args, options);
   await succeed(oldTyger, ["up"], { limitMs: 180_000 });
@@ -170,7 +181,7 @@ test("an upgrade from the release before the restructuring keeps every run, log,
   const cutOff = await show(oldTyger, canceled);
   const finished = [full, empty, spent.input, spent.output, cutOff.job.buffers["output"] ?? ""];
 
-  // Three live runs: in the middle of its stream, waiting for its input, and about to be canceled.
+  // Live runs: in the middle of its stream, waiting for its input, and about to be canceled by a user and by a program.
   const streaming = openExec(await runFile("streaming", COPY, BOTH));
   const streamingId = await streaming.runId();
   const firstHalf = lines(0, 5000);
@@ -178,18 +189,19 @@ test("an upgrade from the release before the restructuring keeps every run, log,
   await eventually(() => streaming.output() === firstHalf, PATIENT);
   const waiting = await begin("waiting", COPY, BOTH);
   const doomed = await begin("doomed", "echo begun; exec sleep 600", { outputs: ["output"] });
-  const live = [streamingId, waiting, doomed];
+  const doomedToo = await begin("doomed-too", "echo begun; exec sleep 600");
+  const live = [streamingId, waiting, doomed, doomedToo];
   // And those for which no slot is free, one of them without buffers.
   const queued = [await create("queued", COPY, BOTH), await create("queued-too", "echo done")];
   const open = [...live, ...queued];
   await eventually(async () => {
     const states = await Promise.all(open.map((id) => statusOf(oldTyger, id)));
-    return states.join() === "Running,Running,Running,Pending,Pending";
+    return states.join() === "Running,Running,Running,Running,Pending,Pending";
   }, PATIENT);
   const before = await shown(oldTyger, ended, finished);
   const openBefore = await Promise.all(open.map((id) => json(oldTyger, ["run", "show", id])));
   const containers = await Promise.all(live.map((id) => containersOf(stack, Number(id))));
-  expect(containers.map((of) => of.length)).toEqual([1, 1, 1]);
+  expect(containers.map((of) => of.length)).toEqual([1, 1, 1, 1]);
   const oldVersion = await versionOf(oldTyger);
 
   await succeed(newTyger, ["up"], { limitMs: 180_000 });
@@ -219,12 +231,14 @@ test("an upgrade from the release before the restructuring keeps every run, log,
   // The signal of a cancel arrives in a run that the old release began.
   await succeed(newTyger, ["run", "cancel", doomed]);
   await eventually(async () => (await statusOf(newTyger, doomed)) === "Canceled", PATIENT);
+  await cancelFromProgram(doomedToo);
+  await eventually(async () => (await statusOf(newTyger, doomedToo)) === "Canceled", PATIENT);
   expect(await json(newTyger, ["run", "show", doomed])).toMatchObject({ statusReason: "Canceled by user" });
   // The slots are free now, so the queued runs are admitted.
   await feed(queued[0] ?? "");
   await eventually(async () => (await statusOf(newTyger, queued[1] ?? "")) === "Succeeded", PATIENT);
   expect(await text(newTyger, ["run", "logs", queued[1] ?? ""])).toBe("done\n");
-  expect(await json(newTyger, ["run", "counts"])).toEqual({ canceled: 2, failed: 1, succeeded: 5 });
+  expect(await json(newTyger, ["run", "counts"])).toEqual({ canceled: 3, failed: 1, succeeded: 5 });
 
   // What was there takes part in what comes after it.
   await succeed(newTyger, ["buffer", "write", unwritten], { input: "late words" });
@@ -235,6 +249,20 @@ test("an upgrade from the release before the restructuring keeps every run, log,
   await eventually(async () => (await containersOf(stack)).length === 0, PATIENT);
   expect(await text(newTyger, ["run", "logs", waiting])).toBe("[main] begun\n[main] copied\n");
 }, 600_000);
+
+/** Asks and cancels a run with what a TypeScript program imported from the old release. */
+async function cancelFromProgram(id: string): Promise<void> {
+  const old = (await import(join(dirname(oldLauncher), "../dist/programs.js"))) as typeof Programs;
+  const connection = await Connection.connect({ address: (await enginesOf(stack)).temporal });
+  try {
+    const workflowId = old.workflowIdOf(await installationOf(stack), Number(id));
+    const handle = new Client({ connection }).workflow.getHandle(workflowId);
+    expect(await handle.query(old.currentRun)).toMatchObject({ runId: Number(id), cancelRequested: false });
+    await handle.signal(old.cancelRun);
+  } finally {
+    await connection.close();
+  }
+}
 
 const versionOf = async (tyger: Command) => / version (\w+)/.exec(await text(tyger, ["status"]))?.[1];
 
