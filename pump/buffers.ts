@@ -1,22 +1,68 @@
-/** What a pump does with buffers, by their ids; addresses and outages are the business of who does it. */
+import { messageOf } from "../model/errors.ts";
+import type { PumpSpec } from "../model/run/pump.ts";
+import type { BlobSource } from "../buffers/format/blobs.ts";
+import { type BufferReading, readBuffer } from "../buffers/format/reader.ts";
+import { markFailed, writeBuffer } from "../buffers/format/writer.ts";
+import { type Journal, sometimes } from "./journal.ts";
+
+/** Buffers as pipes see them: by id, with addresses, outages and retries handled. */
 export interface PipeBuffers {
-  /**
-   * Hands the buffer's bytes to `write` in order and resolves after the verified end. One call of `write` at a time;
-   * little is fetched ahead of it. @throws Error when the buffer is not whole, and what `write` throws.
-   */
-  read(bufferId: string, write: (chunk: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<void>;
+  /** The buffer's bytes up to its verified end. A piece is valid until the next one is asked for. */
+  read(bufferId: string, signal: AbortSignal): BufferReading;
   /**
    * Writes `source` to the buffer up to the end mark; a failure of `source` or an abort marks the buffer failed. A
-   * chunk is not touched any more once the next one is asked for.
-   * @throws CodedError Conflict when somebody else has written it: then nothing is marked
+   * chunk is not used anymore once the next one is asked for.
+   * @throws CodedError Conflict when another writer has written it: then nothing is marked
    */
   write(bufferId: string, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
-  /** Gives a buffer a failed end mark, within a few seconds; one that has an end mark keeps it. Never throws. */
+  /** Gives a buffer a failed end mark, within a few seconds; a buffer that has an end mark keeps it. Never throws. */
   markFailed(bufferId: string): Promise<void>;
 }
 
-/** When a pipe has to end: `jobEnded` in peace, `halt` because all is lost. */
-export interface Endings {
-  jobEnded: AbortSignal;
-  halt: AbortSignal;
+/** Blocks in flight of one pipe: each can be held in memory, and the store is on this machine or near it. */
+const PARALLEL = 4;
+/** Marking outputs after a failure must not hold up the end. */
+const MARK_MS = 3000;
+/** However long API and data plane are unreachable, only the run's own deadline ends the transfer. */
+const OUTAGE_MS = Number.POSITIVE_INFINITY;
+
+type Reach = (bufferId: string, writeable: boolean, signal: AbortSignal) => BlobSource;
+
+/** The buffers of `spec`, reached as their location requires. Only the code for that is loaded. */
+export async function connectBuffers(spec: PumpSpec, journal: Journal): Promise<PipeBuffers> {
+  const reach = await reachOf(spec, journal);
+  const options = (bufferId: string, signal: AbortSignal) => ({
+    dop: PARALLEL,
+    outageMs: OUTAGE_MS,
+    signal,
+    onRetry: sometimes((reason) => journal("warn", "retrying a request to the data plane", { bufferId, reason })),
+    onWarning: (warning: string) => journal("warn", "warning from a transfer", { bufferId, warning }),
+  });
+  return {
+    read: (bufferId, signal) =>
+      readBuffer(reach(bufferId, false, signal), { ...options(bufferId, signal), reuseMemory: true }),
+
+    async write(bufferId, source, signal) {
+      const { sizeBytes } = await writeBuffer(source, reach(bufferId, true, signal), options(bufferId, signal));
+      journal("info", "buffer complete", { bufferId, sizeBytes });
+    },
+
+    async markFailed(bufferId) {
+      const marking = markFailed(reach(bufferId, true, AbortSignal.timeout(MARK_MS)));
+      await marking.catch((err: unknown) => {
+        journal("warn", "could not write the failed end mark", { bufferId, reason: messageOf(err) });
+      });
+    },
+  };
+}
+
+async function reachOf({ buffers }: PumpSpec, journal: Journal): Promise<Reach> {
+  if ("storeDir" in buffers) {
+    const { createFilesystemStore } = await import("../buffers/filesystem/filesystem-store.ts");
+    const { storedBlobs } = await import("../buffers/filesystem/stored-blobs.ts");
+    const store = createFilesystemStore(buffers.storeDir);
+    return (bufferId) => storedBlobs(store, bufferId);
+  }
+  const { signedBlobs } = await import("./signed-access.ts");
+  return (bufferId, writeable, signal) => signedBlobs(buffers, { bufferId, writeable, signal, journal });
 }

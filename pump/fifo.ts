@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { Socket, type OnReadOpts, type SocketConstructorOpts } from "node:net";
 import { addAbortSignal } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { unlessAborted } from "../buffers/format/unless-aborted.ts";
 import { errnoOf } from "../model/errors.ts";
 
 /**
@@ -9,6 +10,12 @@ import { errnoOf } from "../model/errors.ts";
  * them every file call of the process. So both ends are opened with O_NONBLOCK and served by epoll through net.Socket.
  * Linux only: a FIFO open for reading shows no hang-up before it has seen a writer, and `/proc/self/fd` opens it again.
  */
+
+/** What ends a pipe from outside: `jobEnded` when the job is done, `halt` when the transfer is given up. */
+export interface Endings {
+  jobEnded: AbortSignal;
+  halt: AbortSignal;
+}
 
 /** The waits between looks for a reader grow with the time that was waited already, of which a look late costs a part. */
 const FIRST_RETRY_MS = 2;
@@ -41,31 +48,31 @@ export async function openWriteEnd(path: string, signal: AbortSignal): Promise<W
   return undefined;
 }
 
-/** The last reader closed the pipe: whatever else there is, nobody wants it. */
+/** The last reader closed the pipe: the job does not want the rest. */
 export class ReaderGone extends Error {}
 
 /** Our end of a pipe that the job reads. It stays open, as the job sees it, until {@link WriteEnd.close}. */
 export class WriteEnd {
   readonly #socket: Socket;
-  #giveUp: (reason: unknown) => void = () => {};
+  readonly #signal: AbortSignal;
 
   /** Once `signal` is aborted a write that waits for the job is given up. */
   constructor(fd: number, signal: AbortSignal) {
     this.#socket = new Socket({ fd, readable: false, writable: true });
     // Each failed write reports its own error.
     this.#socket.on("error", () => {});
-    signal.addEventListener("abort", () => this.#giveUp(signal.reason), { once: true });
+    this.#signal = signal;
   }
 
-  /** Resolves when the kernel has taken all of `chunk`. One call at a time. @throws ReaderGone */
+  /** Resolves when the kernel has taken all of `chunk`. @throws ReaderGone */
   write(chunk: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#giveUp = reject;
+    const writing = new Promise<void>((resolve, reject) => {
       this.#socket.write(chunk, (err) => {
         if (!err) resolve();
         else reject(new ReaderGone("The job closed the pipe", { cause: err }));
       });
     });
+    return unlessAborted(writing, this.#signal);
   }
 
   /** The end of the data. Nothing is lost: what was written is in the kernel. */

@@ -2,7 +2,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf, messageOf } from "../model/errors.ts";
 import { PUMP_FILES, type PumpCommand, type PumpResult, type PumpSpec } from "../model/run/pump.ts";
-import type { PipeBuffers } from "./buffers.ts";
 import { Control } from "./control.ts";
 import { openJournal } from "./journal.ts";
 import { Pump } from "./pump.ts";
@@ -20,8 +19,11 @@ if (!spec) process.exit(0);
 const journal = openJournal({ runId: spec.runId });
 const control = new Control(obey);
 if (existsSync(PUMP_FILES.result) || !(await control.listen(PUMP_FILES.socket))) process.exit(0);
-// No command can come before this turn of the event loop ends.
-const pump = new Pump(spec, { buffers: connect(spec), journal, onState: (state) => control.show(state) });
+// Loaded while the container starts: the worker waits only until we listen. A failure is reported by each pipe.
+const buffers = import("./buffers.ts").then(({ connectBuffers }) => connectBuffers(spec, journal));
+buffers.catch(() => {});
+// No command can arrive before this turn of the event loop ends.
+const pump = new Pump(spec, { buffers, journal, onState: (state) => control.show(state) });
 
 // When the machine goes down the job is ended too, and what it makes of cut input must not count: so the pump fails, and
 // holds the pipes until SIGKILL or a command. SIGHUP: the shell that started the stack may go.
@@ -36,16 +38,6 @@ await control.leave({ phase: result.status, ...(result.message !== undefined && 
 // Not process.exit() at once: it waits for V8's compiler threads, one of which may wait for a garbage collection that
 // then never comes.
 setTimeout(() => process.exit(), LINGER_MS).unref();
-
-/** The buffers of the pump, loaded while the container starts: whoever started us waits only until we listen. */
-function connect(spec: PumpSpec): PipeBuffers {
-  const loading = import("./connection.ts").then(({ connectBuffers }) => connectBuffers(spec, journal));
-  return {
-    read: async (...args) => (await loading).read(...args),
-    write: async (...args) => (await loading).write(...args),
-    markFailed: async (...args) => (await loading).markFailed(...args),
-  };
-}
 
 /** Undefined when the folder is gone, renamed or not ready: this attempt was given up before it began. */
 function takeFolder(folder: string | undefined): PumpSpec | undefined {

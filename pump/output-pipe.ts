@@ -1,54 +1,54 @@
 import { join } from "node:path";
 import { CodedError } from "../model/errors.ts";
 import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/run/pump.ts";
-import type { Endings, PipeBuffers } from "./buffers.ts";
-import { ReadEnd } from "./fifo.ts";
+import type { PipeBuffers } from "./buffers.ts";
+import { type Endings, ReadEnd } from "./fifo.ts";
 
 /** Moves what the job writes to a named pipe into a buffer. */
 export class OutputPipe {
   readonly parameter: string;
   readonly bufferId: string;
   readonly #path: string;
-  readonly #buffers: PipeBuffers;
-  readonly #ends: Endings;
-  #phase: "waiting" | "copying" | "over" | "taken" = "waiting";
+  readonly #buffers: Promise<PipeBuffers>;
+  readonly #endings: Endings;
+  #phase: "waiting" | "copying" | "done" | "taken" = "waiting";
 
-  constructor({ parameter, bufferId }: PumpPipe, buffers: PipeBuffers, ends: Endings) {
+  constructor({ parameter, bufferId }: PumpPipe, buffers: Promise<PipeBuffers>, endings: Endings) {
     this.parameter = parameter;
     this.bufferId = bufferId;
     this.#path = join(PUMP_FILES.pipes, pipeFileOf(parameter));
     this.#buffers = buffers;
-    this.#ends = ends;
+    this.#endings = endings;
   }
 
   /** Whether the buffer is complete. */
-  get isOver(): boolean {
-    return this.#phase === "over";
+  get isDone(): boolean {
+    return this.#phase === "done";
   }
 
-  /** Whether the buffer has no end and none but us writes it. */
+  /** Whether the buffer has no end mark and only this pump writes it. */
   get lacksEnd(): boolean {
     return this.#phase === "waiting" || this.#phase === "copying";
   }
 
   /**
    * Resolves when the buffer is complete and the job has ended.
-   * @throws Error when the buffer could not be written, or the job wrote on after the end.
+   * @throws Error when the buffer could not be written, or the job wrote more after the end.
    */
-  async serve(): Promise<void> {
+  async move(): Promise<void> {
     const end = new ReadEnd(this.#path);
-    const { jobEnded, halt } = this.#ends;
+    const { jobEnded, halt } = this.#endings;
     jobEnded.addEventListener("abort", () => end.nudge());
     await this.#copy(end);
     for (let last = false; !last;) {
-      // The pass that began after the job's end sees all that the job wrote.
+      // Only a pass that begins after the job's end sees all that the job wrote.
       last = jobEnded.aborted;
       for await (const _ of this.#open(end)) {
         throw new Error(`The job wrote to the output pipe '${this.parameter}' again after its end`);
       }
       halt.throwIfAborted();
     }
-    this.#checkPlace(end);
+    this.#checkPath(end);
   }
 
   async #copy(end: ReadEnd): Promise<void> {
@@ -56,14 +56,14 @@ export class OutputPipe {
     // The buffer is not touched before the job has opened the pipe: another attempt may be the one that launches.
     let next = await chunks.next();
     this.#phase = "copying";
-    const checkPlace = (): void => this.#checkPlace(end);
+    const checkPath = (): void => this.#checkPath(end);
     async function* source(): AsyncGenerator<Uint8Array> {
       for (; !next.done; next = await chunks.next()) yield next.value;
-      checkPlace();
+      checkPath();
     }
     try {
-      await this.#buffers.write(this.bufferId, source(), this.#ends.halt);
-      this.#phase = "over";
+      await (await this.#buffers).write(this.bufferId, source(), this.#endings.halt);
+      this.#phase = "done";
     } catch (err) {
       if (err instanceof CodedError && err.code === "Conflict") this.#phase = "taken";
       throw err;
@@ -71,14 +71,14 @@ export class OutputPipe {
   }
 
   #open(end: ReadEnd): AsyncGenerator<Uint8Array, void> {
-    const stream = end.stream(this.#ends.halt);
-    if (this.#ends.jobEnded.aborted) end.nudge();
+    const stream = end.stream(this.#endings.halt);
+    if (this.#endings.jobEnded.aborted) end.nudge();
     return stream;
   }
 
-  /** @throws Error when the job put something else where its pipe was: what it holds would be lost in silence. */
-  #checkPlace(end: ReadEnd): void {
+  /** @throws Error when the job put a file where its pipe was: its content would be lost silently. */
+  #checkPath(end: ReadEnd): void {
     if (!end.isReplaced()) return;
-    throw new Error(`The job replaced the output pipe '${this.parameter}' by a file: write to the pipe instead`);
+    throw new Error(`The job replaced the output pipe '${this.parameter}' with a file; write to the pipe instead`);
   }
 }

@@ -1,21 +1,23 @@
 import { messageOf } from "../model/errors.ts";
 import type { PumpState } from "../model/run/lifecycle.ts";
 import type { PumpPipe, PumpResult, PumpSpec } from "../model/run/pump.ts";
-import type { Endings, PipeBuffers } from "./buffers.ts";
+import type { PipeBuffers } from "./buffers.ts";
+import type { Endings } from "./fifo.ts";
 import { InputPipe } from "./input-pipe.ts";
 import { type Journal, withoutSecrets } from "./journal.ts";
 import { OutputPipe } from "./output-pipe.ts";
 
 export interface PumpParts {
-  buffers: PipeBuffers;
+  /** Pending while their code is loaded; pipes open meanwhile. */
+  buffers: Promise<PipeBuffers>;
   journal: Journal;
-  /** Told of each change until the result. */
+  /** Called on each change until the result. */
   onState: (state: PumpState) => void;
 }
 
 /**
  * All pipes of one replica, from the first open to the result. A failure leaves every pipe open, so that the job never
- * takes a broken stream for its end, and waits until somebody has ended the job.
+ * mistakes a broken stream for its end, until the worker has stopped the job.
  */
 export class Pump {
   readonly #parts: PumpParts;
@@ -27,23 +29,26 @@ export class Pump {
 
   constructor(spec: PumpSpec, parts: PumpParts) {
     this.#parts = parts;
-    const ends: Endings = { jobEnded: this.#jobEnded.signal, halt: this.#halt.signal };
+    const endings: Endings = { jobEnded: this.#jobEnded.signal, halt: this.#halt.signal };
     const pipeOf = (pipe: PumpPipe): InputPipe | OutputPipe =>
-      pipe.direction === "input" ? new InputPipe(pipe, parts.buffers, ends) : new OutputPipe(pipe, parts.buffers, ends);
+      pipe.direction === "input"
+        ? new InputPipe(pipe, parts.buffers, endings)
+        : new OutputPipe(pipe, parts.buffers, endings);
     this.#pipes = spec.pipes.map(pipeOf);
   }
 
-  /** Serves the pipes until the job has ended or the pump was stopped, and says how it went. Never throws. */
+  /** Moves all bytes until the job has ended or the pump was stopped, and returns the outcome. Never throws. */
   async run(): Promise<PumpResult> {
-    await Promise.all([this.#released.promise, ...this.#pipes.map((pipe) => this.#serve(pipe))]);
+    await Promise.all([this.#released.promise, ...this.#pipes.map((pipe) => this.#move(pipe))]);
     if (this.#failure === undefined) return { status: "Succeeded" };
     const unended = this.#pipes.filter((pipe) => pipe instanceof OutputPipe && pipe.lacksEnd) as OutputPipe[];
-    // Again where that was tried before: the server may have been away.
-    await Promise.all(unended.map(({ bufferId }) => this.#parts.buffers.markFailed(bufferId)));
+    // Repeats what a writer has tried already: the server may have been unreachable.
+    const buffers = await this.#parts.buffers;
+    await Promise.all(unended.map(({ bufferId }) => buffers.markFailed(bufferId)));
     return { status: "Failed", message: this.#failure };
   }
 
-  /** The job has ended by itself: pipes that it never opened are given up, what it wrote is completed. */
+  /** The job has ended by itself: pipes that it never opened are given up, and its outputs are completed. */
   endJob(): void {
     this.#jobEnded.abort();
     this.#released.resolve();
@@ -56,9 +61,9 @@ export class Pump {
     this.#released.resolve();
   }
 
-  /** Fails for `reason` unless all that there was to move has been moved. */
+  /** Fails for `reason` unless everything has been moved already. */
   interrupt(reason: string): void {
-    if (!this.#pipes.every((pipe) => pipe.isOver)) this.fail(reason);
+    if (!this.#pipes.every((pipe) => pipe.isDone)) this.fail(reason);
   }
 
   /** Ends all transfers and leaves the pipes open. Only the first failure counts: others follow from it. */
@@ -70,11 +75,11 @@ export class Pump {
     this.#parts.onState({ phase: "Failed", message: this.#failure });
   }
 
-  async #serve(pipe: InputPipe | OutputPipe): Promise<void> {
+  async #move(pipe: InputPipe | OutputPipe): Promise<void> {
     const kind = pipe instanceof InputPipe ? "input" : "output";
     try {
-      await pipe.serve();
-      this.#parts.journal("info", "the pipe is over", { parameter: pipe.parameter });
+      await pipe.move();
+      this.#parts.journal("info", "pipe done", { parameter: pipe.parameter });
     } catch (err) {
       this.fail(`The ${kind} '${pipe.parameter}' failed: ${messageOf(err)}`);
     }

@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { md5Of } from "./hash-chain.ts";
+import { md5Of } from "./buffer-format.ts";
 
 /** Blobs below this are hashed where they are: handing one over costs about as much. */
 const LARGE_BYTES = 256 * 1024;

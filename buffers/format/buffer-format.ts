@@ -1,3 +1,5 @@
+import { hash } from "node:crypto";
+
 /** The buffer format 0.3.0: how a byte stream lies in numbered blobs. @see docs/buffer-format.md */
 
 export const START_BLOB = ".bufferstart";
@@ -11,6 +13,12 @@ export const END_FAILED = `{"status":"failed"}`;
 export const CHAIN_METADATA = "cumulative_hash_chain";
 /** H(-1): base64 of sixteen ASCII zeros. */
 export const CHAIN_START = "MDAwMDAwMDAwMDAwMDAwMA==";
+
+/** Base64 of the MD5 of `bytes`. */
+export const md5Of = (bytes: Uint8Array): string => hash("md5", bytes, "base64");
+
+/** H(n) from H(n-1) and the base64 MD5 of blob n. @see docs/buffer-format.md */
+export const nextInChain = (previous: string, md5: string): string => hash("sha256", previous + md5, "base64");
 
 /** The path of data blob `number`; alphabetical order of paths is numeric order. */
 export function blobPathOf(number: number): string {

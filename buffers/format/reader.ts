@@ -1,11 +1,10 @@
-import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { blobPathOf, CHAIN_START, END_BLOB, FORMAT_VERSION, START_BLOB } from "./buffer-format.ts";
+import { blobPathOf, CHAIN_START, END_BLOB, FORMAT_VERSION, nextInChain, START_BLOB } from "./buffer-format.ts";
 import { CodedError } from "../../model/errors.ts";
 import { BlobHash } from "./blob-hash.ts";
 import type { Blobs, BlobSource, ReceivedBlob } from "./blobs.ts";
-import { nextInChain } from "./hash-chain.ts";
 import { SpareBuffers } from "./spare-buffers.ts";
+import { unlessAborted } from "./unless-aborted.ts";
 
 /** How long our data plane may hold a request for a blob that is not there yet. */
 const WAIT_SECONDS = 20;
@@ -18,41 +17,100 @@ export interface ReadOptions {
   dop?: number;
   outageMs?: number;
   signal?: AbortSignal;
-  /** Bytes passed on since the last call. */
-  onProgress?: (bytes: number) => void;
+  /**
+   * A piece is valid only until the next one is asked for; its memory then holds another. For consumers that are done
+   * with each piece by then: new memory for each blob keeps the garbage collector as busy as the transfer itself.
+   */
+  reuseMemory?: boolean;
   onRetry?: (reason: string) => void;
   onWarning?: (message: string) => void;
 }
 
+/** The bytes of a buffer in order, each piece verified before it is handed out. They can be iterated once. */
+export interface BufferReading extends AsyncIterable<Uint8Array> {
+  /**
+   * Aborted, with the reason, as soon as reading fails or is aborted. The end mark can report a failure while the
+   * consumer is busy with a piece: a consumer that can be busy for long stops at this signal.
+   */
+  readonly failed: AbortSignal;
+}
+
 /**
- * Reads a buffer from its start to its verified end into `sink`, which is not ended. A reader may come before the
- * writer; it waits for as long as the buffer has no end. The memory of a chunk is used again once `sink` has called
- * back for it: a stream that passes chunks on, such as a PassThrough, is no sink.
- * @throws CodedError Unavailable `the buffer is in a permanently failed state`; Md5Mismatch; ContainerNotFound
+ * Reads a buffer from its start to its verified end: iterating ends only there, and throws otherwise. A reader can start
+ * before the writer; it waits for as long as the buffer has no end. Nothing is requested before the first piece is.
+ * @throws CodedError Conflict `the buffer is in a permanently failed state`; Md5Mismatch; ContainerNotFound
  */
-export async function readBuffer(
+export function readBuffer(source: BlobSource, options: ReadOptions = {}): BufferReading {
+  const failing = new AbortController();
+  const failed = options.signal ? AbortSignal.any([options.signal, failing.signal]) : failing.signal;
+  return { failed, [Symbol.asyncIterator]: () => piecesOf(source, options, failing, failed) };
+}
+
+async function* piecesOf(
   source: BlobSource,
-  sink: Writable,
-  options: ReadOptions = {},
-): Promise<{ sizeBytes: number }> {
-  const { dop = 32, outageMs = 60_000 } = options;
-  const stopping = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, stopping.signal]) : stopping.signal;
-  const buffers = new SpareBuffers();
-  const allocate = (blobBytes: number): Buffer => buffers.take(blobBytes);
+  options: ReadOptions,
+  failing: AbortController,
+  failed: AbortSignal,
+): AsyncGenerator<Uint8Array, void> {
+  const { dop = 32, outageMs = 60_000, reuseMemory = false } = options;
+  const done = new AbortController();
+  const signal = AbortSignal.any([failed, done.signal]);
+  const spare = reuseMemory ? new SpareBuffers() : undefined;
   const hash = new BlobHash();
+  const allocate = spare && ((sizeBytes: number): Buffer => spare.take(sizeBytes));
   const blobs = source.open({ signal, outageMs, allocate, hash, onRetry: options.onRetry });
+  const fail = (err: unknown): void => {
+    if (!done.signal.aborted) failing.abort(err);
+  };
+  const { fetch, watchEnd, checkStart } = openBlobs(blobs, signal, options.onWarning);
+  // The end mark matters only if it reports a failure: a reader that has all the data does not wait for it.
+  watchEnd().catch(fail);
+  const startChecked = checkStart();
+  startChecked.catch(fail);
+
+  const ahead: Promise<ReceivedBlob>[] = [];
+  let next = 0;
+  let width = 2;
+  let largest = 1;
+  let chain = CHAIN_START;
+  try {
+    for (let number = 0; ; number++) {
+      while (ahead.length < Math.min(width, dop, Math.max(2, Math.floor(AHEAD_BYTES / largest)))) {
+        const fetching = fetch(blobPathOf(next++));
+        // A request beyond the end fails; a failure before it is reported where the blob is awaited.
+        fetching.catch(() => undefined);
+        ahead.push(fetching);
+      }
+      const head = ahead.shift();
+      if (!head) throw new Error("Nothing was fetched ahead");
+      const { bytes, md5, chain: link, wasHeld } = await unlessAborted(head, failed);
+      chain = nextInChain(chain, md5);
+      if (link !== chain) {
+        throw new CodedError("Md5Mismatch", `hash chain mismatch in blob '${blobPathOf(number)}'`);
+      }
+      if (number === 0) await unlessAborted(startChecked, failed);
+      if (bytes.byteLength === 0) return;
+      // A blob that was already there shows that the writer is ahead of us; one that was waited for, that it is not.
+      width = wasHeld ? 2 : Math.min(width * 2, dop);
+      largest = Math.max(largest, bytes.byteLength);
+      yield bytes;
+      failed.throwIfAborted();
+      spare?.giveBack(bytes);
+    }
+  } catch (err) {
+    fail(err);
+    throw err;
+  } finally {
+    done.abort();
+    hash.close();
+  }
+}
+
+/** The blobs of one buffer, and what its end mark says about the missing ones. */
+function openBlobs(blobs: Blobs, signal: AbortSignal, onWarning: ((message: string) => void) | undefined) {
   const ended = new AbortController();
   const waits = AbortSignal.any([signal, ended.signal]);
-
-  const watchEnd = async (): Promise<void> => {
-    const end = await waitForBlob(blobs, END_BLOB, signal, END_POLL_MS);
-    const status = statusOf(end.bytes);
-    if (status === "failed") throw new CodedError("Conflict", "the buffer is in a permanently failed state");
-    if (status !== "complete") options.onWarning?.(`The end mark has the unknown status '${status}'`);
-    ended.abort();
-  };
-  // Missing blobs are waited for until the end mark is seen; then they are missing for good.
+  // Until the end mark is there, a missing blob is waited for; then it is missing for good.
   const fetch = async (path: string): Promise<ReceivedBlob> => {
     if (!ended.signal.aborted) {
       try {
@@ -65,68 +123,21 @@ export async function readBuffer(
     if (!blob) throw new CodedError("BlobNotFound", `The buffer is incomplete: blob '${path}' is missing`);
     return blob;
   };
-  const checkStart = async (): Promise<void> => {
-    const { version } = parse((await fetch(START_BLOB)).bytes);
-    if (version !== FORMAT_VERSION)
-      throw new CodedError("InvalidInput", `The buffer has the unknown format '${String(version)}'`);
+  return {
+    fetch,
+    watchEnd: async (): Promise<void> => {
+      const status = statusOf((await waitForBlob(blobs, END_BLOB, signal, END_POLL_MS)).bytes);
+      if (status === "failed") throw new CodedError("Conflict", "the buffer is in a permanently failed state");
+      if (status !== "complete") onWarning?.(`The end mark has the unknown status '${status}'`);
+      ended.abort();
+    },
+    checkStart: async (): Promise<void> => {
+      const { version } = parse((await fetch(START_BLOB)).bytes);
+      if (version !== FORMAT_VERSION) {
+        throw new CodedError("InvalidInput", `The buffer has the unknown format '${String(version)}'`);
+      }
+    },
   };
-
-  const endSeen = watchEnd();
-  const startSeen = checkStart();
-  const data = passBlobs({ fetch, sink, dop, buffers, startSeen, onProgress: options.onProgress });
-  try {
-    // The end mark decides only when it tells of a failure; a reader that has come to the end does not wait for it.
-    return await Promise.race([data, neverUnless(endSeen), neverUnless(startSeen), failureOf(sink, signal)]);
-  } finally {
-    stopping.abort();
-    hash.close();
-    for (const part of [data, endSeen, startSeen]) part.catch(() => undefined);
-  }
-}
-
-interface Passing {
-  fetch: (path: string) => Promise<ReceivedBlob>;
-  sink: Writable;
-  dop: number;
-  /** Where the bytes of blobs come from and go back to. */
-  buffers: SpareBuffers;
-  startSeen: Promise<void>;
-  onProgress: ((bytes: number) => void) | undefined;
-}
-
-/** Fetches ahead within bounds and writes what is verified, in order. */
-async function passBlobs(passing: Passing): Promise<{ sizeBytes: number }> {
-  const { fetch, sink, dop, buffers, startSeen, onProgress } = passing;
-  const ahead: Promise<ReceivedBlob>[] = [];
-  let next = 0;
-  let width = 2;
-  let largest = 1;
-  let chain = CHAIN_START;
-  let sizeBytes = 0;
-  for (let number = 0; ; number++) {
-    while (ahead.length < Math.min(width, dop, Math.max(2, Math.floor(AHEAD_BYTES / largest)))) {
-      const fetching = fetch(blobPathOf(next++));
-      // A blob beyond the end is asked for in vain; whoever waits for it hears of a failure.
-      fetching.catch(() => undefined);
-      ahead.push(fetching);
-    }
-    const head = ahead.shift();
-    if (!head) throw new Error("Nothing was fetched ahead");
-    const { bytes, md5, chain: link, wasHeld } = await head;
-    chain = nextInChain(chain, md5);
-    if (link !== chain) {
-      throw new CodedError("Md5Mismatch", `hash chain mismatch in blob '${blobPathOf(number)}'`);
-    }
-    if (number === 0) await startSeen;
-    if (bytes.byteLength === 0) return { sizeBytes };
-    // A blob that was there shows that the writer is ahead of us; one that was waited for, that it is not.
-    width = wasHeld ? 2 : Math.min(width * 2, dop);
-    largest = Math.max(largest, bytes.byteLength);
-    sizeBytes += bytes.byteLength;
-    await writeTo(sink, bytes);
-    onProgress?.(bytes.byteLength);
-    buffers.giveBack(bytes);
-  }
 }
 
 /** Asks for a blob until it is there: held requests where the server offers them, else at growing intervals. */
@@ -141,23 +152,6 @@ async function waitForBlob(blobs: Blobs, path: string, signal: AbortSignal, poll
 }
 
 const pauseMs = (tries: number): number => (tries <= 10 ? 100 : tries <= 100 ? 500 : tries <= 1000 ? 1000 : 5000);
-
-const neverUnless = (part: Promise<void>): Promise<never> => part.then(() => new Promise<never>(() => undefined));
-
-/** Resolves when the sink is done with the bytes; a sink that was destroyed tells it here only. */
-const writeTo = (sink: Writable, bytes: Uint8Array): Promise<void> =>
-  new Promise((resolve, reject) => {
-    sink.write(bytes, (err) => (err ? reject(err) : resolve()));
-  });
-
-/** Rejects when the sink fails, also between writes, or the reading is given up; never resolves. */
-const failureOf = (sink: Writable, signal: AbortSignal): Promise<never> =>
-  new Promise((_resolve, reject) => {
-    const fail = (): void => reject(signal.reason as Error);
-    sink.once("error", reject);
-    if (signal.aborted) fail();
-    signal.addEventListener("abort", fail, { once: true });
-  });
 
 function parse(bytes: Uint8Array): Record<string, unknown> {
   try {

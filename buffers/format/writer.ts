@@ -4,12 +4,14 @@ import {
   END_BLOB,
   END_COMPLETE,
   END_FAILED,
+  md5Of,
+  nextInChain,
   START_BLOB,
   START_CONTENT,
 } from "./buffer-format.ts";
 import { CodedError, messageOf } from "../../model/errors.ts";
 import type { Blobs, BlobSource } from "./blobs.ts";
-import { md5Of, nextInChain } from "./hash-chain.ts";
+import { unlessAborted } from "./unless-aborted.ts";
 
 /** A user who cancels does not wait longer for the mark. */
 const END_MARK_MS = 3_000;
@@ -196,17 +198,4 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
       }
     },
   };
-}
-
-/**
- * What `work` gives, or the reason of `signal` as soon as it is aborted. Not by `Promise.race` with one promise for
- * all calls: that promise would keep every result, each chunk of the stream, for as long as it is pending.
- */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

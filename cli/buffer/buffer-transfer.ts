@@ -1,8 +1,11 @@
+import type { Writable } from "node:stream";
 import type { BlobSource } from "../../buffers/format/blobs.ts";
+import { type ReadOptions, readBuffer } from "../../buffers/format/reader.ts";
+import { unlessAborted } from "../../buffers/format/unless-aborted.ts";
 import { directAccess, serverAccess } from "./buffer-access.ts";
 import { connect } from "../server/client.ts";
 import { type ArgsDef, type CommandContext, FatalError, QuietFailure } from "../line/command.ts";
-import type { Host } from "../terminal/host.ts";
+import { type Host, writeAll } from "../terminal/host.ts";
 import { InterruptedError, withInterrupt } from "../terminal/interrupt.ts";
 import type { Log } from "../terminal/log.ts";
 import { TransferProgress } from "./transfer-progress.ts";
@@ -64,6 +67,33 @@ export const warnings = (log: Log): Pick<TransferHooks, "onRetry" | "onWarning">
   onRetry: (error) => log.warn("Received retryable error", { error }),
   onWarning: (message) => log.warn(message),
 });
+
+/**
+ * Writes a buffer's bytes to `stream`, in step with whoever reads that; does not end it. Takes each piece for written
+ * once the stream has called back for it, so a stream that passes pieces on, such as a PassThrough, does not fit.
+ * @throws the stream's error, also when it occurs between two writes, and what {@link readBuffer} throws
+ */
+export async function readInto(
+  stream: Writable,
+  access: BlobSource,
+  { signal, onProgress, ...options }: Omit<ReadOptions, "reuseMemory"> & Pick<TransferHooks, "signal" | "onProgress">,
+): Promise<void> {
+  const broken = new AbortController();
+  const onError = (err: Error): void => broken.abort(err);
+  stream.on("error", onError);
+  try {
+    const reading = { ...options, signal: AbortSignal.any([signal, broken.signal]), reuseMemory: true };
+    const pieces = readBuffer(access, reading);
+    for await (const piece of pieces) {
+      await unlessAborted(writeAll(stream, piece), pieces.failed);
+      onProgress(piece.byteLength);
+    }
+    // What is still queued in the stream has not reached its reader yet.
+    await writeAll(stream, "");
+  } finally {
+    stream.off("error", onError);
+  }
+}
 
 /** Whether an error says that the reader of our output has gone. */
 export const isBrokenPipe = (err: unknown): boolean => err instanceof Error && "code" in err && err.code === "EPIPE";

@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isTerminal, type Run } from "../../model/run/run.ts";
-import { readBuffer } from "../../buffers/format/reader.ts";
 import { writeBuffer } from "../../buffers/format/writer.ts";
 import { serverAccess } from "../buffer/buffer-access.ts";
-import { isBrokenPipe, warnings } from "../buffer/buffer-transfer.ts";
+import { isBrokenPipe, readInto, warnings } from "../buffer/buffer-transfer.ts";
 import type { Client } from "../server/client.ts";
 import { FatalError, QuietFailure } from "../line/command.ts";
-import { type Host, writeAll } from "../terminal/host.ts";
+import type { Host } from "../terminal/host.ts";
 import { withInterrupt } from "../terminal/interrupt.ts";
 import type { Log } from "../terminal/log.ts";
 import { cancelRun } from "./run-cancel.ts";
@@ -101,14 +100,11 @@ function startParts(execution: Execution, run: Run, progress: RunProgress, signa
     output:
       unmapped.output === undefined
         ? Promise.resolve()
-        : readBuffer(access(unmapped.output, false), host.stdout, {
+        : readInto(host.stdout, access(unmapped.output, false), {
             ...hooks,
             onProgress: (sizeBytes) => progress.output.add(sizeBytes),
             dop: options.readDop,
-          }).then(() =>
-            // What still waits in the stream has not been read by anybody yet.
-            writeAll(host.stdout, ""),
-          ),
+          }),
     logs: options.showLogs
       ? followLogs(client, log, host.stderr, { id: String(run.id), timestamps: options.timestamps, signal })
       : Promise.resolve(),

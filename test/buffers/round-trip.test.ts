@@ -1,12 +1,13 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { PassThrough, Readable, Writable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { blobPathOf, START_BLOB } from "../../buffers/format/buffer-format.ts";
 import { fromServer, fromUrl } from "../../buffers/access/access.ts";
 import { blobsOver } from "../../buffers/access/blob-client.ts";
+import type { BlobSource } from "../../buffers/format/blobs.ts";
 import { readBuffer, type ReadOptions } from "../../buffers/format/reader.ts";
 import { writeBuffer, type WriteOptions } from "../../buffers/format/writer.ts";
 import { startDataPlane, type TestDataPlane } from "../data-plane.ts";
@@ -23,17 +24,16 @@ afterAll(async () => {
 const writeTo = (id: string, source: AsyncIterable<Uint8Array>, options?: WriteOptions) =>
   writeBuffer(source, blobsOver(fromUrl(plane.urlOf(id, true))), options);
 
-/** What has been read so far, and the reading. */
+/** The bytes read so far, and the reading. */
 function read(id: string, options?: ReadOptions): { got: () => Buffer; done: Promise<Buffer> } {
   const chunks: Buffer[] = [];
-  const sink = new Writable({
-    write(chunk: Buffer, _encoding, next) {
-      chunks.push(Buffer.from(chunk));
-      next();
-    },
-  });
   const got = (): Buffer => Buffer.concat(chunks);
-  const done = readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))), sink, options).then(got);
+  const readAll = async (): Promise<Buffer> => {
+    const pieces = readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))), { reuseMemory: true, ...options });
+    for await (const piece of pieces) chunks.push(Buffer.from(piece));
+    return got();
+  };
+  const done = readAll();
   done.catch(() => undefined);
   return { got, done };
 }
@@ -230,28 +230,113 @@ test("a data plane that is away for a while loses nothing", async () => {
   expect(sha(await reading.done)).toBe(sha(bytes));
 });
 
-test("a slow sink holds the reader back, so that little is fetched ahead", async () => {
-  const id = await plane.newBuffer();
-  const blockSizeBytes = 4 * 1024 * 1024;
-  const bytes = randomBytes(blockSizeBytes * 40);
-  await writeTo(id, Readable.from([bytes]), { blockSizeBytes });
-  let asked = 0;
-  const counting = blobsOver(fromServer(async () => plane.urlOf(id, false)));
-  const abort = new AbortController();
-  const stuck = new Writable({ highWaterMark: 1, write: () => undefined });
-  const done = readBuffer(counting, stuck, { signal: abort.signal, onProgress: () => (asked += 1) });
-  await sleep(1500);
-  expect(asked).toBe(0);
-  expect(process.memoryUsage().arrayBuffers).toBeLessThan(bytes.byteLength + 120 * 1024 * 1024);
-  abort.abort();
-  await expect(done).rejects.toThrow("aborted");
-});
+/** A source that counts the blobs that are requested. */
+function counted(id: string): { source: BlobSource; requested: Set<string> } {
+  const requested = new Set<string>();
+  const inner = blobsOver(fromUrl(plane.urlOf(id, false)));
+  const source: BlobSource = {
+    open(options) {
+      const blobs = inner.open(options);
+      return { ...blobs, get: (path, ...rest) => (requested.add(path), blobs.get(path, ...rest)) };
+    },
+  };
+  return { source, requested };
+}
 
-test("a sink that fails ends the reading with its error", async () => {
-  const id = await plane.newBuffer();
-  await writeTo(id, bytesOf("x"));
-  const broken = new Writable({ write: (_chunk, _encoding, done) => done(new Error("EPIPE")) });
-  await expect(readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))), broken)).rejects.toThrow("EPIPE");
+describe("a consumer", () => {
+  const blockSizeBytes = 4 * 1024 * 1024;
+  /** A buffer of 40 full blocks. */
+  async function largeBuffer(): Promise<{ id: string; bytes: Buffer }> {
+    const id = await plane.newBuffer();
+    const bytes = randomBytes(blockSizeBytes * 40);
+    await writeTo(id, Readable.from([bytes]), { blockSizeBytes });
+    return { id, bytes };
+  }
+
+  test("that is slow holds the reader back, so that little is fetched ahead", async () => {
+    const { id, bytes } = await largeBuffer();
+    const { source, requested } = counted(id);
+    const pieces = readBuffer(source)[Symbol.asyncIterator]();
+    const chunks: Uint8Array[] = [];
+    // By now the reader knows that the writer is ahead of it, and fetches as much ahead as it ever does.
+    for (let n = 0; n < 10; n++) chunks.push((await pieces.next()).value as Uint8Array);
+    const before = requested.size;
+    await sleep(500);
+    expect(requested.size).toBe(before);
+    // Start and end marks, what was taken, and 16 MiB.
+    expect(requested.size).toBeLessThanOrEqual(2 + 10 + 4);
+    for (let next = await pieces.next(); !next.done; next = await pieces.next()) chunks.push(next.value);
+    expect(sha(Buffer.concat(chunks))).toBe(sha(bytes));
+  });
+
+  test("that lets the memory be reused never sees a piece change while it has it", async () => {
+    const { id, bytes } = await largeBuffer();
+    let at = 0;
+    for await (const piece of readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))), { reuseMemory: true })) {
+      // Time for what is fetched ahead to arrive.
+      await sleep(5);
+      expect(bytes.compare(piece, 0, piece.length, at, at + piece.length)).toBe(0);
+      at += piece.length;
+    }
+    expect(at).toBe(bytes.length);
+  });
+
+  test("can otherwise keep every piece", async () => {
+    const { id, bytes } = await largeBuffer();
+    const kept = await Readable.from(readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))))).toArray();
+    expect(sha(Buffer.concat(kept as Uint8Array[]))).toBe(sha(bytes));
+  });
+
+  test("that stops early ends all requests", async () => {
+    const id = await plane.newBuffer();
+    const writing = new AbortController();
+    const source = new PassThrough();
+    const written = writeTo(id, source, { flushIntervalMs: 10, signal: writing.signal });
+    source.write("first");
+    const signals: AbortSignal[] = [];
+    const inner = blobsOver(fromUrl(plane.urlOf(id, false)));
+    const pieces = readBuffer({ open: (options) => (signals.push(options.signal), inner.open(options)) });
+    for await (const piece of pieces) {
+      expect(Buffer.from(piece).toString()).toBe("first");
+      break;
+    }
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
+    expect(pieces.failed.aborted).toBe(false);
+    source.end();
+    await written;
+  });
+
+  test("that is busy with a piece learns at once that the writer has failed", async () => {
+    const id = await plane.newBuffer();
+    const writing = new AbortController();
+    const source = new PassThrough();
+    const written = writeTo(id, source, { flushIntervalMs: 10, signal: writing.signal });
+    source.write("first");
+    const pieces = readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))));
+    const iterator = pieces[Symbol.asyncIterator]();
+    await iterator.next();
+    writing.abort(new Error("Canceling"));
+    await expect(written).rejects.toThrow("Canceling");
+    await eventually(() => pieces.failed.aborted);
+    expect(String(pieces.failed.reason)).toContain("permanently failed state");
+    await expect(iterator.next()).rejects.toThrow("permanently failed state");
+  });
+
+  test("that aborts gets its own reason", async () => {
+    const id = await plane.newBuffer();
+    const abort = new AbortController();
+    const reading = read(id, { signal: abort.signal });
+    abort.abort(new Error("enough"));
+    await expect(reading.done).rejects.toThrow("enough");
+  });
+
+  test("that has read all is not told of a failure", async () => {
+    const id = await plane.newBuffer();
+    await writeTo(id, bytesOf("x"));
+    const pieces = readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))));
+    for await (const _ of pieces);
+    expect(pieces.failed.aborted).toBe(false);
+  });
 });
 
 test("a trickle is seen by a reader soon after each flush", async () => {
@@ -274,6 +359,7 @@ test("nothing half-written stays behind in the store", async () => {
 
 test("a given URL of a local socket that nobody listens on fails at once", async () => {
   const gone = blobsOver(fromUrl(`http+unix://${join(plane.dir, "gone.sock")}:/buffer?sig=x`));
-  await expect(readBuffer(gone, new Writable())).rejects.toThrow(/^The data plane does not answer: .*ENOENT/);
+  const reading = Readable.from(readBuffer(gone)).toArray();
+  await expect(reading).rejects.toThrow(/^The data plane does not answer: .*ENOENT/);
   await expect(writeBuffer(bytesOf("x"), gone)).rejects.toThrow(/^The data plane does not answer: .*ENOENT/);
 });

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import type { BlobSource } from "../../buffers/format/blobs.ts";
-import { md5Of } from "../../buffers/format/hash-chain.ts";
+import { md5Of } from "../../buffers/format/buffer-format.ts";
 
 /** A new buffer, and the way to its blobs that is under test. */
 export interface BlobsUnderTest {

@@ -154,7 +154,7 @@ describe("commands", () => {
   test("stop after all was moved is a success", async () => {
     const pump = await suite.start({ outputs: { out } });
     pump.startJob("echo x > out.pipe; sleep 60");
-    await eventually(() => pump.log().includes("the buffer is complete"));
+    await eventually(() => pump.log().includes("buffer complete"));
     pump.tell("stop");
     expect((await resultOf(pump)).status).toBe("Succeeded");
   });

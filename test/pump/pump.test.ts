@@ -156,7 +156,7 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
       const pump = await suite.start({ outputs: { out } });
       const job = pump.startJob(`echo x > out.pipe; until [ -e over ]; do sleep 0.02; done; ${rest}`);
       // Two writes that are closer to each other than the pump looks are one.
-      await eventually(() => pump.log().includes("the buffer is complete"));
+      await eventually(() => pump.log().includes("buffer complete"));
       writeFileSync(join(pump.folder, PUMP_FILES.pipes, "over"), "");
       if (!rest.endsWith("60")) await job.ended;
       else await eventually(() => pump.states().at(-1)?.phase === "Failed");

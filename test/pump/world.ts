@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
-import { Readable, Writable } from "node:stream";
+import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { fromUrl } from "../../buffers/access/access.ts";
 import { blobsOver } from "../../buffers/access/blob-client.ts";
@@ -70,14 +70,8 @@ export async function startWorld(): Promise<World> {
       return id;
     },
     async contentOf(bufferId) {
-      const content: Buffer[] = [];
-      const sink = new Writable({
-        write(chunk: Uint8Array, _encoding, done) {
-          content.push(Buffer.from(chunk));
-          done();
-        },
-      });
-      await readBuffer(blobsOver(fromUrl(plane.urlOf(bufferId, false))), sink);
+      const content: Uint8Array[] = [];
+      for await (const piece of readBuffer(blobsOver(fromUrl(plane.urlOf(bufferId, false))))) content.push(piece);
       return Buffer.concat(content);
     },
     async blobsOf(bufferId) {

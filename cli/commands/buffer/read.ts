@@ -1,8 +1,6 @@
-import { readBuffer } from "../../../buffers/format/reader.ts";
-import { transferBuffer } from "../../buffer/buffer-transfer.ts";
+import { readInto, transferBuffer } from "../../buffer/buffer-transfer.ts";
 import { command } from "../../line/command.ts";
 import { openOutputFile } from "../../terminal/file-streams.ts";
-import { writeAll } from "../../terminal/host.ts";
 import { parseTtl } from "../../read/ttl.ts";
 
 export default command({
@@ -29,9 +27,7 @@ export default command({
       ttlSeconds: args["access-ttl"],
       run: async (access, hooks) => {
         const sink = args.output === undefined ? host.stdout : await openOutputFile(args.output, hooks.signal);
-        await readBuffer(access, sink, hooks);
-        // What still waits in the stream has not been read by anybody yet.
-        await writeAll(sink, "");
+        await readInto(sink, access, hooks);
       },
     });
   },
