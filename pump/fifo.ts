@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { Socket, type OnReadOpts, type SocketConstructorOpts } from "node:net";
 import { addAbortSignal } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { unlessAborted } from "../buffers/format/unless-aborted.ts";
+import { unlessAborted } from "../waiting/bounded.ts";
 import { errnoOf } from "../model/errors.ts";
 
 /**

@@ -25,6 +25,22 @@ async function firstOf<T>(work: Promise<T>, ms: number, expire: () => T): Promis
   }
 }
 
+/**
+ * The result of `work`, or the reason of `signal` as soon as it is aborted. The signal has a promise of its own in each
+ * call: one for all of them would keep every result, each chunk of a stream, for as long as it is pending.
+ */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
 /** All results, or the first failure after all have settled: nothing continues behind a thrown error. */
 export async function settleAll<T extends readonly unknown[]>(
   work: readonly [...T],

@@ -4,7 +4,7 @@ import { CodedError } from "../../model/errors.ts";
 import { BlobHash } from "./blob-hash.ts";
 import type { Blobs, BlobSource, ReceivedBlob } from "./blobs.ts";
 import { SpareBuffers } from "./spare-buffers.ts";
-import { unlessAborted } from "./unless-aborted.ts";
+import { unlessAborted } from "../../waiting/bounded.ts";
 
 /** How long our data plane may hold a request for a blob that is not there yet. */
 const WAIT_SECONDS = 20;

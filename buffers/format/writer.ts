@@ -11,7 +11,7 @@ import {
 } from "./buffer-format.ts";
 import { CodedError, messageOf } from "../../model/errors.ts";
 import type { Blobs, BlobSource } from "./blobs.ts";
-import { unlessAborted } from "./unless-aborted.ts";
+import { unlessAborted } from "../../waiting/bounded.ts";
 
 /** A user who cancels does not wait longer for the mark. */
 const END_MARK_MS = 3_000;

@@ -1,7 +1,7 @@
 import type { Writable } from "node:stream";
 import type { BlobSource } from "../../buffers/format/blobs.ts";
 import { type ReadOptions, readBuffer } from "../../buffers/format/reader.ts";
-import { unlessAborted } from "../../buffers/format/unless-aborted.ts";
+import { unlessAborted } from "../../waiting/bounded.ts";
 import { directAccess, serverAccess } from "./buffer-access.ts";
 import { connect } from "../server/client.ts";
 import { type ArgsDef, type CommandContext, FatalError, QuietFailure } from "../line/command.ts";

@@ -1,8 +1,29 @@
+import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { atMost, poll, settleAll, within } from "../../waiting/bounded.ts";
+import { atMost, poll, settleAll, within, unlessAborted } from "../../waiting/bounded.ts";
 import type { Clock } from "../../waiting/retry.ts";
 
 const never = new Promise<never>(() => {});
+
+describe("unlessAborted", () => {
+  test("gives the result of the work", async () => {
+    expect(await unlessAborted(Promise.resolve("done"), new AbortController().signal)).toBe("done");
+  });
+
+  test("throws the reason as soon as the signal is aborted, also when it was before", async () => {
+    const owner = new AbortController();
+    const waiting = unlessAborted(new Promise(() => undefined), owner.signal);
+    owner.abort(new Error("enough"));
+    await expect(waiting).rejects.toThrow("enough");
+    await expect(unlessAborted(new Promise(() => undefined), owner.signal)).rejects.toThrow("enough");
+  });
+
+  test("leaves no listener behind", async () => {
+    const { signal } = new AbortController();
+    await unlessAborted(Promise.resolve(), signal);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+});
 
 describe("within a time", () => {
   beforeEach(() => void vi.useFakeTimers());
