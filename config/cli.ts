@@ -1,5 +1,4 @@
-import { join } from "node:path";
-import { cacheDir, type Environment } from "./home.ts";
+import { type Environment, loginFileOf } from "./home.ts";
 import type { StackConfig } from "./stack.ts";
 
 /** What the command-line client takes from its environment. Nothing of it is needed to start. */
@@ -27,9 +26,8 @@ const INSTALLED_SOCKET = "/opt/tyger/api.sock";
 
 /** Reads the environment of the CLI by hand: a schema library would cost more than the commands do. */
 export function readCliConfig(env: Environment, uid: number): CliConfig {
-  const cache = cacheDir(env);
   return {
-    loginFile: env["TYGER_CACHE_FILE"] || (cache && join(cache, ".tyger")),
+    loginFile: loginFileOf(env),
     localSockets: () => localSocketsOf(env, uid),
     stack: async () => (await import("./stack.ts")).readStackConfig(env, uid),
     dockerHost: env["DOCKER_HOST"] || undefined,

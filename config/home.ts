@@ -11,3 +11,12 @@ export function underHome(env: Environment, variable: string, fallback: string):
   if (env[variable]) return join(env[variable], "tyger");
   return env["HOME"] ? join(env["HOME"], fallback, "tyger") : undefined;
 }
+
+/** The file in which `tyger login` keeps the server; undefined when the environment names no folder for it. */
+export function loginFileOf(env: Environment): string | undefined {
+  const cache = cacheDir(env);
+  return env["TYGER_CACHE_FILE"] || (cache && join(cache, ".tyger"));
+}
+
+/** The login file of the user who runs this process. */
+export const ownLoginFile = (): string | undefined => loginFileOf(process.env);

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError } from "../../model/errors.ts";
+import { poll } from "../../waiting/bounded.ts";
+import { every, retry } from "../../waiting/retry.ts";
 
 /** Where the signed URL of a buffer comes from, and comes from anew when it was refused. */
 export interface AccessSource {
@@ -14,8 +15,8 @@ export interface AccessSource {
 /** The server's refusal does not say which. */
 export const INVALID_URL = "invalid access URL: it has expired or was changed; ask for a new one";
 
-const FILE_WAIT_MS = 30_000;
-const FILE_TRIES = 10;
+const FILE_POLL_MS = 30_000;
+const FILE_WITHIN_MS = 300_000;
 const SERVER_WAIT_MS = 5_000;
 const SERVER_TRIES = 20;
 
@@ -34,29 +35,30 @@ export function fromUrl(url: string): AccessSource {
 export function fromFile(path: string): AccessSource {
   const read = async (): Promise<string> => (await readFile(path, "utf8")).trim();
   const source = shared(read, async (refused, signal) => {
-    for (let tries = 0; tries < FILE_TRIES; tries++) {
-      const url = await read();
-      if (url !== refused) return url;
-      await sleep(FILE_WAIT_MS, undefined, { signal });
-    }
+    const url = await poll(async () => differing(await read(), refused), {
+      everyMs: FILE_POLL_MS,
+      withinMs: FILE_WITHIN_MS,
+      signal,
+    });
+    signal?.throwIfAborted();
+    if (url !== undefined) return url;
     throw new CodedError("AuthenticationFailed", `The access URL in '${path}' has expired and was not renewed`);
   });
   return { ...source, isGiven: true };
 }
 
+const differing = (url: string, refused: string): string | undefined => (url === refused ? undefined : url);
+
 /** A server that is asked, `POST /buffers/{id}/access`. */
-export function fromServer(askServer: () => Promise<string>): AccessSource {
-  return shared(askServer, async (_refused, signal) => {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await askServer();
-      } catch (err) {
-        if (tries >= SERVER_TRIES || (err instanceof CodedError && err.code === "NotFound")) throw err;
-        await sleep(SERVER_WAIT_MS, undefined, { signal });
-      }
-    }
-  });
-}
+export const fromServer = (askServer: () => Promise<string>): AccessSource =>
+  shared(askServer, (_refused, signal) =>
+    retry(askServer, {
+      pauses: every(SERVER_WAIT_MS),
+      tries: SERVER_TRIES,
+      passes: (err) => !(err instanceof CodedError && err.code === "NotFound"),
+      signal,
+    }),
+  );
 
 function shared(
   first: () => Promise<string>,

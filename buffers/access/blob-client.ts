@@ -16,11 +16,15 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2_000;
 
 /** One buffer's blobs over its signed URL: retries, refresh of the URL, and what each refusal means. */
-export const blobsOver = (access: AccessSource): BlobSource => ({
-  open: (options) => createBlobClient(access, options),
+export const blobsOver = (access: AccessSource, ca?: string): BlobSource => ({
+  open: (options) => createBlobClient(access, ca, options),
 });
 
-function createBlobClient(access: AccessSource, { signal, outageMs, allocate, hash, onRetry }: BlobOptions): Blobs {
+function createBlobClient(
+  access: AccessSource,
+  ca: string | undefined,
+  { signal, outageMs, allocate, hash, onRetry }: BlobOptions,
+): Blobs {
   let wasReached = access.isGiven !== true;
   /** Sends until there is an answer that is worth looking at; `tries` says how often the server may have acted. */
   const send = async (path: string, question: Omit<Ask, "timeoutMs">): Promise<{ reply: Reply; tries: number }> => {
@@ -32,7 +36,7 @@ function createBlobClient(access: AccessSource, { signal, outageMs, allocate, ha
     let url = await access.url();
     for (let tries = 1; ; tries++) {
       let reason: string;
-      const target = targetOf(blobUrl(url, path));
+      const target = targetOf(blobUrl(url, path), ca);
       try {
         const reply = await ask(target, { ...question, signal: ended, timeoutMs: REQUEST_MS });
         wasReached = true;

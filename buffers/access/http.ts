@@ -1,18 +1,9 @@
 import { plainGet, TruncatedBody, UnusualAnswer } from "./plain-get.ts";
-import { Agent, request as httpRequest, type IncomingHttpHeaders } from "node:http";
-
-/** Where a URL leads: over TCP, or through the Unix socket that an `http+unix://<socket>:<path>` URL names. */
-export interface Target {
-  socketPath?: string;
-  protocol: "http:" | "https:";
-  hostname?: string;
-  port?: string;
-  /** Path with query. */
-  path: string;
-}
+import type { IncomingHttpHeaders } from "node:http";
+import { requesterOf, type Target } from "./request.ts";
 
 /** @throws TypeError when `url` is no absolute http, https or http+unix URL. */
-export function targetOf(url: string): Target {
+export function targetOf(url: string, ca?: string): Target {
   const parsed = new URL(url);
   if (parsed.protocol === "http+unix:") {
     const [socketPath = "", ...rest] = decodeURIComponent(parsed.pathname).split(":");
@@ -25,6 +16,7 @@ export function targetOf(url: string): Target {
     hostname: parsed.hostname.replace(/^\[|\]$/g, ""),
     port: parsed.port,
     path: `${parsed.pathname}${parsed.search}`,
+    ca,
   };
 }
 
@@ -45,13 +37,6 @@ export interface Ask {
   timeoutMs: number;
 }
 
-// One connection a transfer in flight, kept for the next; never in the way of the process's end.
-const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 });
-
-/** Loading TLS costs the command line more than a small transfer over a socket. */
-const requestOf = async (protocol: Target["protocol"]): Promise<typeof httpRequest> =>
-  protocol === "https:" ? (await import("node:https")).request : httpRequest;
-
 const newBuffer = (sizeBytes: number): Buffer => Buffer.allocUnsafeSlow(sizeBytes);
 
 /** One request, its whole answer read into one buffer of the announced length. @throws what the connection throws */
@@ -71,18 +56,13 @@ async function askAny(
   target: Target,
   { method, headers, body, signal, timeoutMs, allocate = newBuffer }: Ask,
 ): Promise<Reply> {
-  const { protocol, path, socketPath, hostname, port } = target;
-  const isTls = protocol === "https:";
-  const request = await requestOf(protocol);
+  const begin = await requesterOf(target);
   return new Promise((resolve, reject) => {
-    const sending = request({
+    const sending = begin({
       method,
-      path,
-      timeout: timeoutMs,
       headers: { ...headers, "content-length": body?.byteLength ?? 0 },
-      ...(isTls ? {} : { agent }),
-      ...(socketPath === undefined ? { hostname, port } : { socketPath }),
-      ...(signal === undefined ? {} : { signal }),
+      signal,
+      timeoutMs,
     });
     sending.once("error", reject);
     sending.once("timeout", () => {

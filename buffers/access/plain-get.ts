@@ -1,6 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { errnoOf } from "../../model/errors.ts";
-import type { Reply, Target } from "./http.ts";
+import type { Reply } from "./http.ts";
+import type { Target } from "./request.ts";
 
 /**
  * GET over connections of our own: what a blob's bytes cost a reader is its speed. The runtime's HTTP client copies each

@@ -1,9 +1,10 @@
 import type { Writable } from "node:stream";
 import type { BlobSource } from "../../buffers/format/blobs.ts";
 import { type ReadOptions, readBuffer } from "../../buffers/format/reader.ts";
+import { accessTo } from "../../client/transfers.ts";
 import { unlessAborted } from "../../waiting/bounded.ts";
-import { directAccess, serverAccess } from "./buffer-access.ts";
-import { connect } from "../server/client.ts";
+import { directAccess } from "./buffer-access.ts";
+import { connect } from "../server/connect.ts";
 import { type ArgsDef, type CommandContext, FatalError, QuietFailure } from "../line/command.ts";
 import { type Host, writeAll } from "../terminal/host.ts";
 import { InterruptedError, withInterrupt } from "../terminal/interrupt.ts";
@@ -43,7 +44,7 @@ export async function transferBuffer<A extends ArgsDef>(
     writeable: operation === "buffer write",
     ttl: ttlSeconds === undefined ? undefined : formatTtl(ttlSeconds),
   };
-  const access = direct ?? serverAccess(await connect(context), argument, wish);
+  const access = direct ?? accessTo((await connect(context)).buffers, argument, wish);
   warnPowerShell(host, log);
   await withInterrupt(host, log, async (signal) => {
     const progress = new TransferProgress(host, log, { operation, buffer });

@@ -1,9 +1,7 @@
-import type { Codespec } from "../../model/codespec/codespec.ts";
-import type { Client } from "../server/client.ts";
-import { referencePath } from "../read/codespec-reference.ts";
+import type { Client } from "../../client/client.ts";
 import { askDocker } from "./docker-engine.ts";
 import type { Host } from "../terminal/host.ts";
-import { lineBatchesOf } from "./line-reader.ts";
+import { lineBatchesOf } from "../../client/line-reader.ts";
 import type { Log } from "../terminal/log.ts";
 import type { RunRequest } from "./run-request.ts";
 import type { CodespecFile } from "../read/spec-file.ts";
@@ -14,12 +12,8 @@ export async function pullImages(
   request: RunRequest,
   { host, log }: { host: Host; log: Log },
 ): Promise<void> {
-  const { value } = await client.json<{ capabilities?: string[] }>({
-    method: "GET",
-    path: "/metadata",
-    isVersionless: true,
-  });
-  if (!value.capabilities?.includes("Docker")) {
+  const { capabilities } = await client.metadata();
+  if (!capabilities?.includes("Docker")) {
     log.warn("The server does not run containers on Docker; --pull is ignored");
     return;
   }
@@ -31,7 +25,7 @@ export async function pullImages(
 
 async function imageOf(client: Client, codespec: string | CodespecFile): Promise<string> {
   if (typeof codespec === "object") return codespec.image ?? "";
-  return (await client.json<Codespec>({ method: "GET", path: referencePath(codespec) })).value.image;
+  return (await client.codespecs.find(codespec)).image;
 }
 
 /** An image that is here serves when it cannot be pulled: nobody is then left without a run. */

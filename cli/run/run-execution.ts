@@ -1,19 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { isTerminal, type Run } from "../../model/run/run.ts";
+import type { Client } from "../../client/client.ts";
+import { accessTo } from "../../client/transfers.ts";
+import { hasEnded, type NewRun, type Run } from "../../client/types.ts";
 import { writeBuffer } from "../../buffers/format/writer.ts";
-import { serverAccess } from "../buffer/buffer-access.ts";
 import { isBrokenPipe, readInto, warnings } from "../buffer/buffer-transfer.ts";
-import type { Client } from "../server/client.ts";
 import { FatalError, QuietFailure } from "../line/command.ts";
 import type { Host } from "../terminal/host.ts";
 import { withInterrupt } from "../terminal/interrupt.ts";
 import type { Log } from "../terminal/log.ts";
-import { cancelRun } from "./run-cancel.ts";
-import { createRun } from "./run-creation.ts";
 import { RunProgress } from "./run-progress.ts";
-import { followLogs } from "./run-logs.ts";
+import { copyLogs, reopening } from "./run-logs.ts";
 import type { RunRequest } from "./run-request.ts";
-import { watchRun } from "./run-watch.ts";
 import type { Unmapped } from "./unmapped-buffers.ts";
 
 export interface ExecutionOptions {
@@ -51,7 +48,7 @@ export async function executeRun(execution: Execution): Promise<void> {
   const { client, host, log, request } = execution;
   await withInterrupt(host, log, async (signal) => {
     // Not interrupted: what may have been created has to be known, to be canceled.
-    const run = await createRun(client, request);
+    const run = await client.runs.create(request as NewRun);
     log.info("Run created", { runId: run.id });
     const stopping = new AbortController();
     const progress = new RunProgress(host, run);
@@ -85,7 +82,7 @@ interface Parts {
 function startParts(execution: Execution, run: Run, progress: RunProgress, signal: AbortSignal): Parts {
   const { client, host, log, unmapped, stdin, options } = execution;
   const access = (parameter: string, writeable: boolean) =>
-    serverAccess(client, run.job.buffers?.[parameter] ?? "", { writeable, ttl: run.bufferAccessTtl });
+    accessTo(client.buffers, run.job.buffers?.[parameter] ?? "", { writeable, ttl: run.bufferAccessTtl });
   const hooks = { signal, ...warnings(log) };
   const parts: Parts = {
     input:
@@ -106,7 +103,10 @@ function startParts(execution: Execution, run: Run, progress: RunProgress, signa
             dop: options.readDop,
           }),
     logs: options.showLogs
-      ? followLogs(client, log, host.stderr, { id: String(run.id), timestamps: options.timestamps, signal })
+      ? copyLogs(
+          client.runs.logBytes(run.id, { follow: true, timestamps: options.timestamps, signal, ...reopening(log) }),
+          host.stderr,
+        )
       : Promise.resolve(),
     end: endOf(client, log, run, progress, signal),
   };
@@ -116,12 +116,13 @@ function startParts(execution: Execution, run: Run, progress: RunProgress, signa
 
 async function endOf(client: Client, log: Log, created: Run, progress: RunProgress, signal: AbortSignal): Promise<Run> {
   let last: Pick<Run, "status" | "runningCount"> = { status: created.status };
-  for await (const run of watchRun(client, log, String(created.id), signal)) {
+  const onReopen = (error: unknown): void => log.warn("Reconnecting to the run", { error });
+  for await (const run of client.runs.watch(created.id, { signal, onReopen })) {
     progress.phase(run.status);
     if (run.status !== last.status || run.runningCount !== last.runningCount) {
       log.info("Run status changed", { runId: run.id, status: run.status, runningCount: run.runningCount });
     }
-    if (isTerminal(run.status) || run.status === "Canceling") return run;
+    if (hasEnded(run) || run.status === "Canceling") return run;
     last = run;
   }
   throw new Error("the watch ended before the run did");
@@ -193,9 +194,9 @@ const withinMs = <T>(work: Promise<T>, ms: number): Promise<T | undefined> =>
 
 /** Asks the server to cancel a run that nobody waits for any more, and says so. */
 async function abandon({ client, log }: Execution, run: Run, parts: Parts): Promise<never> {
-  const canceling = cancelRun(client, run.id, AbortSignal.timeout(CANCEL_MS)).then(
+  const canceling = client.runs.cancel(run.id, { signal: AbortSignal.timeout(CANCEL_MS) }).then(
     ({ status }) =>
-      isTerminal(status) && status !== "Canceled"
+      hasEnded({ status }) && status !== "Canceled"
         ? log.warn("The run had ended before it could be canceled", { runId: run.id, status })
         : log.warn("The run has been asked to cancel", { runId: run.id, status }),
     (error: unknown) => log.error("The run could not be canceled", { runId: run.id, error }),

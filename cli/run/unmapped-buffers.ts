@@ -1,3 +1,4 @@
+import { unmappedOf } from "../../client/unmapped.ts";
 import type { CodespecFile } from "../read/spec-file.ts";
 
 /** The parameters that `run exec` connects to its stdin and stdout. */
@@ -14,9 +15,7 @@ export function unmappedBuffers(
   codespec: Pick<CodespecFile, "buffers">,
   given: Readonly<Record<string, string>>,
 ): Unmapped {
-  const isUnmapped = (name: string): boolean => !Object.hasOwn(given, name) || given[name] === "_";
-  const inputs = (codespec.buffers?.inputs ?? []).filter(isUnmapped);
-  const outputs = (codespec.buffers?.outputs ?? []).filter(isUnmapped);
+  const { inputs, outputs } = unmappedOf(codespec, given);
   checkOne("input", inputs, "stdin");
   checkOne("output", outputs, "stdout");
   const [input] = inputs;

@@ -1,11 +1,13 @@
-import type { IncomingMessage } from "node:http";
+import type { HttpHooks } from "../../client/http/http.ts";
 import type { Log } from "../terminal/log.ts";
 
 /** Query values that may be shown; signatures and the like may not. */
 const SHOWN_VALUES = new Set(["api-version", "writeable"]);
 
+type Hook<K extends "onRequest" | "onResponse"> = Parameters<NonNullable<HttpHooks[K]>>[0];
+
 /** Logs that a request is being sent, and its headers. */
-export function traceRequest(log: Log, method: string, url: URL, headers: Readonly<Record<string, string>>): void {
+export function traceRequest(log: Log, { method, url, headers }: Hook<"onRequest">): void {
   if (!log.isEnabled("trace")) return;
   const shown = `${url.origin}${url.pathname}${redactedQuery(url.searchParams)}`;
   log.trace("Sending request", { method, url: shown, proxy: "" });
@@ -13,12 +15,12 @@ export function traceRequest(log: Log, method: string, url: URL, headers: Readon
 }
 
 /** Logs the headers of an answer, whatever its status. */
-export function traceResponse(log: Log, { statusCode, statusMessage, rawHeaders }: IncomingMessage): void {
+export function traceResponse(log: Log, { status, statusText, rawHeaders }: Hook<"onResponse">): void {
   if (!log.isEnabled("trace")) return;
   const headers = rawHeaders.flatMap((name, at): [string, string][] =>
     at % 2 === 0 ? [[name, rawHeaders[at + 1] ?? ""]] : [],
   );
-  log.trace("Response", { dump: dumpOf(`${statusCode} ${statusMessage}`, headers) });
+  log.trace("Response", { dump: dumpOf(`${status} ${statusText}`, headers) });
 }
 
 function redactedQuery(query: URLSearchParams): string {

@@ -1,5 +1,4 @@
-import { requestAccess } from "../../buffer/buffer-access.ts";
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { formatTtl, parseTtl } from "../../read/ttl.ts";
@@ -15,7 +14,8 @@ export default command({
   async run(context) {
     const { args, host } = context;
     const ttl = args["access-ttl"];
-    const uri = await requestAccess(await connect(context), args.id, {
+    const { buffers } = await connect(context);
+    const uri = await buffers.access(args.id, {
       writeable: args.write,
       ttl: ttl === undefined ? undefined : formatTtl(ttl),
     });

@@ -1,4 +1,4 @@
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { asJson, shownBuffer } from "../../print/resources.ts";
@@ -19,13 +19,12 @@ export default command({
   surplus: "ignore",
   async run(context) {
     const { args, host } = context;
-    const body = {
+    const { buffers } = await connect(context);
+    const buffer = await buffers.create({
       ...(args.location !== undefined && { location: args.location }),
       ...(args.tag && { tags: args.tag }),
       ...(args.ttl !== undefined && { expiresAt: args.ttl }),
-    };
-    const client = await connect(context);
-    const { value } = await client.json<{ id: string }>({ method: "POST", path: "/buffers", body });
-    await writeAll(host.stdout, args["full-resource"] ? asJson(shownBuffer(value)) : `${value.id}\n`);
+    });
+    await writeAll(host.stdout, args["full-resource"] ? asJson(shownBuffer(buffer)) : `${buffer.id}\n`);
   },
 });

@@ -1,4 +1,4 @@
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { asJson, shownBuffer } from "../../print/resources.ts";
@@ -12,12 +12,8 @@ export default command({
   },
   async run(context) {
     const { args, host } = context;
-    const client = await connect(context);
-    const { value } = await client.json({
-      method: "GET",
-      path: `/buffers/${encodeURIComponent(args.id)}`,
-      query: { softDeleted: args["soft-deleted"] || undefined },
-    });
-    await writeAll(host.stdout, asJson(shownBuffer(value)));
+    const { buffers } = await connect(context);
+    const buffer = await buffers.show(args.id, { softDeleted: args["soft-deleted"] });
+    await writeAll(host.stdout, asJson(shownBuffer(buffer)));
   },
 });

@@ -1,8 +1,8 @@
+import type { JobCodespec, WorkerCodespec } from "../../../client/types.ts";
 import { stdinOf } from "../../buffer/buffer-transfer.ts";
 import { CODESPEC_NAME } from "../../../model/codespec/codespec.ts";
 import { canonicalQuantity } from "../../../model/codespec/quantity.ts";
-import { connect } from "../../server/client.ts";
-import { codespecPath } from "../../read/codespec-reference.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { type CodespecFile, readCodespecFile } from "../../read/spec-file.ts";
@@ -66,9 +66,9 @@ export default command({
     }
     const codespec = merged({ ...file, name }, context.args, rest);
     checkKind(codespec);
-    const client = await connect(context);
-    const { headers } = await client.json({ method: "PUT", path: codespecPath(name), body: codespec });
-    await writeAll(host.stdout, `${headers.location?.split("/").at(-1) ?? ""}\n`);
+    const { codespecs } = await connect(context);
+    const { version } = await codespecs.create(name, codespec as JobCodespec | WorkerCodespec);
+    await writeAll(host.stdout, `${version}\n`);
   },
 });
 

@@ -1,4 +1,4 @@
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { printList } from "../../server/list.ts";
 import { CODESPEC_SHAPE, outputArg } from "../../print/list-output.ts";
@@ -14,10 +14,9 @@ export default command({
   },
   async run(context) {
     const { args, host } = context;
-    const query = { prefix: args.prefix };
-    await printList(await connect(context), host, {
-      path: "/codespecs",
-      query,
+    const { codespecs } = await connect(context);
+    await printList(host, {
+      list: (options) => codespecs.list({ prefix: args.prefix, ...options }),
       limit: args.limit,
       shown: shownCodespec,
       format: args.output,

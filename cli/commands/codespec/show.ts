@@ -1,5 +1,4 @@
-import { connect } from "../../server/client.ts";
-import { codespecPath } from "../../read/codespec-reference.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { asJson, shownCodespec } from "../../print/resources.ts";
@@ -13,8 +12,7 @@ export default command({
   },
   async run(context) {
     const { args, host } = context;
-    const client = await connect(context);
-    const { value } = await client.json({ method: "GET", path: codespecPath(args.name, args.version) });
-    await writeAll(host.stdout, asJson(shownCodespec(value)));
+    const { codespecs } = await connect(context);
+    await writeAll(host.stdout, asJson(shownCodespec(await codespecs.show(args.name, { version: args.version }))));
   },
 });

@@ -1,6 +1,4 @@
-import type { CodespecVersion } from "../../../model/codespec/codespec.ts";
-import type { Run } from "../../../model/run/run.ts";
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command, type ArgsDef, type CommandContext } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { type Candidate, suggestionsFor } from "../../line/suggestions.ts";
@@ -31,13 +29,15 @@ export default command({
 
 /** Ids of the newest runs, or the names of codespecs. */
 async function lookedUp(what: "run" | "codespec", context: CommandContext<ArgsDef>): Promise<Candidate[]> {
-  const client = await connect(context);
-  const request = { method: "GET", isOnce: true, signal: AbortSignal.timeout(LOOK_UP_MS) } as const;
+  const { runs, codespecs } = await connect(context, { retry: false });
+  const options = { limit: MOST, signal: AbortSignal.timeout(LOOK_UP_MS) };
+  const found: Candidate[] = [];
   if (what === "run") {
-    const { value } = await client.json<{ items: Run[] }>({ ...request, path: "/runs", query: { limit: MOST } });
-    return value.items.map(({ id, status }) => ({ word: String(id), description: status }));
+    for await (const { id, status } of runs.list(options)) found.push({ word: String(id), description: status });
+  } else {
+    for await (const { name, version } of codespecs.list(options)) {
+      found.push({ word: name, description: `version ${version}` });
+    }
   }
-  const path = "/codespecs";
-  const { value } = await client.json<{ items: CodespecVersion[] }>({ ...request, path, query: { limit: MOST } });
-  return value.items.map(({ name, version }) => ({ word: name, description: `version ${version}` }));
+  return found;
 }

@@ -1,9 +1,11 @@
 import { messageOf } from "../../../model/errors.ts";
-import { createClient } from "../../server/client.ts";
+import { parseServerUrl, type ServerAddress, storedUrlOf } from "../../../client/address.ts";
+import { createClient } from "../../../client/client.ts";
+import type { ServiceMetadata } from "../../../client/types.ts";
 import { command } from "../../line/command.ts";
 import { writeLogin } from "../../server/login-file.ts";
 import { parseProxy } from "../../read/proxy.ts";
-import { parseServerUrl, type ServerAddress, storedUrlOf } from "../../server/server-url.ts";
+import { httpOptionsOf } from "../../server/connect.ts";
 import { readYamlFile } from "../../read/yaml-file.ts";
 
 export default command({
@@ -25,21 +27,16 @@ export default command({
     if (args.local && (url !== undefined || args.file !== undefined)) {
       throw new Error("--local can be given with no URL and no flag but --proxy");
     }
-    const login = (address: ServerAddress): Promise<unknown> =>
-      createClient(address, { log, baggage: globals.baggage }).json({
-        method: "GET",
-        path: "/metadata",
-        isVersionless: true,
-        isOnce: true,
-      });
+    const options = { ...httpOptionsOf({ log, globals }), retry: false } as const;
+    const login = (address: ServerAddress): Promise<ServiceMetadata> => createClient(address, options).metadata();
     const { address, proxy } = args.local
       ? { address: await firstAnswering(await host.config.localSockets(), login), proxy: undefined }
       : await addressOf(url, args.file);
     const place = host.config.loginFile;
     if (place === undefined) throw new Error("there is no place for the login file: set TYGER_CACHE_FILE or HOME");
     if (!args.local) {
-      const { value } = (await login(address)) as { value: { authority?: string } };
-      if (value.authority) throw new Error("the server asks for a token, which this client cannot get");
+      const { authority } = await login(address);
+      if (authority) throw new Error("the server asks for a token, which this client cannot get");
     }
     writeLogin(place, { serverUrl: storedUrlOf(address), proxy: globals.proxy ?? proxy ?? "auto" });
   },

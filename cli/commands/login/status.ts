@@ -1,10 +1,10 @@
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
-import { readLogin } from "../../server/login-file.ts";
+import { readLogin } from "../../../client/login-file.ts";
 import { namedProxy } from "../../read/proxy.ts";
 import { asJson } from "../../print/resources.ts";
-import { shownUrlOf } from "../../server/server-url.ts";
+import { shownUrlOf } from "../../../client/address.ts";
 
 export default command({
   meta: { name: "status", description: "Show which server the commands speak to" },
@@ -15,7 +15,7 @@ export default command({
   async run(context) {
     const { args, host } = context;
     const client = await connect(context);
-    const { value: metadata } = await client.json({ method: "GET", path: "/metadata", isVersionless: true });
+    const metadata = await client.metadata();
     const { proxy } = (await readLogin(host.config.loginFile ?? "")) ?? {};
     const serverUrl = shownUrlOf(client.address);
     const named = namedProxy(proxy);

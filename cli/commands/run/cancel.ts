@@ -1,8 +1,6 @@
-import type { Run } from "../../../model/run/run.ts";
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
-import { cancelRun } from "../../run/run-cancel.ts";
 
 export default command({
   meta: { name: "cancel", description: "Ask for a run to be canceled" },
@@ -10,7 +8,8 @@ export default command({
   args: { id: { type: "positional", required: true, suggest: "run", description: "Run id" } },
   async run(context) {
     const { args, host } = context;
-    const run: Run = await cancelRun(await connect(context), args.id);
+    const { runs } = await connect(context);
+    const run = await runs.cancel(args.id);
     if (run.status !== "Canceled" && run.status !== "Canceling") {
       const reason = run.statusReason ? ` (${run.statusReason})` : "";
       throw new Error(`the run ${run.id} cannot be canceled, its status is ${run.status}${reason}`);

@@ -1,9 +1,8 @@
 import { parseSinceTime } from "../../read/since-time.ts";
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { asJson } from "../../print/resources.ts";
-import { tagQuery } from "../../server/tags.ts";
 
 export default command({
   meta: { name: "counts", description: "Count runs by status" },
@@ -16,9 +15,8 @@ export default command({
   async run(context) {
     const { args, host } = context;
     const since = args.since === undefined ? undefined : parseSinceTime(args.since, new Date());
-    const query = { since, ...tagQuery("tag", args.tag) };
-    const { value } = await (await connect(context)).json<object>({ method: "GET", path: "/runs/counts", query });
-    const sorted = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+    const { runs } = await connect(context);
+    const sorted = Object.entries(await runs.counts({ since, tags: args.tag })).sort(([a], [b]) => (a < b ? -1 : 1));
     await writeAll(host.stdout, asJson(Object.fromEntries(sorted)));
   },
 });

@@ -1,9 +1,9 @@
+import type { NewRun } from "../../../client/types.ts";
 import { stdinOf } from "../../buffer/buffer-transfer.ts";
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { pullImages } from "../../run/image-pull.ts";
-import { createRun } from "../../run/run-creation.ts";
 import { runArgs, runRequestOf } from "../../run/run-request.ts";
 import { readRunFile } from "../../read/spec-file.ts";
 
@@ -22,7 +22,7 @@ export default command({
     );
     const client = await connect(context);
     if (args.pull) await pullImages(client, request, context);
-    const run = await createRun(client, request);
+    const run = await client.runs.create(request as NewRun);
     await writeAll(host.stdout, `${run.id}\n`);
   },
 });

@@ -1,7 +1,7 @@
 import { stdinOf, warnPowerShell } from "../../buffer/buffer-transfer.ts";
-import { type Client, connect } from "../../server/client.ts";
-import { ServerError } from "../../server/client-errors.ts";
-import { referencePath } from "../../read/codespec-reference.ts";
+import type { Client } from "../../../client/client.ts";
+import { connect } from "../../server/connect.ts";
+import { ServerError } from "../../../client/errors.ts";
 import { command } from "../../line/command.ts";
 import { parseBlockSize } from "../../read/data-size.ts";
 import { pullImages } from "../../run/image-pull.ts";
@@ -78,7 +78,7 @@ export default command({
 async function codespecOf(client: Client, { job }: RunRequest): Promise<CodespecFile> {
   if (typeof job.codespec === "object") return job.codespec;
   try {
-    return (await client.json<CodespecFile>({ method: "GET", path: referencePath(job.codespec) })).value;
+    return await client.codespecs.find(job.codespec);
   } catch (err) {
     // The server's own words do not say what was not found.
     if (!(err instanceof ServerError && err.code === "NotFound")) throw err;

@@ -1,11 +1,10 @@
 import { RUN_STATUSES } from "../../../model/run/run.ts";
 import { parseSinceTime } from "../../read/since-time.ts";
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { printList } from "../../server/list.ts";
 import { outputArg, RUN_SHAPE } from "../../print/list-output.ts";
 import { shownRun } from "../../print/resources.ts";
-import { tagQuery } from "../../server/tags.ts";
 
 export default command({
   meta: { name: "list", description: "List runs, the newest first" },
@@ -25,10 +24,9 @@ export default command({
   async run(context) {
     const { args, host } = context;
     const since = args.since === undefined ? undefined : parseSinceTime(args.since, new Date());
-    const query = { since, status: args.status, ...tagQuery("tag", args.tag) };
-    await printList(await connect(context), host, {
-      path: "/runs",
-      query,
+    const { runs } = await connect(context);
+    await printList(host, {
+      list: (options) => runs.list({ since, status: args.status, tags: args.tag, ...options }),
       limit: args.limit,
       shown: shownRun,
       format: args.output,

@@ -1,7 +1,7 @@
 import { parseSinceTime } from "../../read/since-time.ts";
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
-import { copyLogs, followLogs } from "../../run/run-logs.ts";
+import { copyLogs, reopening } from "../../run/run-logs.ts";
 
 export default command({
   meta: { name: "logs", description: "Print what the containers of a run wrote to stdout and stderr" },
@@ -15,14 +15,13 @@ export default command({
   },
   async run(context) {
     const { args, host, log } = context;
-    const request = {
-      id: args.id,
+    const options = {
+      follow: args.follow,
       since: args.since === undefined ? undefined : parseSinceTime(args.since, new Date()),
       tailLines: args.tail === -1 ? undefined : args.tail,
       timestamps: args.timestamps,
     };
-    const client = await connect(context);
-    if (args.follow) await followLogs(client, log, host.stdout, request);
-    else await copyLogs(client, host.stdout, request);
+    const { runs } = await connect(context);
+    await copyLogs(runs.logBytes(args.id, { ...options, ...reopening(log) }), host.stdout);
   },
 });

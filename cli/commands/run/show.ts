@@ -1,4 +1,4 @@
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { asJson, shownRun } from "../../print/resources.ts";
@@ -9,8 +9,7 @@ export default command({
   args: { id: { type: "positional", required: true, suggest: "run", description: "Run id" } },
   async run(context) {
     const { args, host } = context;
-    const client = await connect(context);
-    const { value } = await client.json({ method: "GET", path: `/runs/${encodeURIComponent(args.id)}` });
-    await writeAll(host.stdout, asJson(shownRun(value)));
+    const { runs } = await connect(context);
+    await writeAll(host.stdout, asJson(shownRun(await runs.show(args.id))));
   },
 });

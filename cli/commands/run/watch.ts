@@ -1,8 +1,7 @@
-import { connect } from "../../server/client.ts";
+import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { shownRun, shownRunSystem } from "../../print/resources.ts";
-import { watchRun } from "../../run/run-watch.ts";
 
 export default command({
   meta: { name: "watch", description: "Print a line of JSON for each change of a run until it ends" },
@@ -15,7 +14,9 @@ export default command({
     const { args, host, log } = context;
     const shown = args["full-resource"] ? shownRun : shownRunSystem;
     let last = "";
-    for await (const run of watchRun(await connect(context), log, args.id)) {
+    const { runs } = await connect(context);
+    const onReopen = (error: unknown): void => log.warn("Reconnecting to the run", { error });
+    for await (const run of runs.watch(args.id, { onReopen })) {
       const line = `${JSON.stringify(shown(run))}\n`;
       if (line !== last) await writeAll(host.stdout, line);
       last = line;

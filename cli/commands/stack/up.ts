@@ -3,7 +3,8 @@ import { up } from "../../../stack/up.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { withInterrupt } from "../../terminal/interrupt.ts";
-import { readLogin, writeLogin } from "../../server/login-file.ts";
+import { readLogin } from "../../../client/login-file.ts";
+import { writeLogin } from "../../server/login-file.ts";
 
 export default command({
   meta: { name: "up", description: "Start the local stack in the background, and log in to it" },

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ask, targetOf, type Target } from "../../../buffers/access/http.ts";
+import { ask, targetOf } from "../../../buffers/access/http.ts";
+import type { Target } from "../../../buffers/access/request.ts";
 import { plainGet, TruncatedBody } from "../../../buffers/access/plain-get.ts";
 import { eventually } from "../../eventually.ts";
 

@@ -440,8 +440,8 @@ async function leaveDeadSocket(path: string): Promise<void> {
 
 describe("the connection", () => {
   test.each([
-    ["that nobody listens on", () => leaveDeadSocket(server.socketPath), "connection refused"],
-    ["that is gone", () => rm(server.socketPath, { force: true }), "no such socket"],
+    ["that nobody listens on", () => leaveDeadSocket(server.socketPath), "nothing is listening there"],
+    ["that is gone", () => rm(server.socketPath, { force: true }), "there is no such socket"],
   ])("a socket %s is an error at once, that says where the server was looked for", async (_what, prepare, reason) => {
     await server.crash();
     await prepare();

@@ -243,7 +243,7 @@ test("the watch is opened again after it broke", async () => {
   stdin.end("x");
   expect(await running.exitCode).toBe(0);
   expect(running.stdout().toString()).toBe("x");
-  expect(running.stderr()).toContain("The watch is opened again");
+  expect(running.stderr()).toContain("Reconnecting to the run");
 });
 
 test("a server that is killed and comes back does not end the command", async () => {

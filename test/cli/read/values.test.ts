@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { splitCsv } from "../../../cli/line/csv.ts";
 import { formatBitRate, formatBytes, parseDataSize } from "../../../cli/read/data-size.ts";
-import { parseServerUrl, shownUrlOf, storedUrlOf } from "../../../cli/server/server-url.ts";
 import { formatTtl, parseTtl } from "../../../cli/read/ttl.ts";
 
 describe("times to live", () => {
@@ -87,30 +86,4 @@ describe("comma-separated values", () => {
   test.each(['"a', '"a"b', '"a""'])("%s has no end", (line) => {
     expect(() => splitCsv(line)).toThrow("quotes");
   });
-});
-
-describe("server URLs", () => {
-  test.each([
-    ["http://host:8080", "http://host:8080", "http://host:8080"],
-    ["http://host:8080/", "http://host:8080", "http://host:8080"],
-    ["http://host/base/", "http://host/base", "http://host/base"],
-    ["http://[::1]:80", "http://[::1]", "http://[::1]"],
-    ["unix:///opt/tyger/api.sock", "http+unix:///opt/tyger/api.sock:", "unix:///opt/tyger/api.sock"],
-    ["http+unix:///opt/tyger/api.sock", "http+unix:///opt/tyger/api.sock:", "unix:///opt/tyger/api.sock"],
-    ["http+unix:///opt/tyger/api.sock:", "http+unix:///opt/tyger/api.sock:", "unix:///opt/tyger/api.sock"],
-    ["unix:///opt/tyger/api.sock/", "http+unix:///opt/tyger/api.sock:", "unix:///opt/tyger/api.sock"],
-    ["unix://api.sock", `http+unix://${process.cwd()}/api.sock:`, `unix://${process.cwd()}/api.sock`],
-  ])("%s", (text, stored, shown) => {
-    const address = parseServerUrl(text);
-    expect(storedUrlOf(address)).toBe(stored);
-    expect(shownUrlOf(address)).toBe(shown);
-    expect(parseServerUrl(stored)).toEqual(address);
-  });
-
-  test.each(["", "host", "/path", "ftp://host", "http://", "http://user:pass@host", "http://host?x=1", "https://host"])(
-    "'%s' is refused",
-    (text) => {
-      expect(() => parseServerUrl(text)).toThrow(/URL|supported/);
-    },
-  );
 });

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { type Attempts, type Failure, retryAfterMsOf, retryDelayMs } from "../../../cli/server/retry.ts";
+import { type Attempts, type Failure, retryAfterMsOf, retryDelayMs } from "../../../client/http/retry.ts";
 
 const tcp: Attempts = { over: "tcp", isRepeatable: true, wasReached: false, hasServed: false, count: 1, elapsedMs: 0 };
 const stranger: Attempts = { ...tcp, over: "unix" };
 const unix: Attempts = { ...stranger, wasReached: true, hasServed: true };
-const refused: Failure = { kind: "connection", code: "ECONNREFUSED", neverSent: true };
-const missing: Failure = { kind: "connection", code: "ENOENT", neverSent: true };
-const reset: Failure = { kind: "connection", code: "ECONNRESET", neverSent: false };
+const refused: Failure = { kind: "connection", neverSent: true };
+const missing: Failure = { kind: "connection", neverSent: true };
+const reset: Failure = { kind: "connection", neverSent: false };
 const status = (code: number, retryAfterMs?: number): Failure => ({ kind: "status", status: code, retryAfterMs });
 
 describe("how long to wait before trying again", () => {

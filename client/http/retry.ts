@@ -1,7 +1,9 @@
-/** What went wrong with one attempt of a request. */
+/** Why one attempt of a request gave no good answer. */
 export type Failure =
-  | { kind: "connection"; code: string; /** Nothing of the request can have arrived. */ neverSent: boolean }
-  | { kind: "status"; status: number; retryAfterMs?: number | undefined };
+  | { kind: "connection"; /** Nothing of the request can have arrived. */ neverSent: boolean }
+  | { kind: "status"; status: number; retryAfterMs?: number | undefined }
+  /** Silence, or an answer that is not HTTP or not JSON. */
+  | { kind: "other" };
 
 export interface Attempts {
   over: "tcp" | "unix";
@@ -17,18 +19,23 @@ export interface Attempts {
   elapsedMs: number;
 }
 
+/** How long to wait before the next attempt; undefined when there should be none. */
+export type RetryPolicy = (failure: Failure, attempts: Attempts) => number | undefined;
+
 const TCP_RETRIES = 6;
 /** A server that is killed comes back within this; one that stays away longer is an error. */
 const RESTART_MS = 30_000;
 
-/** How long to wait before the next attempt; undefined when there should be none. */
-export function retryDelayMs(failure: Failure, attempts: Attempts): number | undefined {
+/** The policy of the REST contract, section 1. It waits for a server only where a repetition is harmless. */
+export const retryDelayMs: RetryPolicy = (failure, attempts) => {
   const isSafe = attempts.isRepeatable || (failure.kind === "connection" && failure.neverSent);
-  if (!isSafe) return undefined;
+  if (!isSafe || failure.kind === "other") return undefined;
   return attempts.over === "tcp" ? overTcp(failure, attempts) : overSocket(failure, attempts);
-}
+};
 
-function overTcp(failure: Failure, { count }: Attempts): number | undefined {
+type Known = Exclude<Failure, { kind: "other" }>;
+
+function overTcp(failure: Known, { count }: Attempts): number | undefined {
   if (count > TCP_RETRIES) return undefined;
   if (failure.kind === "status") {
     const isTransient = failure.status === 429 || (failure.status >= 500 && failure.status !== 501);
@@ -41,10 +48,10 @@ function overTcp(failure: Failure, { count }: Attempts): number | undefined {
 
 /**
  * Over a local socket a server that is not there is an error at once, and so is what it answers.
- * @see rest-api.md, client retries. Only a command that was served already waits until a killed server is back, for a run
- * that goes on shall not lose its command.
+ * @see rest-api.md, client retries. Only a command that was served already waits until a killed server is back, because
+ * a run that continues must not lose its command.
  */
-function overSocket(failure: Failure, { count, elapsedMs, wasReached, hasServed }: Attempts): number | undefined {
+function overSocket(failure: Known, { count, elapsedMs, wasReached, hasServed }: Attempts): number | undefined {
   if (elapsedMs > RESTART_MS || !(failure.kind === "connection" ? wasReached : hasServed)) return undefined;
   if (failure.kind === "status" && ![429, 502, 503, 504].includes(failure.status)) return undefined;
   return Math.min(100 * 2 ** (count - 1), 2000);

@@ -1,0 +1,46 @@
+import { Agent, type ClientRequest, request as httpRequest } from "node:http";
+
+/** Where a URL leads: over TCP, or through the Unix socket that an `http+unix://<socket>:<path>` URL names. */
+export interface Target {
+  socketPath?: string;
+  protocol: "http:" | "https:";
+  hostname?: string;
+  port?: string;
+  /** Path with query. */
+  path: string;
+  /** The certificates to trust instead of the runtime's, as PEM. */
+  ca?: string | undefined;
+}
+
+export interface RequestOptions {
+  method: string;
+  headers: Readonly<Record<string, string | number>>;
+  signal?: AbortSignal | undefined;
+  /** Silence on the connection for longer than this emits `timeout`. */
+  timeoutMs?: number;
+}
+
+/** One connection for each request in flight, kept for the next; a kept one never holds up the end of the process. */
+const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 });
+/** Without it Node asks whether the host is an IP address, with expressions that take 7 ms to compile. */
+const WITHOUT_TLS = { agent, servername: "" };
+
+/**
+ * How to begin a request to `target`; all that we ask of servers other than Docker's begins here. TLS is loaded for https
+ * only: that costs the command line more than a small transfer over a socket.
+ */
+export async function requesterOf(target: Target): Promise<(options: RequestOptions) => ClientRequest> {
+  const { protocol, path, socketPath, hostname, port, ca } = target;
+  const address = socketPath === undefined ? { hostname, port } : { socketPath };
+  const isTls = protocol === "https:";
+  const request = isTls ? (await import("node:https")).request : httpRequest;
+  const fixed = { path, ...address, ...(isTls ? ca !== undefined && { ca } : WITHOUT_TLS) };
+  return ({ method, headers, signal, timeoutMs }) =>
+    request({
+      ...fixed,
+      method,
+      headers,
+      ...(signal && { signal }),
+      ...(timeoutMs !== undefined && { timeout: timeoutMs }),
+    });
+}

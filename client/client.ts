@@ -1,0 +1,33 @@
+import type { ServerAddress } from "./address.ts";
+import { type Buffers, buffersOver } from "./buffers.ts";
+import { type Codespecs, codespecsOver } from "./codespecs.ts";
+import { type CallOptions, createHttp, type HttpOptions } from "./http/http.ts";
+import { type Runs, runsOver } from "./runs.ts";
+import type { ServiceMetadata } from "./types.ts";
+
+/** What a program does with a server. */
+export interface Client {
+  readonly address: ServerAddress;
+  readonly codespecs: Codespecs;
+  readonly buffers: Buffers;
+  readonly runs: Runs;
+  /** What the server can do; the answer of something that is not a Tyger server makes no sense of it. */
+  metadata(options?: CallOptions): Promise<ServiceMetadata>;
+}
+
+/** A client of the server at `address`; nothing is sent before the first call. */
+export function createClient(address: ServerAddress, options: HttpOptions = {}): Client {
+  const http = createHttp(address, options);
+  const codespecs = codespecsOver(http);
+  const buffers = buffersOver(http);
+  return {
+    address,
+    codespecs,
+    buffers,
+    runs: runsOver(http, { buffers, codespecs }),
+    async metadata({ signal } = {}) {
+      const request = { method: "GET", path: "/metadata", isVersionless: true, signal } as const;
+      return (await http.json<ServiceMetadata>(request)).value;
+    },
+  };
+}

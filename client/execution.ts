@@ -1,0 +1,125 @@
+import { atMost } from "../waiting/bounded.ts";
+import type { BufferReadOptions, Buffers, BufferWriteOptions } from "./buffers.ts";
+import type { Codespecs } from "./codespecs.ts";
+import type { CallOptions } from "./http/http.ts";
+import type { Runs } from "./runs.ts";
+import type { Content } from "./transfers.ts";
+import type { NewRun, Run } from "./types.ts";
+import { unmappedOf } from "./unmapped.ts";
+
+export interface ExecOptions extends CallOptions {
+  /** The bytes for the job's input; none unless given. */
+  input?: Content | undefined;
+  /** Called with each state of the run, the created one first. */
+  onChange?: ((run: Run) => void) | undefined;
+  write?: Omit<BufferWriteOptions, "signal" | "ttl"> | undefined;
+  read?: Omit<BufferReadOptions, "signal" | "ttl"> | undefined;
+}
+
+/** A run under way. */
+export interface Execution {
+  /** As it was created. */
+  run: Run;
+  /** The bytes of the job's output, which is empty when the job has none. It fails when the run does before its end. */
+  output: ReadableStream<Uint8Array>;
+  /**
+   * The ended run, whatever its status; after `Succeeded` its whole input has been stored. Rejects when the input cannot
+   * be moved though the run itself does not fail, when the run cannot be watched, and when `signal` is aborted.
+   */
+  ended: Promise<Run>;
+}
+
+/** A transfer often fails because its run does; then the run's end, which follows, is the answer. */
+const RUN_END_MS = 3000;
+const CANCEL_MS = 10_000;
+
+interface Services {
+  runs: Runs;
+  buffers: Buffers;
+  codespecs: Codespecs;
+}
+
+/** The one parameter, or undefined. @throws Error when there are more */
+function onlyOne(direction: string, names: readonly string[]): string | undefined {
+  if (names.length < 2) return names[0];
+  const list = names.map((name) => `'${name}'`).join(", ");
+  throw new Error(`the job has several ${direction}s without a buffer: give buffers for all but one of ${list}`);
+}
+
+/** @see Runs.exec */
+export async function execute(
+  { runs, buffers, codespecs }: Services,
+  request: NewRun,
+  options: ExecOptions,
+): Promise<Execution> {
+  const { signal, input = "", onChange } = options;
+  const { codespec, buffers: given } = request.job;
+  const unmapped = unmappedOf(
+    typeof codespec === "string" ? await codespecs.find(codespec, { signal }) : codespec,
+    given,
+  );
+  const inputName = onlyOne("input", unmapped.inputs);
+  const outputName = onlyOne("output", unmapped.outputs);
+  if (options.input !== undefined && inputName === undefined) throw new Error("the job has no input without a buffer");
+  signal?.throwIfAborted();
+  // Not aborted: a run that may have been created has to be known, to be canceled.
+  const run = await runs.create(request);
+  onChange?.(run);
+  const idOf = (name: string): string => run.job.buffers?.[name] ?? "";
+  const stopping = new AbortController();
+  const both = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal;
+  const transfer = { signal: both, ttl: run.bufferAccessTtl };
+  const writing =
+    inputName === undefined
+      ? Promise.resolve()
+      : buffers.write(idOf(inputName), input, { ...options.write, ...transfer }).then(() => undefined);
+  const output =
+    outputName === undefined ? emptyStream() : buffers.read(idOf(outputName), { ...options.read, ...transfer });
+  const watching = endOf(runs, run, both, onChange);
+  const ended = settle(watching, writing).catch(async (err: unknown) => {
+    stopping.abort(err);
+    if (signal?.aborted) {
+      await runs.cancel(run.id, { signal: AbortSignal.timeout(CANCEL_MS) }).catch(() => undefined);
+      // The input is being marked as not whole.
+      await writing.catch(() => undefined);
+    }
+    signal?.throwIfAborted();
+    throw err;
+  });
+  ended.then(
+    ({ status }) => status !== "Succeeded" && stopping.abort(new Error(`the run ended as ${status}`)),
+    () => undefined,
+  );
+  return { run, output, ended };
+}
+
+/** The ended run, as soon as what it read has been stored, too. */
+async function settle(watching: Promise<Run>, writing: Promise<void>): Promise<Run> {
+  const failed = writing.then(
+    () => new Promise<never>(() => undefined),
+    (error: unknown) => ({ error }),
+  );
+  const first = await Promise.race([watching, failed]);
+  if (!("error" in first)) {
+    if (first.status === "Succeeded") await writing;
+    return first;
+  }
+  const run = await atMost(
+    RUN_END_MS,
+    watching.catch(() => undefined),
+  );
+  if (run && run.status !== "Succeeded") return run;
+  throw first.error;
+}
+
+async function endOf(runs: Runs, { id }: Run, signal: AbortSignal, onChange: ExecOptions["onChange"]): Promise<Run> {
+  let last: Run | undefined;
+  for await (const run of runs.watch(id, { signal })) {
+    onChange?.(run);
+    last = run;
+  }
+  if (!last) throw new Error("the watch ended before the run did");
+  return last;
+}
+
+const emptyStream = (): ReadableStream<Uint8Array> => new ReadableStream({ start: (controller) => controller.close() });

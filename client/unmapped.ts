@@ -1,0 +1,17 @@
+import type { NewJob } from "./types.ts";
+
+/** The part of a codespec that says which buffers its job needs; a worker needs none. */
+interface Parameters {
+  kind?: string;
+  buffers?: { inputs?: readonly string[]; outputs?: readonly string[] };
+}
+
+/** The parameters for which the caller gave no buffer; `_`, a buffer for the time of the run, is none. */
+export function unmappedOf(
+  codespec: Parameters,
+  given: NewJob["buffers"] = {},
+): { inputs: string[]; outputs: string[] } {
+  const isUnmapped = (name: string): boolean => !Object.hasOwn(given, name) || given[name] === "_";
+  const { inputs = [], outputs = [] } = codespec.buffers ?? {};
+  return { inputs: inputs.filter(isUnmapped), outputs: outputs.filter(isUnmapped) };
+}
