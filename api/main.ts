@@ -102,3 +102,5 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     );
   });
 }
+// Batch systems signal all processes of a job before its time is up; the stack stays.
+for (const signal of ["SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => {});

@@ -1,6 +1,11 @@
 import { writeSync } from "node:fs";
 import pkg from "../package.json" with { type: "json" };
 
+// From here on SIGUSR1 ends a command that does not handle it, as all signals do. It would start the runtime's debugger;
+// a listener that is gone again takes that away. The runtime's own --disable-sigusr1 blocks the signal for good instead.
+const nothing = (): void => {};
+process.on("SIGUSR1", nothing).off("SIGUSR1", nothing);
+
 /** The `tyger` command. What is loaded here is loaded by every call: only what every call needs. */
 const argv = process.argv.slice(2);
 if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-v")) {

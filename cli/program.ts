@@ -2,7 +2,7 @@ import { readArgv } from "./line/argv.ts";
 import { FatalError, QuietFailure, UsageError } from "./line/command.ts";
 import { errnoOf } from "../model/errors.ts";
 import { stdoutFailure } from "./read/file-failure.ts";
-import { type Host, writeAll } from "./terminal/host.ts";
+import { type Host, isBrokenPipe, writeAll } from "./terminal/host.ts";
 import { createLog, type Log } from "./terminal/log.ts";
 import { TREE } from "./tree.ts";
 
@@ -44,7 +44,7 @@ interface Format {
 }
 
 async function reportFailure(failure: unknown, host: Host, log: Log): Promise<void> {
-  if (failure instanceof QuietFailure || isBrokenPipe(failure)) return;
+  if (failure instanceof QuietFailure || isBrokenPipe(failure, host)) return;
   if (failure instanceof FatalError) return log.fatal(failure.message, failure.fields);
   const { message } = isOfStdout(failure, host) ? stdoutFailure(failure) : asError(failure);
   const hint = failure instanceof UsageError && failure.hint !== undefined ? `${failure.hint}\n` : "";
@@ -58,6 +58,3 @@ const asError = (failure: unknown): Error => (failure instanceof Error ? failure
 /** The system's own error of the stream, which does not say what could not be written. */
 const isOfStdout = (failure: unknown, { stdout }: Host): boolean =>
   failure === stdout.errored && errnoOf(failure) !== undefined;
-
-/** The reader of stdout has gone: there is nobody to tell. */
-const isBrokenPipe = (err: unknown): boolean => err instanceof Error && "code" in err && err.code === "EPIPE";

@@ -13,6 +13,8 @@ export interface CliConfig {
   dockerHost: string | undefined;
   /** Standard streams that the caller had closed, which the runtime then opened on /dev/null; the launcher looks. */
   closedStreams: string[];
+  /** The caller ignores SIGHUP, as `nohup` does. The launcher finds out: the runtime resets it before we can look. */
+  ignoresHangup: boolean;
   /** Set by those who want none. @see https://no-color.org */
   noColour: boolean;
   /** A terminal that shows what it is sent and knows no control sequences. */
@@ -34,6 +36,7 @@ export function readCliConfig(env: Environment, uid: number): CliConfig {
     noColour: Boolean(env["NO_COLOR"]),
     isDumbTerminal: env["TERM"] === "dumb",
     columns: /^[1-9][0-9]{0,4}$/.test(env["COLUMNS"] ?? "") ? Number(env["COLUMNS"]) : undefined,
+    ignoresHangup: env["TYGER_IGNORED_SIGNALS"] === "HUP",
     closedStreams: (env["TYGER_CLOSED_STREAMS"] ?? "").split(" ").filter((name) => name !== ""),
   };
 }

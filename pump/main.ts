@@ -26,9 +26,10 @@ buffers.catch(() => {});
 const pump = new Pump(spec, { buffers, journal, onState: (state) => control.show(state) });
 
 // When the machine goes down the job is ended too, and what it makes of cut input must not count: so the pump fails, and
-// holds the pipes until SIGKILL or a command. SIGHUP: the shell that started the stack may go.
+// holds the pipes until SIGKILL or a command. The others are ignored: the shell that started the stack can go, and batch
+// systems signal all processes of a job before its time is up.
 for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => pump.interrupt(`The pump was ended by ${signal}`));
-process.on("SIGHUP", () => {});
+for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2"]) process.on(signal, () => {});
 process.on("uncaughtException", (err) => pump.fail(`The pump failed: ${messageOf(err)}`));
 
 journal("info", "the pump has started");

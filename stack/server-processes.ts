@@ -6,8 +6,11 @@ import type { ProcessSpec } from "./supervisor/process-spec.ts";
 import type { StackSettings } from "./supervisor/settings.ts";
 import { temporalAddressOf, temporalSpec } from "./temporal/temporal.ts";
 
-/** What streams makes little but large garbage, which only a small young generation finds before it piles up. */
-const NODE_FLAGS = ["--max-semi-space-size=1"];
+/**
+ * SIGUSR1 must not open a debugger. A small young generation, because streams make little but large garbage, which
+ * otherwise piles up.
+ */
+const NODE_FLAGS = ["--disable-sigusr1", "--max-semi-space-size=1"];
 
 export const logFileOf = (stateDir: string, name: string): string => join(stateDir, `${name}.log`);
 

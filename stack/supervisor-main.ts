@@ -22,8 +22,8 @@ const supervisor = await supervise({
   log,
 });
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void supervisor.stop());
-// The terminal that `tyger up` ran in may go away.
-process.on("SIGHUP", () => {});
+// The terminal that `tyger up` ran in can close, and batch systems signal all processes of a job before its time is up.
+for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => {});
 await supervisor.ended;
 log("stopped");
 // A client that does not read its answer must not hold us.

@@ -140,7 +140,7 @@ function startSupervisor(settings: StackSettings): ChildProcess {
   const log = openSync(logFileOf(stateDir, "supervisor"), "a", 0o600);
   const main = join(settings.dist, "supervisor.js");
   // A session of its own: neither the terminal nor the caller's process group takes it along.
-  const child = spawn(settings.node, ["--enable-source-maps", main], {
+  const child = spawn(settings.node, ["--disable-sigusr1", "--enable-source-maps", main], {
     detached: true,
     cwd: settings.paths.dataDir,
     env: { PATH: settings.path, ...settings.inherited },

@@ -27,4 +27,6 @@ function docker(parts: BackendParts): Backend {
 
 const serving = await serveRuns(config, log, docker);
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => serving.stop());
+// Batch systems signal all processes of a job before its time is up; the stack stays.
+for (const signal of ["SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => {});
 await serving.ended;

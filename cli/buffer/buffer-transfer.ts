@@ -6,7 +6,7 @@ import { unlessAborted } from "../../waiting/bounded.ts";
 import { directAccess } from "./buffer-access.ts";
 import { connect } from "../server/connect.ts";
 import { type ArgsDef, type CommandContext, FatalError, QuietFailure } from "../line/command.ts";
-import { type Host, writeAll } from "../terminal/host.ts";
+import { type Host, isBrokenPipe, writeAll } from "../terminal/host.ts";
 import { InterruptedError, withInterrupt } from "../terminal/interrupt.ts";
 import type { Log } from "../terminal/log.ts";
 import { TransferProgress } from "./transfer-progress.ts";
@@ -53,7 +53,7 @@ export async function transferBuffer<A extends ArgsDef>(
       await run(access, { signal, dop, onProgress: (sizeBytes) => progress.add(sizeBytes), ...warnings(log) });
       hasSucceeded = true;
     } catch (err) {
-      if (isBrokenPipe(err)) throw new QuietFailure();
+      if (isBrokenPipe(err, host)) throw new QuietFailure();
       const error = signal.aborted ? new InterruptedError() : err;
       const verb = operation === "buffer read" ? "read" : "write";
       throw new FatalError(`Failed to ${verb} buffer`, { buffer, error }, { cause: err });
@@ -95,9 +95,6 @@ export async function readInto(
     stream.off("error", onError);
   }
 }
-
-/** Whether an error says that the reader of our output has gone. */
-export const isBrokenPipe = (err: unknown): boolean => err instanceof Error && "code" in err && err.code === "EPIPE";
 
 /** The bytes that a command reads from stdin. @throws Error when the caller had closed it */
 export function stdinOf(host: Host): AsyncIterable<Uint8Array> {

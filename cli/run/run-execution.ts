@@ -3,9 +3,9 @@ import type { Client } from "../../client/client.ts";
 import { accessTo } from "../../client/transfers.ts";
 import { hasEnded, type NewRun, type Run } from "../../client/types.ts";
 import { writeBuffer } from "../../buffers/format/writer.ts";
-import { isBrokenPipe, readInto, warnings } from "../buffer/buffer-transfer.ts";
+import { readInto, warnings } from "../buffer/buffer-transfer.ts";
 import { FatalError, QuietFailure } from "../line/command.ts";
-import type { Host } from "../terminal/host.ts";
+import { type Host, isBrokenPipe } from "../terminal/host.ts";
 import { withInterrupt } from "../terminal/interrupt.ts";
 import type { Log } from "../terminal/log.ts";
 import { RunProgress } from "./run-progress.ts";
@@ -59,7 +59,7 @@ export async function executeRun(execution: Execution): Promise<void> {
     } catch (err) {
       stopping.abort();
       if (signal.aborted) return await abandon(execution, run, parts);
-      if (!isBrokenPipe(err)) {
+      if (!isBrokenPipe(err, host)) {
         await withinMs(parts.input, INPUT_MARK_MS);
         throw err;
       }
@@ -128,21 +128,21 @@ async function endOf(client: Client, log: Log, created: Run, progress: RunProgre
   throw new Error("the watch ended before the run did");
 }
 
-async function seeToEnd({ log, options }: Execution, { id: runId }: Run, parts: Parts): Promise<void> {
+async function seeToEnd({ host, log, options }: Execution, { id: runId }: Run, parts: Parts): Promise<void> {
   const { end, input, output } = parts;
   try {
     const run = await Promise.race([
       end.catch((error: unknown) => {
         throw new FatalError("Failed to watch the run", { runId, error });
       }),
-      failureOf(input, "Failed to write input", runId),
-      failureOf(output, "Failed to read output", runId),
+      failureOf(input, "Failed to write input", runId, host),
+      failureOf(output, "Failed to read output", runId, host),
     ]);
     if (run.status === "Succeeded") {
       await Promise.race([
         Promise.all([input, output]),
-        failureOf(input, "Failed to write input", runId),
-        failureOf(output, "Failed to read output", runId),
+        failureOf(input, "Failed to write input", runId, host),
+        failureOf(output, "Failed to read output", runId, host),
       ]);
     }
     if (options.showLogs) await waitForLogs(parts.logs, log);
@@ -167,11 +167,11 @@ function failedRun({ id, status, statusReason }: Run): FatalError {
 class TransferError extends FatalError {}
 
 /** Rejects when the transfer fails, and never resolves. That our own reader has gone is no failure of the transfer. */
-const failureOf = (part: Promise<unknown>, message: string, runId: number): Promise<never> =>
+const failureOf = (part: Promise<unknown>, message: string, runId: number, host: Host): Promise<never> =>
   part.then(
     () => new Promise<never>(() => undefined),
     (error: unknown) => {
-      throw isBrokenPipe(error) ? error : new TransferError(message, { runId, error }, { cause: error });
+      throw isBrokenPipe(error, host) ? error : new TransferError(message, { runId, error }, { cause: error });
     },
   );
 

@@ -1,10 +1,18 @@
 import { createWriteStream, fstatSync, readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Readable, Writable } from "node:stream";
-import type { WriteStream } from "node:tty";
+import { Readable, Writable } from "node:stream";
+import { isatty, type WriteStream } from "node:tty";
 import type { CliConfig } from "../../config/cli.ts";
+import { errnoOf } from "../../model/errors.ts";
 import { TerminalOutput } from "./terminal-output.ts";
+
+/**
+ * The signals that end a command after it has cleaned up: Ctrl-C, Ctrl-\, a closed terminal, and what batch systems send
+ * before they kill.
+ */
+export const INTERRUPT_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+export type InterruptSignal = (typeof INTERRUPT_SIGNALS)[number];
 
 /** What a command may touch of the process it runs in; tests give their own. */
 export interface Host {
@@ -22,22 +30,27 @@ export interface Host {
   /** Shows one line below all that is written to the terminal, if it can; an empty one takes it away. */
   showStatus(text: string): void;
   /**
-   * Calls `handler` with the first SIGINT or SIGTERM instead of dying of it; the second one ends the process at once.
-   * Returns a function that takes the handler away.
+   * Calls `handler` with the first signal that interrupts a command instead of dying of it; the second one ends the
+   * process at once. Returns a function that removes the handler.
    */
-  onInterrupt(handler: () => void): () => void;
+  onInterrupt(handler: (signal: InterruptSignal) => void): () => void;
   /** The name of the parent process, empty where it cannot be told. */
   parentName(): string;
 }
 
 /** The host of the running process, whose streams can be given back at its end. */
 export interface ProcessHost extends Host {
+  /** The signal that a handler of {@link onInterrupt} was called with. */
+  readonly interruptedBy: InterruptSignal | undefined;
   /** Resolves when what was written has left the process; output of a failed command is not waited for. */
   release(hasSucceeded: boolean): Promise<void>;
 }
 
 /** The host of the running process. */
-export function processHost(config: CliConfig, leave: (exitCode: number) => never): ProcessHost {
+export function processHost(config: CliConfig): ProcessHost {
+  // An ignored SIGHUP stays ignored, also by commands that handle no signal.
+  if (config.ignoresHangup) process.on("SIGHUP", () => {});
+  let interruptedBy: InterruptSignal | undefined;
   let stdin: Readable | undefined;
   let stdout: Writable | undefined;
   let stderr: Writable | undefined;
@@ -60,7 +73,7 @@ export function processHost(config: CliConfig, leave: (exitCode: number) => neve
       if (stderr instanceof TerminalOutput) stderr.showStatus(text);
     },
     get stdin() {
-      return (stdin ??= process.stdin);
+      return (stdin ??= process.stdin.isTTY ? Readable.from(typed(config.ignoresHangup)) : process.stdin);
     },
     get stdout() {
       if (stdout) return stdout;
@@ -73,10 +86,17 @@ export function processHost(config: CliConfig, leave: (exitCode: number) => neve
     get stderr() {
       return (stderr ??= openError());
     },
-    onInterrupt: (handler) => onSignals(handler, leave),
+    get interruptedBy() {
+      return interruptedBy;
+    },
+    onInterrupt: (handler) =>
+      onSignals(config.ignoresHangup ? ["SIGHUP"] : [], (signal) => {
+        interruptedBy = signal;
+        handler(signal);
+      }),
     parentName,
     async release(hasSucceeded) {
-      stdin?.destroy();
+      if (stdin) process.stdin.destroy();
       this.showStatus("");
       if (hasSucceeded) await drained(stdout);
       else stdout?.destroy();
@@ -115,16 +135,55 @@ const closedOutput = (): Writable =>
 const isTerminal = (fd: 1 | 2): boolean =>
   fstatSync(fd).isCharacterDevice() && (fd === 1 ? process.stdout : process.stderr).isTTY;
 
-function onSignals(handler: () => void, leave: (exitCode: number) => never): () => void {
+function onSignals(ignored: readonly NodeJS.Signals[], handler: (signal: InterruptSignal) => void): () => void {
   let isSecond = false;
-  const listener = (): void => {
-    if (isSecond) leave(1);
+  const listener = (signal: NodeJS.Signals): void => {
+    // A terminal that closes sends SIGHUP several times: from its shell, and from the system when the shell ends.
+    if (isSecond && signal === "SIGHUP") return;
+    if (isSecond) return endBySignal(signal);
     isSecond = true;
-    handler();
+    handler(signal as InterruptSignal);
   };
-  process.on("SIGINT", listener).on("SIGTERM", listener);
-  return () => void process.off("SIGINT", listener).off("SIGTERM", listener);
+  const signals = INTERRUPT_SIGNALS.filter((signal) => !ignored.includes(signal));
+  for (const signal of signals) process.on(signal, listener);
+  return () => signals.forEach((signal) => process.off(signal, listener));
 }
+
+/**
+ * Ends this process by `signal`, as if it had never been handled: a shell stops its loop only if the command died of
+ * SIGINT, and a batch system records which signal ended the job.
+ */
+export function endBySignal(signal: NodeJS.Signals): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+  // Still here: the first process of a container does not die of a signal that it does not handle.
+  process.exit(1);
+}
+
+/**
+ * What a user types. A terminal that closes looks like Ctrl-D, and its SIGHUP can arrive later: what was typed until then
+ * must not be taken for the whole input.
+ */
+async function* typed(ignoresHangup: boolean): AsyncGenerator<Uint8Array> {
+  try {
+    yield* process.stdin as AsyncIterable<Uint8Array>;
+  } catch (err) {
+    if (isatty(0)) throw err;
+  }
+  if (isatty(0)) return;
+  if (!ignoresHangup) {
+    process.kill(process.pid, "SIGHUP");
+    await sleep(HANGUP_MS);
+  }
+  throw new Error("the terminal was closed");
+}
+
+/** Longer than a signal to ourselves takes to arrive. */
+const HANGUP_MS = 1000;
+
+/** Whether an error says that the reader of our output has gone; a terminal that was closed gives an error of its own. */
+export const isBrokenPipe = (err: unknown, host: Pick<Host, "columns">): boolean =>
+  errnoOf(err) === "EPIPE" || (errnoOf(err) === "EIO" && host.columns !== undefined);
 
 /** What Linux keeps in /proc: `pid (name) state …`; the name may itself hold parentheses. */
 function parentName(): string {

@@ -12,8 +12,11 @@ export interface PumpCommandLine {
   main: string;
 }
 
-/** What streams makes little but large garbage, which only a small young generation finds before it piles up. */
-const NODE_FLAGS = ["--max-semi-space-size=1"];
+/**
+ * SIGUSR1 must not open a debugger. A small young generation, because streams make little but large garbage, which
+ * otherwise piles up.
+ */
+const NODE_FLAGS = ["--disable-sigusr1", "--max-semi-space-size=1"];
 const READY_MS = 20_000;
 const LOOK_MS = 10;
 

@@ -1,6 +1,6 @@
 import { PassThrough, Readable } from "node:stream";
 import { readStackConfig } from "../../config/stack.ts";
-import type { Host } from "../../cli/terminal/host.ts";
+import type { Host, InterruptSignal } from "../../cli/terminal/host.ts";
 import { writeLogin } from "../../cli/server/login-file.ts";
 import { runProgram } from "../../cli/program.ts";
 import { TerminalOutput } from "../../cli/terminal/terminal-output.ts";
@@ -28,7 +28,8 @@ export interface RunningCommand {
   exitCode: Promise<number>;
   stdout: () => Buffer;
   stderr: () => string;
-  interrupt: () => void;
+  /** As a signal to the process would; SIGINT unless another is given. */
+  interrupt: (signal?: InterruptSignal) => void;
 }
 
 /** Starts a command line as the process would, with a host of the test's. */
@@ -44,7 +45,7 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
   stdout.on("error", () => undefined);
   const isTerminal = options.terminal ?? false;
   const terminal = isTerminal ? new TerminalOutput(stderr, () => 80) : undefined;
-  const handlers = new Set<() => void>();
+  const handlers = new Set<(signal: InterruptSignal) => void>();
   const host: Host = {
     config: {
       loginFile: server?.loginFile ?? options.loginFile,
@@ -52,6 +53,7 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
       stack: async () => readStackConfig(options.stackEnvironment ?? {}, process.getuid?.() ?? 0),
       dockerHost: options.dockerHost,
       closedStreams: options.closedStreams ?? [],
+      ignoresHangup: false,
       noColour: options.noColour ?? false,
       isDumbTerminal: false,
       columns: undefined,
@@ -73,7 +75,7 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
     exitCode: runProgram(argv, host, "1.2.3"),
     stdout: () => Buffer.concat(out),
     stderr: () => Buffer.concat(err).toString(),
-    interrupt: () => handlers.forEach((handler) => handler()),
+    interrupt: (signal = "SIGINT") => handlers.forEach((handler) => handler(signal)),
   };
 }
 
