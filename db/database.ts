@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/postgres-js";
@@ -10,6 +9,7 @@ import { base32 } from "../model/buffer/buffer.ts";
 import type { LaunchClaims } from "../model/ports/compute.ts";
 import { CodedError } from "../model/errors.ts";
 import type { BufferRecords, CodespecRecords, RunRecords } from "../model/ports/records.ts";
+import { every, retry } from "../waiting/retry.ts";
 import { bufferRecords } from "./buffers.ts";
 import { launchClaims } from "./claims.ts";
 import { drizzleOf, endClient, openClient } from "./client.ts";
@@ -87,16 +87,12 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
 
 type Prepared = Pick<Database, "installationId" | "schemaVersion">;
 
-async function prepared(url: string, migrationsFolder: string, untilMs: number): Promise<Prepared> {
-  for (;;) {
-    try {
-      return await answered(migrated(url, migrationsFolder), Math.max(1, untilMs - Date.now()));
-    } catch (err) {
-      const isPassing = err instanceof CodedError && err.code === "Unavailable";
-      if (!isPassing || Date.now() + RETRY_AFTER_MS >= untilMs) throw err;
-    }
-    await sleep(RETRY_AFTER_MS);
-  }
+function prepared(url: string, migrationsFolder: string, untilMs: number): Promise<Prepared> {
+  return retry(() => answered(migrated(url, migrationsFolder), Math.max(1, untilMs - Date.now())), {
+    pauses: every(RETRY_AFTER_MS),
+    untilMs,
+    passes: (err) => err instanceof CodedError && err.code === "Unavailable",
+  });
 }
 
 async function migrated(url: string, migrationsFolder: string): Promise<Prepared> {

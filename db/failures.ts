@@ -1,4 +1,5 @@
 import { CodedError, errnoOf } from "../model/errors.ts";
+import { within } from "../waiting/bounded.ts";
 
 /** SQLSTATE classes and codes after which the same call may succeed: connections, resources, shutdown, conflicts. */
 const PASSING_STATE = /^(08...|53...|57014|57P0.|58030|25006|40001|40P01|55P03|25P03)$/;
@@ -51,16 +52,10 @@ function driverFailureOf(thrown: unknown): unknown {
 
 /** `work`, or `Unavailable` when no answer comes within `withinMs`; the driver itself would wait for ever. */
 export async function answered<T>(work: Promise<T>, withinMs = ANSWER_WITHIN_MS): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(unavailable()), withinMs);
-  });
   try {
-    return await Promise.race([work, late]);
+    return await within(withinMs, work, unavailable);
   } catch (err) {
     throw translated(err);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -5,7 +5,7 @@ export type Pauses = (failures: number, err: unknown) => number | undefined;
 
 export interface RetryOptions {
   pauses: Pauses;
-  /** Most attempts, the first one included. */
+  /** Most attempts in a row, the first one included. */
   tries?: number | undefined;
   /** Time in epoch milliseconds after which no attempt starts. */
   untilMs?: number | undefined;
@@ -31,22 +31,31 @@ export const REAL_CLOCK: Clock = {
   sleep: (ms, signal) => sleep(ms, undefined, signal ? { signal } : {}),
 };
 
+/** One attempt of the work; `recovered()` says that it works again, so that the failures before no longer count. */
+type Work<T> = (attempt: number, recovered: () => void) => Promise<T>;
+
 /**
  * The one retry loop of the tree: the result of the first attempt that succeeds.
  * @throws the error of the last attempt, unchanged; AbortError when `signal` is aborted in a pause
  */
-export async function retry<T>(work: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
+export async function retry<T>(work: Work<T>, options: RetryOptions): Promise<T> {
   const { pauses, tries = Infinity, untilMs = Infinity, outageMs = Infinity, signal, passes, onRetry } = options;
   const { nowMs, sleep: pause } = options.clock ?? REAL_CLOCK;
+  let failures = 0;
   let failedAtMs: number | undefined;
+  const recovered = (): void => {
+    failures = 0;
+    failedAtMs = undefined;
+  };
   for (let attempt = 1; ; attempt++) {
     try {
-      return await work(attempt);
+      return await work(attempt, recovered);
     } catch (err) {
-      if (attempt >= tries || signal?.aborted || passes?.(err) === false) throw err;
+      failures++;
+      if (failures >= tries || signal?.aborted || passes?.(err) === false) throw err;
       const now = nowMs();
       failedAtMs ??= now;
-      const pauseMs = pauses(attempt, err);
+      const pauseMs = pauses(failures, err);
       if (pauseMs === undefined || now + pauseMs > untilMs || now - failedAtMs > outageMs) throw err;
       onRetry?.(err, pauseMs);
       await pause(pauseMs, signal);

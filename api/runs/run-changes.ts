@@ -1,4 +1,5 @@
 import type { RunRecords } from "../../model/ports/records.ts";
+import { every, retry } from "../../waiting/retry.ts";
 
 /** A wait for changes of one run. */
 export interface RunSubscription {
@@ -19,24 +20,23 @@ const RETRY_MS = 1000;
 export function createRunChanges(runs: Pick<RunRecords, "listen">): RunChanges {
   const waiting = new Map<number, Set<() => void>>();
   let listening: Promise<{ close(): Promise<void> } | undefined> | undefined;
-  let closed = false;
+  const closing = new AbortController();
 
   const announce = (runId: number | undefined): void => {
     const told = runId === undefined ? [...waiting.values()] : [waiting.get(runId) ?? []];
     for (const wakes of told) for (const wake of wakes) wake();
   };
   const listen = (): void => {
-    listening ??= runs.listen(announce).then(
+    const listenOnce = () => runs.listen(announce);
+    const options = { pauses: every(RETRY_MS), signal: closing.signal, passes: () => waiting.size > 0 };
+    listening ??= retry(listenOnce, options).then(
       (subscription) => {
         // Whatever changed before the database listened was not announced.
         announce(undefined);
         return subscription;
       },
       () => {
-        setTimeout(() => {
-          listening = undefined;
-          if (!closed && waiting.size > 0) listen();
-        }, RETRY_MS).unref();
+        listening = undefined;
         return undefined;
       },
     );
@@ -77,7 +77,7 @@ export function createRunChanges(runs: Pick<RunRecords, "listen">): RunChanges {
       };
     },
     async close() {
-      closed = true;
+      closing.abort();
       await (await listening)?.close();
     },
   };

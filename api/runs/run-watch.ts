@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { RunRecords } from "../../model/ports/records.ts";
 import { isTerminal, type Run, type RunRecord } from "../../model/run/run.ts";
+import { every, retry } from "../../waiting/retry.ts";
 import type { RunChanges } from "./run-changes.ts";
 import { shownRun } from "./run-view.ts";
 
@@ -48,12 +48,11 @@ export async function findPatiently(
   id: number,
   signal: AbortSignal,
 ): Promise<RunRecord | undefined> {
-  while (!signal.aborted) {
-    try {
-      return await runs.find(id);
-    } catch {
-      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
-    }
+  if (signal.aborted) return undefined;
+  try {
+    return await retry(() => runs.find(id), { pauses: every(RETRY_MS), signal });
+  } catch (err) {
+    if (signal.aborted) return undefined;
+    throw err;
   }
-  return undefined;
 }

@@ -1,4 +1,5 @@
 import type { ComputeReader } from "../../model/ports/compute.ts";
+import { within } from "../../waiting/bounded.ts";
 
 /** What the server says of itself. */
 export interface ServerService {
@@ -23,11 +24,9 @@ export function createServerService({ compute, probes, databaseVersion }: Server
     databaseVersion,
 
     async isHealthy() {
-      const late = new Promise<never>((_resolve, reject) => {
-        setTimeout(() => reject(new Error("a probe did not answer")), PROBE_MS).unref();
-      });
       try {
-        await Promise.race([Promise.all(probes.map((probe) => probe())), late]);
+        const all = Promise.all(probes.map((probe) => probe()));
+        await within(PROBE_MS, all, () => new Error("a probe did not answer"));
         return true;
       } catch {
         return false;

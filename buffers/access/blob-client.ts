@@ -1,11 +1,12 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { CHAIN_METADATA, START_BLOB } from "../format/buffer-format.ts";
+import { connectionFailureOf } from "../../model/errno.ts";
 import { CodedError, errnoOf, messageOf, type ErrorCode } from "../../model/errors.ts";
 import { INVALID_URL, type AccessSource } from "./access.ts";
 import type { Blobs, BlobOptions, BlobSource } from "../format/blobs.ts";
 import { hashOf } from "../format/blob-hash.ts";
 import { ask, targetOf, type Ask, type Reply } from "./http.ts";
 import { TruncatedBody } from "./plain-get.ts";
+import { doubling, retry } from "../../waiting/retry.ts";
 
 const CHAIN_HEADER = `x-ms-meta-${CHAIN_METADATA}`;
 /** The contract's limit of a whole data-plane request. */
@@ -29,43 +30,42 @@ function createBlobClient(
   /** Sends until there is an answer that is worth looking at; `tries` says how often the server may have acted. */
   const send = async (path: string, question: Omit<Ask, "timeoutMs">): Promise<{ reply: Reply; tries: number }> => {
     const ended = question.signal ?? signal;
-    let failingSince: number | undefined;
-    let pauseMs = FIRST_PAUSE_MS;
-    let refreshed = false;
+    let tries = 0;
     let brokenBodies = 0;
     let url = await access.url();
-    for (let tries = 1; ; tries++) {
-      let reason: string;
-      const target = targetOf(blobUrl(url, path), ca);
+    const isLocal = targetOf(blobUrl(url, path), ca).socketPath !== undefined;
+
+    const sendOnce = async (): Promise<Reply> => {
+      tries++;
+      const reply = await ask(targetOf(blobUrl(url, path), ca), { ...question, signal: ended, timeoutMs: REQUEST_MS });
+      wasReached = true;
+      return reply;
+    };
+    const attempt = async (): Promise<Reply> => {
       try {
-        const reply = await ask(target, { ...question, signal: ended, timeoutMs: REQUEST_MS });
-        wasReached = true;
-        if (reply.status === 403 && errorCodeOf(reply) === "AuthenticationFailed" && !refreshed) {
-          url = await access.refresh(url, signal);
-          refreshed = true;
-          continue;
-        }
-        if (reply.status !== 429 && (reply.status < 500 || FINAL_STATUSES.has(reply.status))) return { reply, tries };
-        reason = reply.status === 503 ? "server is busy" : `operation timeout (${reply.status})`;
+        const first = await sendOnce();
+        if (first.status !== 403 || errorCodeOf(first) !== "AuthenticationFailed") return worthLookingAt(first);
+        // The refusal does not say whether the URL has expired: a fresh one tells.
+        url = await access.refresh(url, signal);
+        return worthLookingAt(await sendOnce());
       } catch (err) {
-        if (ended.aborted || !isPassing(err)) throw err;
-        if (err instanceof TruncatedBody && ++brokenBodies >= BODY_TRIES) {
-          throw new CodedError("Unavailable", `The answer for blob '${path}' was cut off ${BODY_TRIES} times`);
-        }
-        reason = messageOf(err) || (errnoOf(err) ?? "connection lost");
-        // Over a local socket a server that is not there is not waited for: rest-api.md, client retries.
-        if (!wasReached && target.socketPath !== undefined && NOBODY_THERE.has(errnoOf(err) ?? "")) {
-          throw new CodedError("Unavailable", `The data plane does not answer: ${reason}`, { cause: err });
-        }
+        if (!(err instanceof TruncatedBody) || ++brokenBodies < BODY_TRIES) throw err;
+        throw new CodedError("Unavailable", `The answer for blob '${path}' was cut off ${BODY_TRIES} times`);
       }
-      failingSince ??= Date.now();
-      if (Date.now() - failingSince > outageMs)
-        throw new CodedError("Unavailable", `The data plane does not answer: ${reason}`);
-      onRetry?.(reason);
-      await sleep(pauseMs, undefined, { signal: ended });
-      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
-      // An expired URL is told from a fresh outage by its own answer.
-      refreshed = false;
+    };
+    try {
+      const reply = await retry(attempt, {
+        pauses: doubling(FIRST_PAUSE_MS, LONGEST_PAUSE_MS),
+        outageMs,
+        signal: ended,
+        // Over a local socket a server that was never there is an error at once: rest-api.md, client retries.
+        passes: (err) => isPassing(err) && (wasReached || !isLocal || connectionFailureOf(err) !== "noListener"),
+        onRetry: (err) => onRetry?.(reasonOf(err)),
+      });
+      return { reply, tries };
+    } catch (err) {
+      if (ended.aborted || !isPassing(err)) throw err;
+      throw new CodedError("Unavailable", `The data plane does not answer: ${reasonOf(err)}`, { cause: err });
     }
   };
 
@@ -151,25 +151,24 @@ function refusal(reply: Reply, path: string): Error {
   );
 }
 
-/** Trouble of the connection that may pass: the server restarts, its socket is not there yet. */
-function isPassing(err: unknown): boolean {
-  if (err instanceof TruncatedBody) return true;
-  const code = errnoOf(err);
-  return code !== undefined && PASSING.has(code);
+/** An answer that says: try later. */
+class ServerBusy extends Error {}
+
+/** @throws ServerBusy */
+function worthLookingAt(reply: Reply): Reply {
+  if (reply.status !== 429 && (reply.status < 500 || FINAL_STATUSES.has(reply.status))) return reply;
+  throw new ServerBusy(reply.status === 503 ? "server is busy" : `operation timeout (${reply.status})`);
 }
 
-const NOBODY_THERE = new Set(["ECONNREFUSED", "ENOENT"]);
-const PASSING = new Set([
-  ...NOBODY_THERE,
-  "ECONNRESET",
-  "EPIPE",
-  "ETIMEDOUT",
-  "EAI_AGAIN",
-  "ECONNABORTED",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "HPE_INVALID_CONSTANT",
-]);
+const reasonOf = (err: unknown): string => messageOf(err) || (errnoOf(err) ?? "connection lost");
+
+/** Trouble that may pass: the server restarts, or its socket is not there yet. A host name that does not exist stays so. */
+function isPassing(err: unknown): boolean {
+  if (err instanceof ServerBusy || err instanceof TruncatedBody) return true;
+  const code = errnoOf(err);
+  return code === "HPE_INVALID_CONSTANT" || (code !== "ENOTFOUND" && connectionFailureOf(err) !== undefined);
+}
+
 /** A full disk. */
 const FULL = 507;
 /** A full disk, or no such method. */

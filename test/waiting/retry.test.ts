@@ -106,6 +106,19 @@ test("the real clock ends a pause with the signal", async () => {
   });
 });
 
+test("failures before a recovery no longer count: not for the pauses, the tries or the time", async () => {
+  const clock = fakeClock();
+  const work = async (attempt: number, recovered: () => void) => {
+    if (attempt % 3 === 0) recovered();
+    throw new Error(`failure ${attempt}`);
+  };
+  const options = { pauses: doubling(10, 1000), outageMs: 60, clock };
+  await expect(retry(work, { ...options, tries: 4, passes: (err) => !String(err).endsWith("12") })).rejects.toThrow(
+    "12",
+  );
+  expect(clock.paused).toEqual([10, 20, 10, 20, 40, 10, 20, 40, 10, 20, 40]);
+});
+
 test("each retry is reported with its error and pause", async () => {
   const reported: unknown[] = [];
   const onRetry = (err: unknown, pauseMs: number) => reported.push([String(err), pauseMs]);
