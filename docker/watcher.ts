@@ -1,6 +1,7 @@
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ComputeWatcher, LaunchClaims } from "../model/ports/compute.ts";
+import { CodedError } from "../model/errors.ts";
+import { every, retry } from "../waiting/retry.ts";
 import { hasEnded, type ReplicaState } from "../model/run/lifecycle.ts";
 import { LABEL_INSTALLATION, LABEL_RUN } from "../model/run/names.ts";
 import { PUMP_FILES } from "../model/run/pump.ts";
@@ -34,20 +35,16 @@ export function createDockerWatcher(options: DockerWatcherOptions): ComputeWatch
   const engine = connectEngine(options.dockerHost);
   return {
     async watch(report, signal) {
+      if (signal.aborted) return;
       const watch = new Watch(engine, options, report);
-      let lostAtMs: number | undefined;
       try {
-        while (!signal.aborted) {
-          try {
-            await watch.once(signal, () => {
-              lostAtMs = undefined;
-            });
-          } catch (err) {
-            lostAtMs ??= Date.now();
-            if (!signal.aborted && Date.now() - lostAtMs > LOST_MS) throw err;
-          }
-          await sleep(AGAIN_MS, undefined, { signal }).catch(() => undefined);
-        }
+        await retry((_attempt, recovered) => watch.once(signal, recovered), {
+          pauses: every(AGAIN_MS),
+          outageMs: LOST_MS,
+          signal,
+        });
+      } catch (err) {
+        if (!signal.aborted) throw err;
       } finally {
         watch.close();
       }
@@ -77,8 +74,8 @@ class Watch {
     this.#report = report;
   }
 
-  /** Lists everything, then follows the events until they break off or something fails. */
-  async once(signal: AbortSignal, onListed: () => void): Promise<void> {
+  /** Lists everything, then follows the events. @throws always: when they break off, or something else fails */
+  async once(signal: AbortSignal, onListed: () => void): Promise<never> {
     const round = new AbortController();
     const labels = { [LABEL_INSTALLATION]: this.#options.installationId };
     const fail = (err: unknown): void => round.abort(err);
@@ -99,6 +96,7 @@ class Watch {
           action === "destroy" ? () => this.#lookGone(runId, containerId) : () => this.#look(runId, containerId);
         this.#inTurn(runId, look).catch(fail);
       }
+      throw new CodedError("Unavailable", "The Docker engine ended its stream of events");
     } catch (err) {
       throw round.signal.aborted ? round.signal.reason : err;
     } finally {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf, messageOf } from "../model/errors.ts";
 import { PUMP_FILES, type PumpCommand, type PumpResult, type PumpSpec } from "../model/run/pump.ts";
+import { every, retry } from "../waiting/retry.ts";
 import { Control } from "./control.ts";
 import { openJournal } from "./journal.ts";
 import { Pump } from "./pump.ts";
@@ -59,13 +59,11 @@ function obey({ command }: PumpCommand): void {
 
 /** Without a result the pump counts as dead, so a full disk is waited out; a folder that is gone needs none. */
 async function leave(result: PumpResult): Promise<void> {
-  for (;;) {
-    try {
-      return await leaveResult(result);
-    } catch (err) {
-      if (errnoOf(err) === "ENOENT") return;
-      journal("error", "the result cannot be written", { reason: messageOf(err) });
-    }
-    await sleep(1000);
+  const passes = (err: unknown): boolean => errnoOf(err) !== "ENOENT";
+  const onRetry = (err: unknown): void => journal("error", "the result cannot be written", { reason: messageOf(err) });
+  try {
+    await retry(() => leaveResult(result), { pauses: every(1000), passes, onRetry });
+  } catch {
+    // The folder is gone.
   }
 }

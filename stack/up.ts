@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { StackConfig } from "../config/stack.ts";
 import { messageOf } from "../model/errors.ts";
+import { poll, settleAll } from "../waiting/bounded.ts";
 import type { ProcessView, StackView } from "./supervisor/control.ts";
 import { proveNamedPipes } from "./docker/docker-proof.ts";
 import { findDocker } from "./docker/docker.ts";
@@ -104,9 +104,7 @@ async function settle(
     settleDatabase(config, report),
     settleTemporal(config, installation.temporalConfig, report),
   ] as const;
-  // Nothing goes on behind a failure.
-  await Promise.allSettled(parts);
-  const [engine, postgres, temporal] = await Promise.all(parts);
+  const [engine, postgres, temporal] = await settleAll(parts);
   const provingPipes = (async () => {
     if (!(await hasImage(engine, EXAMPLE_IMAGE))) return;
     await proveNamedPipes(engine, EXAMPLE_IMAGE, config.paths.stateDir, config.path);
@@ -156,10 +154,11 @@ function startSupervisor(settings: StackSettings): ChildProcess {
 
 /** Stops what was started a moment ago: its supervisor may not be listening yet. */
 async function stopAgain(supervisor: ChildProcess, paths: StackConfig["paths"]): Promise<void> {
-  for (const endMs = Date.now() + LISTENING_MS; Date.now() < endMs && !hasEnded(supervisor); await sleep(50)) {
-    if (await askStack(paths, "stop", STOP_MS)) return;
-  }
-  supervisor.kill("SIGTERM");
+  const look = async (): Promise<"stopping" | "ended" | undefined> => {
+    if (hasEnded(supervisor)) return "ended";
+    return (await askStack(paths, "stop", STOP_MS)) ? "stopping" : undefined;
+  };
+  if ((await poll(look, { everyMs: 50, withinMs: LISTENING_MS })) !== "stopping") supervisor.kill("SIGTERM");
 }
 
 /** A supervisor that is waited for, be it a child or that of another `up`. */
@@ -189,11 +188,9 @@ async function awaitReady(
   supervisor: WatchedSupervisor,
 ): Promise<StackView> {
   const log = logFileOf(paths.stateDir, "supervisor");
-  const endMs = Date.now() + READY_MS;
   const ready = new Set<string>();
   let view: StackView | undefined;
-  while (Date.now() < endMs) {
-    signal.throwIfAborted();
+  const look = async (): Promise<StackView | undefined> => {
     view = await askStack(paths, "status");
     for (const { name, state } of view?.processes ?? []) {
       if (state !== "ready" || ready.has(name)) continue;
@@ -204,8 +201,11 @@ async function awaitReady(
     const hopeless = view?.processes.find(({ state, restarts }) => state !== "ready" && restarts >= HOPELESS_STARTS);
     if (hopeless) throw new Error(failureOf(hopeless));
     if (supervisor.hasEnded()) throw new Error(`${supervisor.failure}; the end of '${log}' says: ${lastWords(log)}`);
-    await sleep(50);
-  }
+    return undefined;
+  };
+  const whole = await poll(look, { everyMs: 50, withinMs: READY_MS, signal });
+  if (whole) return whole;
+  signal.throwIfAborted();
   const late = view?.processes.find(({ state }) => state !== "ready");
   if (late) throw new Error(`${failureOf(late)} within ${READY_MS / 1000} s`);
   throw new Error(`The supervisor does not answer; see '${log}'`);

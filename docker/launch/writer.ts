@@ -24,6 +24,7 @@ import { EngineRefusal } from "../engine/engine-call.ts";
 import { connectEngine, type ContainerInfo } from "../engine/engine.ts";
 import { endPump, pumpStateOf } from "../pump/pump-link.ts";
 import { startPump, type PumpCommandLine } from "../pump/pump-process.ts";
+import { settleAll } from "../../waiting/bounded.ts";
 
 export interface DockerWriterOptions {
   installationId: string;
@@ -267,12 +268,4 @@ function wordsOf(refusal: EngineRefusal, run: RunRecord): string {
   const [, program] = /exec: "(.+?)": .*(?:not found|no such file)/.exec(refusal.message) ?? [];
   if (program !== undefined) return `The program '${program}' is not in the image '${image}': ${refusal.message}`;
   return `The container could not be started: ${refusal.message}`;
-}
-
-/** All of them, or the first failure after all have settled: nothing goes on behind a thrown error. */
-async function settleAll<T extends readonly unknown[]>(
-  work: readonly [...T],
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  await Promise.allSettled(work);
-  return Promise.all(work);
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ComputeReader } from "../../model/ports/compute.ts";
 import { CodedError, messageOf } from "../../model/errors.ts";
+import { poll } from "../../waiting/bounded.ts";
 import { logInstant } from "../../model/time/instant.ts";
 import { ZERO_INSTANT, type LogLines, type LogQuery } from "../../model/ports/log.ts";
 import { containerNameOf } from "../../model/run/names.ts";
@@ -53,13 +54,13 @@ async function startedContainer(
   follow: boolean,
   signal: AbortSignal,
 ): Promise<ContainerInfo | undefined> {
-  for (;;) {
+  const look = async (): Promise<ContainerInfo | "none" | undefined> => {
     const info = await engine.inspect(containerNameOf(installationId, run.id));
-    if (!info || !isContainerOf(info, installationId, run.id)) return undefined;
-    if (wasStarted(info)) return info;
-    if (!follow) return undefined;
-    await sleep(START_POLL_MS, undefined, { signal });
-  }
+    if (!info || !isContainerOf(info, installationId, run.id)) return "none";
+    return wasStarted(info) ? info : undefined;
+  };
+  const seen = await poll(look, { everyMs: START_POLL_MS, withinMs: follow ? Infinity : 0, signal });
+  return seen === "none" ? undefined : seen;
 }
 
 /** One container's log and the state of the engine that holds it. */

@@ -1,8 +1,8 @@
 import { open, readFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf } from "../../model/errors.ts";
+import { every, retry } from "../../waiting/retry.ts";
 import type { PumpState } from "../../model/run/lifecycle.ts";
 import { PUMP_FILES, type PumpCommand, type PumpResult } from "../../model/run/pump.ts";
 
@@ -76,18 +76,19 @@ async function askPump(folder: string, command: PumpCommand | undefined, withinM
   return state;
 }
 
-async function connectSocket(path: string): Promise<Socket | undefined> {
-  for (const endMs = Date.now() + CONNECT_MS; ; await sleep(CONNECT_AGAIN_MS)) {
-    const answer = await new Promise<Socket | string | undefined>((resolve) => {
+function connectSocket(path: string): Promise<Socket | undefined> {
+  const connectOnce = (): Promise<Socket> =>
+    new Promise((resolve, reject) => {
       const socket = connect(path);
       socket.once("connect", () => resolve(socket));
-      socket.once("error", (err) => resolve(errnoOf(err)));
+      socket.once("error", reject);
     });
-    if (typeof answer === "object") return answer;
-    // A full backlog is no sign of death.
-    if (answer !== "EAGAIN" || Date.now() > endMs) return undefined;
-  }
+  // A full backlog is not a sign of death.
+  const options = { pauses: every(CONNECT_AGAIN_MS), outageMs: CONNECT_MS, passes: isBacklogFull };
+  return retry(connectOnce, options).catch(() => undefined);
 }
+
+const isBacklogFull = (err: unknown): boolean => errnoOf(err) === "EAGAIN";
 
 function linkOver(socket: Socket, heard: (state: PumpState) => void): PumpLink {
   const closed = new Promise<void>((resolve) => {

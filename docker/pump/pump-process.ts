@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError, messageOf } from "../../model/errors.ts";
 import { PUMP_FILES } from "../../model/run/pump.ts";
-import { connectPump } from "./pump-link.ts";
+import { poll } from "../../waiting/bounded.ts";
+import { connectPump, type PumpLink } from "./pump-link.ts";
 
 /** How the pump is started: the Node that runs it and its main file. */
 export interface PumpCommandLine {
@@ -45,13 +45,12 @@ export async function startPump({ node, main }: PumpCommandLine, folder: string)
   } finally {
     await log.close();
   }
-  for (const endMs = Date.now() + READY_MS; ; await sleep(LOOK_MS)) {
-    const link = await connectPump(folder, () => {});
-    if (link) return link.close();
-    if (failure === undefined && Date.now() < endMs) continue;
-    const said = await readFile(join(folder, PUMP_FILES.log), "utf8").catch(() => "");
-    const lastWords = said.trim().split("\n").at(-1)?.slice(-500);
-    const reason = [failure ?? `it did not listen within ${READY_MS / 1000} s`, lastWords].filter(Boolean).join(": ");
-    throw new CodedError("LaunchFailed", `The pump of the buffers did not start: ${reason}`);
-  }
+  const look = async (): Promise<PumpLink | "failed" | undefined> =>
+    (await connectPump(folder, () => {})) ?? (failure === undefined ? undefined : "failed");
+  const seen = await poll(look, { everyMs: LOOK_MS, withinMs: READY_MS });
+  if (typeof seen === "object") return seen.close();
+  const said = await readFile(join(folder, PUMP_FILES.log), "utf8").catch(() => "");
+  const lastWords = said.trim().split("\n").at(-1)?.slice(-500);
+  const reason = [failure ?? `it did not listen within ${READY_MS / 1000} s`, lastWords].filter(Boolean).join(": ");
+  throw new CodedError("LaunchFailed", `The pump of the buffers did not start: ${reason}`);
 }

@@ -2,10 +2,10 @@ import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { chmod, mkdtemp, realpath, rm } from "node:fs/promises";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { errnoOf, messageOf } from "../../model/errors.ts";
 import { ask, mustAsk, type DockerEngine } from "./docker-engine.ts";
+import { poll } from "../../waiting/bounded.ts";
 import { mustRun } from "../host/command.ts";
 
 const created = z.object({ Id: z.string() });
@@ -55,17 +55,15 @@ export async function proveNamedPipes(
 }
 
 async function readLine(descriptor: number, withinMs: number): Promise<string> {
-  const endMs = Date.now() + withinMs;
   const chunk = Buffer.alloc(256);
   let text = "";
-  while (Date.now() < endMs) {
+  const look = (): string | undefined => {
     try {
       text += chunk.toString("utf8", 0, readSync(descriptor, chunk));
     } catch (err) {
       if (errnoOf(err) !== "EAGAIN") throw err;
     }
-    if (text.includes("\n")) return text.trim();
-    await sleep(10);
-  }
-  return text;
+    return text.includes("\n") ? text.trim() : undefined;
+  };
+  return (await poll(look, { everyMs: 10, withinMs })) ?? text;
 }

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../model/errors.ts";
+import { poll } from "../../waiting/bounded.ts";
 import { installPackages } from "../host/debian.ts";
 import { ask, engineAt, isAnswering, type DockerEngine } from "./docker-engine.ts";
 import { stackNameOf, usersOf } from "./engine-claims.ts";
@@ -73,13 +73,12 @@ async function launch(place: DockerdPlace, path: string): Promise<void> {
   child.unref();
   const identity = child.pid === undefined ? undefined : identify(child.pid);
   if (identity) writeFileSync(recordOf(place), JSON.stringify(identity), { mode: 0o600 });
-  const endMs = Date.now() + 30_000;
-  while (!(await isAnswering(place.engine))) {
-    if (Date.now() > endMs || !identity || !isAlive(identity)) {
-      throw new Error(`The Docker engine did not start, see '${logFile}'`);
-    }
-    await sleep(100);
-  }
+  const look = async (): Promise<"answering" | "dead" | undefined> => {
+    if (await isAnswering(place.engine)) return "answering";
+    return identity && isAlive(identity) ? undefined : "dead";
+  };
+  if ((await poll(look, { everyMs: 100, withinMs: 30_000 })) === "answering") return;
+  throw new Error(`The Docker engine did not start, see '${logFile}'`);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { createServer, type Server } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf } from "../../model/errors.ts";
+import { poll } from "../../waiting/bounded.ts";
 import type { Report } from "./progress.ts";
 
 /**
@@ -26,19 +26,14 @@ const UNSAID_MS = 1000;
  * @throws Error when it is not had within `withinMs`.
  */
 export async function lock(name: string, withinMs: number, what: string, report: Report): Promise<AsyncDisposable> {
-  const startMs = Date.now();
-  let said = false;
-  for (;;) {
-    const held = await tryLock(name);
-    if (held) return held;
-    const waitedMs = Date.now() - startMs;
-    if (waitedMs > withinMs) throw new Error(`Another 'tyger up' or 'tyger down' ${what} does not come to its end`);
-    if (!said && waitedMs > UNSAID_MS) {
-      report(`waiting for another 'tyger up' or 'tyger down' ${what}`);
-      said = true;
-    }
-    await sleep(100);
-  }
+  const look = () => tryLock(name);
+  const unsaidMs = Math.min(UNSAID_MS, withinMs);
+  const atOnce = await poll(look, { everyMs: 100, withinMs: unsaidMs });
+  if (atOnce) return atOnce;
+  if (withinMs > UNSAID_MS) report(`waiting for another 'tyger up' or 'tyger down' ${what}`);
+  const held = await poll(look, { everyMs: 100, withinMs: withinMs - unsaidMs });
+  if (held) return held;
+  throw new Error(`Another 'tyger up' or 'tyger down' ${what} is still running`);
 }
 
 const close = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()));

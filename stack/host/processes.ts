@@ -1,8 +1,8 @@
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { errnoOf } from "../../model/errors.ts";
+import { poll } from "../../waiting/bounded.ts";
 
 /** A process beyond doubt: the kernel gives a pid again, but in one boot not with the same start time. */
 export const processIdentitySchema = z.object({
@@ -69,12 +69,8 @@ function send(target: ProcessIdentity, signal: NodeJS.Signals): void {
 }
 
 async function isGoneWithin(target: ProcessIdentity, ms: number): Promise<boolean> {
-  const endMs = Date.now() + ms;
-  while (isAlive(target)) {
-    if (Date.now() > endMs) return false;
-    await sleep(20);
-  }
-  return true;
+  const look = (): true | undefined => (isAlive(target) ? undefined : true);
+  return (await poll(look, { everyMs: 20, withinMs: ms })) ?? false;
 }
 
 /** The user as whom a process acts. */

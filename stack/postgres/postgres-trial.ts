@@ -1,5 +1,6 @@
 import postgres from "postgres";
 import { errnoOf, messageOf } from "../../model/errors.ts";
+import { within } from "../../waiting/bounded.ts";
 
 const WITHIN_MS = 10_000;
 /** SQLSTATEs of a server that is starting, stopping or full: it may serve later. */
@@ -18,12 +19,8 @@ interface Rights {
  */
 export async function databaseProblem(url: string, withinMs = WITHIN_MS): Promise<string | undefined> {
   const client = postgres(url, { max: 1, connect_timeout: withinMs / 1000, fetch_types: false, onnotice: () => {} });
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("late")), withinMs);
-  });
   try {
-    const [rights] = await Promise.race([rightsIn(client), late]);
+    const [rights] = await within(withinMs, rightsIn(client), () => new Error("late"));
     if (rights?.isReadOnly) return `takes no changes to the database '${rights.database}'; name the primary server`;
     if (rights?.mayCreate) return undefined;
     return `does not let its user create tables in the database '${rights?.database}'; make the user its owner`;
@@ -36,7 +33,6 @@ export async function databaseProblem(url: string, withinMs = WITHIN_MS): Promis
     const tls = new URL(url).searchParams.has("sslmode") ? " with TLS" : "";
     return `does not answer as a Postgres server${tls} does; correct host, port and parameters of the URL`;
   } finally {
-    clearTimeout(timer);
     await client.end({ timeout: 0 });
   }
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chown, open, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { chown, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { syncFolderLater } from "../../disk/write-stream.ts";
+import { poll } from "../../waiting/bounded.ts";
 import { mustRun } from "../host/command.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 import { isPostgresReady } from "./postgres-probe.ts";
@@ -40,9 +41,9 @@ export async function createPostgres(
     const run = { env: { LC_ALL: "C.UTF-8" }, cwd: place.root, timeoutMs: 120_000, ...place.user };
     await mustRun(join(binaries, "bin", "initdb"), [...options, ...locale], run);
     // The name of the password first: a database without it is closed to everybody.
-    await syncFolder(place.root);
+    await syncFolderLater(place.root);
     await rename(half, dataDir);
-    await syncFolder(place.root);
+    await syncFolderLater(place.root);
   }
   const password = (await readFile(passwordFile, "utf8")).trim();
   return { dataDir, url: (port) => `postgres://postgres:${password}@${POSTGRES_HOST}:${port}/postgres` };
@@ -78,26 +79,17 @@ export function postgresSpec(server: PostgresServer, logFile: string): ProcessSp
  * and hold the shared memory, with which a new server refuses to start.
  */
 export async function endLeftoverServer(dataDir: string): Promise<void> {
-  const endMs = Date.now() + 30_000;
-  for (;;) {
+  const look = async (): Promise<true | undefined> => {
     const left = processesIn(dataDir);
-    if (left.length === 0) break;
-    if (Date.now() > endMs) throw new Error(`Processes of an earlier Postgres in '${dataDir}' do not end`);
+    if (left.length === 0) return true;
     await Promise.all(left.map((process) => endProcess(process, "SIGQUIT", 2000)));
-    await sleep(50);
+    return undefined;
+  };
+  if (!(await poll(look, { everyMs: 50, withinMs: 30_000 }))) {
+    throw new Error(`Processes of an earlier Postgres in '${dataDir}' do not end`);
   }
   // Nobody works in the folder: a pid file would only stop the start if its pid were given to somebody else.
   await rm(join(dataDir, "postmaster.pid"), { force: true });
-}
-
-/** Puts the names in a folder on the disk, as `flush` does with what is in a file. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function removeLeftovers(root: string): Promise<void> {

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, renameSync, statSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../model/errors.ts";
+import { poll } from "../../waiting/bounded.ts";
+import { doubling, retry } from "../../waiting/retry.ts";
 import type { ProcessState, ProcessView } from "./control.ts";
 import { endProcess, identify, type ProcessIdentity } from "../host/processes.ts";
 import type { ProcessSpec } from "./process-spec.ts";
@@ -65,24 +66,26 @@ export class KeptProcess {
   }
 
   async #keep(): Promise<void> {
-    let waitMs = FIRST_WAIT_MS;
-    while (!this.#stopping.signal.aborted) {
+    const { signal } = this.#stopping;
+    const live = async (_attempt: number, recovered: () => void): Promise<never> => {
       const startedMs = Date.now();
       this.#state = "starting";
-      try {
-        await this.#spec.prepare?.();
-        if (this.#stopping.signal.aborted) return;
-        this.#lastExit = await this.#runOnce();
-      } catch (err) {
-        this.#lastExit = messageOf(err);
-      }
-      if (this.#stopping.signal.aborted) return;
+      await this.#spec.prepare?.();
+      signal.throwIfAborted();
+      this.#lastExit = await this.#runOnce();
+      if (Date.now() - startedMs > STABLE_MS) recovered();
+      throw new Error(this.#lastExit);
+    };
+    const onRetry = (err: unknown): void => {
+      this.#lastExit = messageOf(err);
       this.#log(`${this.#spec.name}: ${this.#lastExit}`);
       this.#restarts++;
       this.#state = "waiting";
-      if (Date.now() - startedMs > STABLE_MS) waitMs = FIRST_WAIT_MS;
-      await sleep(waitMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
-      waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
+    };
+    try {
+      await retry(live, { pauses: doubling(FIRST_WAIT_MS, LONGEST_WAIT_MS), signal, onRetry });
+    } catch (err) {
+      if (!signal.aborted) throw err;
     }
   }
 
@@ -110,12 +113,8 @@ export class KeptProcess {
   }
 
   async #awaitReady(pid: number, gone: AbortSignal): Promise<void> {
-    while (!gone.aborted) {
-      const ready = await this.#spec.isReady(pid).catch(() => false);
-      if (ready && !gone.aborted) break;
-      await sleep(READY_POLL_MS);
-    }
-    if (gone.aborted) return;
+    const look = async (): Promise<true | undefined> => (await this.#spec.isReady(pid).catch(() => false)) || undefined;
+    if (!(await poll(look, { everyMs: READY_POLL_MS, signal: gone })) || gone.aborted) return;
     this.#state = "ready";
     this.#readyOnce.resolve();
     await this.#spec.whenReady?.().catch((err: unknown) => this.#log(`${this.#spec.name}: ${messageOf(err)}`));
