@@ -1,6 +1,6 @@
-import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { mkdir, open, readdir, rm, stat, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { writeWholeBy } from "../disk/write-stream.ts";
 import { CodedError, errnoOf, messageOf } from "../model/errors.ts";
 import { logInstant } from "../model/time/instant.ts";
 import type { LogArchive, LogLine, LogLines } from "../model/ports/log.ts";
@@ -33,7 +33,8 @@ export function createLogArchive(dir: string): LogArchive {
       try {
         await mkdir(dirname(path), { recursive: true, mode: 0o700 });
         await removeStale(path);
-        await writeWhole(path, lines);
+        // The index tells readers that the lines before it are all there are.
+        await writeWholeBy(path, async (file) => file.appendFile(encodeIndex(await writeLines(file, lines))));
       } catch (err) {
         if (errnoOf(err) === undefined) throw err;
         const message = `The log of run '${runId}' could not be archived: ${messageOf(err)}`;
@@ -52,30 +53,6 @@ export function createLogArchive(dir: string): LogArchive {
       return readLines(path, tailLines, since === undefined ? undefined : logInstant(since));
     },
   };
-}
-
-/** Lines, index, fsync, and only then the name under which it is found. */
-async function writeWhole(path: string, lines: LogLines): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString("hex")}.new`;
-  const file = await open(temporary, "wx", 0o600);
-  try {
-    try {
-      await file.appendFile(encodeIndex(await writeLines(file, lines)));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (err) {
-    await rm(temporary, { force: true });
-    throw err;
-  }
-  const folder = await open(dirname(path), "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 async function writeLines(file: FileHandle, lines: LogLines): Promise<ArchiveIndex> {

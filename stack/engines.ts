@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { StackConfig } from "../config/stack.ts";
+import { writeWhole } from "../disk/write-whole.ts";
 import { copyPostgres } from "./postgres/postgres-binaries.ts";
 import { settlePostgres } from "./postgres/postgres-place.ts";
 import { createPostgres, POSTGRES_HOST } from "./postgres/postgres.ts";
@@ -95,7 +96,5 @@ function readPorts(stateDir: string): Ports {
 }
 
 function writePorts(stateDir: string, ports: Ports): void {
-  const whole = `${portsFile(stateDir)}.${process.pid}`;
-  writeFileSync(whole, JSON.stringify({ ...readPorts(stateDir), ...ports }));
-  renameSync(whole, portsFile(stateDir));
+  writeWhole(portsFile(stateDir), JSON.stringify({ ...readPorts(stateDir), ...ports }));
 }

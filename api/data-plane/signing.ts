@@ -1,14 +1,7 @@
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  randomUUID,
-  sign,
-  verify,
-  type KeyObject,
-} from "node:crypto";
-import { link, mkdir, open, readFile, rm } from "node:fs/promises";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { writeWhole } from "../../disk/write-whole.ts";
 import { CodedError, errnoOf } from "../../model/errors.ts";
 import type { SignAccess } from "../services/buffer-service.ts";
 
@@ -48,7 +41,7 @@ export async function loadSigningKeys(dir: string): Promise<SigningKeys> {
       if (errnoOf(err) !== "ENOENT") throw err;
     }
     const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-    await publishOnce(path, privateKey.export({ type: "pkcs8", format: "pem" }));
+    writeWhole(path, privateKey.export({ type: "pkcs8", format: "pem" }), { durable: true, once: true });
   }
 }
 
@@ -58,25 +51,6 @@ async function readIfThere(path: string): Promise<Buffer | undefined> {
   } catch (err) {
     if (errnoOf(err) === "ENOENT") return undefined;
     throw err;
-  }
-}
-
-async function publishOnce(path: string, content: string | Buffer): Promise<void> {
-  // Random, for processes of different containers may have the same pid.
-  const unfinished = `${path}.${randomUUID()}`;
-  const file = await open(unfinished, "wx", 0o600);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  try {
-    await link(unfinished, path);
-  } catch (err) {
-    if (errnoOf(err) !== "EEXIST") throw err;
-  } finally {
-    await rm(unfinished, { force: true });
   }
 }
 

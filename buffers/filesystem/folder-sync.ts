@@ -1,10 +1,10 @@
-import { open } from "node:fs/promises";
+import { syncFolderLater } from "../../disk/write-stream.ts";
 
 /**
  * Gives a function that makes the entries of a folder durable. Calls that arrive while the folder is being synced share
  * the next one: many small blobs then cost few journal commits.
  */
-export function createFolderSync(syncOnce = syncFolder): (folder: string) => Promise<void> {
+export function createFolderSync(syncOnce = syncFolderLater): (folder: string) => Promise<void> {
   const running = new Map<string, Promise<void>>();
   const queued = new Map<string, Promise<void>>();
 
@@ -26,13 +26,4 @@ export function createFolderSync(syncOnce = syncFolder): (folder: string) => Pro
     queued.set(folder, next);
     return next;
   };
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -1,7 +1,8 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { StackPaths } from "../../config/paths.ts";
+import { writeWhole } from "../../disk/write-whole.ts";
 import { errnoOf } from "../../model/errors.ts";
 import { askSupervisor, controlSocketOf, type StackView } from "./control.ts";
 import { endProcess, isAlive, processIdentitySchema, type ProcessIdentity } from "../host/processes.ts";
@@ -19,9 +20,7 @@ export type ProcessRecord = z.infer<typeof recordSchema>;
 const fileOf = (stateDir: string): string => join(stateDir, "processes.json");
 
 export function writeProcessRecord(stateDir: string, record: ProcessRecord): void {
-  const whole = `${fileOf(stateDir)}.${process.pid}`;
-  writeFileSync(whole, JSON.stringify(record), { mode: 0o600 });
-  renameSync(whole, fileOf(stateDir));
+  writeWhole(fileOf(stateDir), JSON.stringify(record));
 }
 
 export function readProcessRecord(stateDir: string): ProcessRecord | undefined {
