@@ -94,8 +94,8 @@ export interface CommandDef<A extends ArgsDef> {
   args?: A;
   /** Positional words beyond those of `args`; an error unless they are to be ignored. */
   surplus?: "ignore";
-  /** Hands the words after `--` over as `rest`; else they are positional words. */
-  passThrough?: true;
+  /** What the words after `--` are, for the help text: they are handed over as `rest`, else they are positional words. */
+  passThrough?: string;
   /** Resolves for exit code 0; every error is exit code 1. */
   run(context: CommandContext<A>): Promise<void>;
 }
@@ -106,7 +106,7 @@ export interface Command {
   examples: readonly string[];
   args: ArgsDef;
   surplus?: "ignore";
-  passThrough?: true;
+  passThrough?: string;
   run(context: CommandContext<ArgsDef>): Promise<void>;
 }
 

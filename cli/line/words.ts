@@ -30,8 +30,12 @@ interface GivenFlag {
 export const nameOf = ({ path }: Pick<Place, "path">): string => ["tyger", ...path].join(" ");
 
 /** The flags that can be given at a place: those of the command and the global ones. */
-export function flagsAt({ path, command }: Pick<Place, "path" | "command">): ReadonlyMap<string, FlagDef> {
-  const known: ArgsDef = { ...globalArgs, ...helpArg, ...(path.length === 0 ? versionArg : {}), ...command?.args };
+export function flagsAt(place: {
+  path: readonly string[];
+  command: Command | undefined;
+}): ReadonlyMap<string, FlagDef> {
+  const { path, command } = place;
+  const known: ArgsDef = { ...command?.args, ...globalArgs, ...helpArg, ...(path.length === 0 ? versionArg : {}) };
   const flags = Object.entries(known).filter((entry): entry is [string, FlagDef] => entry[1].type !== "positional");
   return new Map(flags);
 }

@@ -55,7 +55,7 @@ export default command({
     "tyger codespec create upper --image ubuntu -i input -o output --command -- bash -c 'tr a-z A-Z < $INPUT_PIPE > $OUTPUT_PIPE'",
   ],
   args,
-  passThrough: true,
+  passThrough: "Arguments of the container, or with --command its command",
   async run(context) {
     const { host, rest } = context;
     const file = context.args.file === undefined ? {} : await readCodespecFile(context.args.file, () => stdinOf(host));

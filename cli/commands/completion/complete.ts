@@ -13,7 +13,7 @@ const FILES = ":files";
 export default command({
   meta: { name: "__complete", description: "Print what may stand in place of the last word, one candidate a line" },
   examples: [],
-  passThrough: true,
+  passThrough: "The words so far; the last one is completed",
   async run(context) {
     const { host, rest } = context;
     const { candidates, lookUp } = await suggestionsFor(rest, TREE);

@@ -97,6 +97,30 @@ describe("help goes to stdout with exit code 0", () => {
     expect(stripVTControlCharacters(exact.stdout)).toBe(stdout);
   });
 
+  test.each([30, 40, 60, 80, 100])(
+    "no line of any help is wider than %i columns, and no word of it is lost",
+    async (columns) => {
+      const groups = Object.entries(TREE.commands ?? {}).filter(([, { isHidden }]) => !isHidden);
+      const lines = groups.flatMap(([group, { commands = {} }]) => [
+        group,
+        ...Object.keys(commands).map((name) => `${group} ${name}`),
+      ]);
+      const wordsOf = (text: string): string => text.replace(/\s/g, "");
+      for (const line of lines) {
+        const { stdout } = await tyger(`help ${line}`, { terminal: true, noColour: true, columns });
+        const [help = ""] = stdout.split("\nEXAMPLES\n");
+        expect(help.split("\n").filter(({ length }) => length > columns)).toEqual([]);
+        expect(wordsOf(stdout)).toBe(wordsOf((await tyger(`help ${line}`)).stdout));
+      }
+    },
+  );
+
+  test("what follows -- has its row", async () => {
+    const { stdout } = await tyger("codespec create --help");
+    expect(stdout).toContain("USAGE tyger codespec create [OPTIONS] [NAME] [-- ARGS…]\n");
+    expect(stdout).toMatch(/\n {2}-- ARGS… {4}\S/);
+  });
+
   test("every command's help names its flags, but for hidden ones", async () => {
     const { stdout } = await tyger("buffer read --help");
     expect(stdout).toMatch(/-o, --output/);
