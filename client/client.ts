@@ -1,6 +1,7 @@
 import type { ServerAddress } from "./address.ts";
 import { type Buffers, buffersOver } from "./buffers.ts";
 import { type Codespecs, codespecsOver } from "./codespecs.ts";
+import { ServerError, UnexpectedStatusError } from "./errors.ts";
 import { type CallOptions, createHttp, type HttpOptions } from "./http/http.ts";
 import { type Runs, runsOver } from "./runs.ts";
 import type { ServiceMetadata } from "./types.ts";
@@ -13,6 +14,8 @@ export interface Client {
   readonly runs: Runs;
   /** What the server can do; the answer of something that is not a Tyger server makes no sense of it. */
   metadata(options?: CallOptions): Promise<ServiceMetadata>;
+  /** Whether the server and all that it needs work. Rejects when it cannot be reached. */
+  isHealthy(options?: CallOptions): Promise<boolean>;
 }
 
 /** A client of the server at `address`; nothing is sent before the first call. */
@@ -28,6 +31,16 @@ export function createClient(address: ServerAddress, options: HttpOptions = {}):
     async metadata({ signal } = {}) {
       const request = { method: "GET", path: "/metadata", isVersionless: true, signal } as const;
       return (await http.json<ServiceMetadata>(request)).value;
+    },
+
+    async isHealthy({ signal } = {}) {
+      try {
+        (await http.send({ method: "GET", path: "/healthcheck", isVersionless: true, signal })).discard();
+        return true;
+      } catch (err) {
+        if (err instanceof ServerError || err instanceof UnexpectedStatusError) return false;
+        throw err;
+      }
     },
   };
 }

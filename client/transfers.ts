@@ -3,7 +3,7 @@ import { fromServer, fromUrl } from "../buffers/access/access.ts";
 import { blobsOver } from "../buffers/access/blob-client.ts";
 import type { BlobSource } from "../buffers/format/blobs.ts";
 import type { AccessOptions, Buffers } from "./buffers.ts";
-import { ServerError } from "./errors.ts";
+import { ServerError, UnexpectedStatusError } from "./errors.ts";
 
 export { readBuffer } from "../buffers/format/reader.ts";
 export { writeBuffer } from "../buffers/format/writer.ts";
@@ -27,7 +27,7 @@ export function accessTo(
       return await buffers.access(target, { writeable, ttl, signal: limit });
     } catch (err) {
       // The one refusal that no waiting mends.
-      if (err instanceof ServerError && err.status === 404) {
+      if ((err instanceof ServerError || err instanceof UnexpectedStatusError) && err.status === 404) {
         throw new CodedError("NotFound", err.message, { cause: err });
       }
       throw err;

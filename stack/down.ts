@@ -1,17 +1,18 @@
-import { request } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
+import { createClient } from "../client/client.ts";
+import type { RunStatus } from "../client/types.ts";
 import type { StackConfig } from "../config/stack.ts";
 import { leaveDockerd } from "./docker/dockerd.ts";
 import { lock } from "./host/lock.ts";
 import { askStack, endRecorded } from "./supervisor/process-record.ts";
 import type { Report } from "./host/progress.ts";
+import { poll } from "../waiting/bounded.ts";
 import { lockNameOf } from "./up.ts";
 
 const LOCK_MS = 300_000;
 const STOP_MS = 60_000;
 /** A job has its stop grace before it is killed; the runs go in parallel. */
 const CANCEL_MS = 60_000;
+const ANSWER_MS = 30_000;
 
 /**
  * Stops the processes of the stack and keeps its data. Jobs that run go on, unless `cancelRuns`.
@@ -36,45 +37,23 @@ export async function down(
   return running !== undefined || left.length > 0;
 }
 
-const pageSchema = z.object({
-  items: z.array(z.object({ id: z.number() })),
-  nextLink: z.string().nullish(),
-});
-const OPEN = "status=Pending&status=Running&status=Canceling";
+const OPEN: readonly RunStatus[] = ["Pending", "Running", "Canceling"];
 
 async function cancelOpenRuns(apiSocket: string, report: Report): Promise<void> {
-  const endMs = Date.now() + CANCEL_MS;
+  const { runs } = createClient({ kind: "unix", socketPath: apiSocket });
   const asked = new Set<number>();
-  for (;;) {
-    const text = await askApi(apiSocket, "GET", `/runs?api-version=1.0&limit=1000&${OPEN}`);
-    const { items } = pageSchema.parse(JSON.parse(text));
-    if (items.length === 0) return;
-    for (const { id } of items) {
-      if (asked.has(id)) continue;
+  let open = 0;
+  const cancelAll = async (): Promise<"ended" | undefined> => {
+    open = 0;
+    for await (const { id } of runs.list({ status: OPEN, pageSize: 1000, signal: AbortSignal.timeout(ANSWER_MS) })) {
+      open += 1;
+      if (!asked.has(id)) await runs.cancel(id, { signal: AbortSignal.timeout(ANSWER_MS) });
       asked.add(id);
-      await askApi(apiSocket, "POST", `/runs/${id}/cancel?api-version=1.0`);
     }
-    if (Date.now() > endMs) {
-      throw new Error(`${items.length} runs were asked to cancel and have not ended within ${CANCEL_MS / 1000} s`);
-    }
-    report(`waiting for ${items.length} runs to be canceled`);
-    await sleep(500);
-  }
-}
-
-function askApi(socketPath: string, method: "GET" | "POST", path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, method, path, signal: AbortSignal.timeout(30_000) }, (answer) => {
-      let text = "";
-      answer.setEncoding("utf8");
-      answer.on("data", (chunk: string) => (text += chunk));
-      answer.once("error", reject);
-      answer.once("end", () => {
-        if ((answer.statusCode ?? 500) < 400) resolve(text);
-        else reject(new Error(`The API answered ${answer.statusCode}: ${text}`));
-      });
-    });
-    sent.once("error", reject);
-    sent.end();
-  });
+    if (open === 0) return "ended";
+    report(`waiting for ${open} runs to be canceled`);
+    return undefined;
+  };
+  if (await poll(cancelAll, { everyMs: 500, withinMs: CANCEL_MS })) return;
+  throw new Error(`${open} runs were asked to cancel and have not ended within ${CANCEL_MS / 1000} s`);
 }

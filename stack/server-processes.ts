@@ -1,6 +1,6 @@
-import { request } from "node:http";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { createClient } from "../client/client.ts";
 import { postgresSpec } from "./postgres/postgres.ts";
 import type { ProcessSpec } from "./supervisor/process-spec.ts";
 import type { StackSettings } from "./supervisor/settings.ts";
@@ -11,6 +11,7 @@ import { temporalAddressOf, temporalSpec } from "./temporal/temporal.ts";
  * otherwise piles up.
  */
 const NODE_FLAGS = ["--disable-sigusr1", "--max-semi-space-size=1"];
+const ANSWER_MS = 2000;
 
 export const logFileOf = (stateDir: string, name: string): string => join(stateDir, `${name}.log`);
 
@@ -76,13 +77,6 @@ function serverEnvironment(settings: StackSettings): Record<string, string> {
 }
 
 function isHealthy(socketPath: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const sent = request({ socketPath, path: "/healthcheck", timeout: 2000 }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode === 200);
-    });
-    sent.once("timeout", () => sent.destroy());
-    sent.once("error", () => resolve(false));
-    sent.end();
-  });
+  const client = createClient({ kind: "unix", socketPath }, { retry: false });
+  return client.isHealthy({ signal: AbortSignal.timeout(ANSWER_MS) }).catch(() => false);
 }

@@ -82,5 +82,5 @@ test("URLs that expire in mid-stream are renewed", async () => {
   expect((await suite.world.contentOf(out)).toString()).toBe("1\n2\n3\n4\n5\n");
   const asked = suite.world.asked.filter((path) => path.includes(out));
   expect(asked.length).toBeGreaterThan(2);
-  expect(asked[0]).toContain("?api-version=1.0&writeable=true&ttl=01%3A00%3A00");
+  expect(asked[0]).toContain("?api-version=1.0&ttl=01%3A00%3A00&writeable=true");
 });
