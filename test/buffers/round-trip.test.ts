@@ -2,7 +2,6 @@ import { createHash, randomBytes } from "node:crypto";
 import { readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { blobPathOf, START_BLOB } from "../../buffers/format/buffer-format.ts";
 import { fromServer, fromUrl } from "../../buffers/access/access.ts";
@@ -11,7 +10,7 @@ import type { BlobSource } from "../../buffers/format/blobs.ts";
 import { readBuffer, type ReadOptions } from "../../buffers/format/reader.ts";
 import { writeBuffer, type WriteOptions } from "../../buffers/format/writer.ts";
 import { startDataPlane, type TestDataPlane } from "../data-plane.ts";
-import { eventually } from "../eventually.ts";
+import { eventually, stays } from "../eventually.ts";
 
 let plane: TestDataPlane;
 beforeAll(async () => {
@@ -189,15 +188,27 @@ describe("what is not whole is never short data", () => {
 describe("access", () => {
   test("that expires in mid-stream is renewed once for all requests", async () => {
     const id = await plane.newBuffer();
-    let asked = 0;
-    const access = blobsOver(fromServer(async () => plane.urlOf(id, true, asked++ === 0 ? 1 : 3600)));
+    const given: string[] = [];
+    const access = blobsOver(
+      fromServer(async () => {
+        given.push(plane.urlOf(id, true, given.length === 0 ? 1 : 3600));
+        return given.at(-1) ?? "";
+      }),
+    );
     const source = new PassThrough();
     const writing = writeBuffer(source, access, { flushIntervalMs: 50, blockSizeBytes: 4 });
     source.write("early");
-    await sleep(3000);
+    await eventually(() => given.length > 0);
+    const first = blobsOver(fromUrl(given[0] ?? "")).open({ signal: new AbortController().signal, outageMs: 0 });
+    await eventually(() =>
+      first.exists(START_BLOB).then(
+        () => false,
+        (err: Error) => /invalid access URL/.test(err.message),
+      ),
+    );
     source.end("late and later");
     await writing;
-    expect(asked).toBe(2);
+    expect(given).toHaveLength(2);
     expect((await read(id).done).toString()).toBe("earlylate and later");
   });
 
@@ -218,13 +229,14 @@ test("a data plane that is away for a while loses nothing", async () => {
   const id = await plane.newBuffer();
   const bytes = randomBytes(300_000);
   const source = new PassThrough();
-  const writing = writeTo(id, source, { blockSizeBytes: 10_000 });
+  let retries = 0;
+  const writing = writeTo(id, source, { blockSizeBytes: 10_000, onRetry: () => (retries += 1) });
   const reading = read(id);
   source.write(bytes.subarray(0, 100_000));
   await eventually(() => reading.got().byteLength === 100_000);
   await plane.stop();
   source.end(bytes.subarray(100_000));
-  await sleep(500);
+  await eventually(() => retries > 0);
   await plane.listen();
   await writing;
   expect(sha(await reading.done)).toBe(sha(bytes));
@@ -261,8 +273,7 @@ describe("a consumer", () => {
     // By now the reader knows that the writer is ahead of it, and fetches as much ahead as it ever does.
     for (let n = 0; n < 10; n++) chunks.push((await pieces.next()).value as Uint8Array);
     const before = requested.size;
-    await sleep(500);
-    expect(requested.size).toBe(before);
+    await stays(() => requested.size === before);
     // Start and end marks, what was taken, and 16 MiB.
     expect(requested.size).toBeLessThanOrEqual(2 + 10 + 4);
     for (let next = await pieces.next(); !next.done; next = await pieces.next()) chunks.push(next.value);
@@ -273,9 +284,12 @@ describe("a consumer", () => {
     const { id, bytes } = await largeBuffer();
     let at = 0;
     for await (const piece of readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))), { reuseMemory: true })) {
-      // Time for what is fetched ahead to arrive.
-      await sleep(5);
-      expect(bytes.compare(piece, 0, piece.length, at, at + piece.length)).toBe(0);
+      const start = at;
+      // Meanwhile the pieces that are fetched ahead arrive.
+      await stays(() => bytes.compare(piece, 0, piece.length, start, start + piece.length) === 0, {
+        looks: 3,
+        everyMs: 2,
+      });
       at += piece.length;
     }
     expect(at).toBe(bytes.length);

@@ -3,14 +3,13 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import { endPump } from "../../docker/pump/pump-link.ts";
 import { PUMP_FILES } from "../../model/run/pump.ts";
 import { fromUrl } from "../../buffers/access/access.ts";
 import { blobsOver } from "../../buffers/access/blob-client.ts";
 import { markFailed, writeBuffer } from "../../buffers/format/writer.ts";
-import { eventually } from "../eventually.ts";
+import { eventually, stays } from "../eventually.ts";
 import { PUMP_MAIN, type PumpProcess } from "./pump-process.ts";
 import { pumpSuite } from "./pump-suite.ts";
 
@@ -36,7 +35,7 @@ describe("an input that is not whole", () => {
         const id = await suite.world.plane.newBuffer();
         async function* half(): AsyncGenerator<Uint8Array> {
           yield Buffer.from("first half");
-          await sleep(100);
+          await eventually(() => suite.world.plane.store.head(id, "00/000"));
           throw new Error("the writer broke");
         }
         const access = blobsOver(fromUrl(suite.world.plane.urlOf(id, true)));
@@ -76,9 +75,7 @@ describe("an input that is not whole", () => {
     const { message } = await failureOf(pump);
     expect(message).toContain(`The input 'in' failed: `);
     expect(message).toContain(reason);
-    await sleep(200);
-    expect(job.process.exitCode).toBe(null);
-    expect(pump.result()).toBe(undefined);
+    await stays(() => job.process.exitCode === null && pump.result() === undefined);
     job.end();
     expect((await job.ended).stdout).toBe("");
     pump.tell("jobEnded");

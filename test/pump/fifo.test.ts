@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileSync, symlinkSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
+import { once } from "node:events";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openWriteEnd, ReadEnd, ReaderGone } from "../../pump/fifo.ts";
+import { stays, turns } from "../eventually.ts";
 import { attemptFolder, startJob, type Job } from "./job.ts";
 
 let folder: ReturnType<typeof attemptFolder>;
@@ -33,8 +34,7 @@ afterEach(() => {
 test("a pipe that nobody has opened is not at its end", async () => {
   let ended = false;
   void contentOf(new ReadEnd(path).stream(never)).then(() => (ended = true));
-  await sleep(200);
-  expect(ended).toBe(false);
+  await stays(() => !ended);
   await job("sleep 0.1 > p.pipe").ended;
   await expect.poll(() => ended).toBe(true);
 });
@@ -59,10 +59,11 @@ test("a nudge ends a pipe that nobody opened, and keeps the bytes that wait in o
 test("a nudge does not end a stream that has a writer", async () => {
   const end = new ReadEnd(path);
   const stream = end.stream(never);
-  job("(sleep 0.3; echo done) > p.pipe");
+  const writer = job("exec 3> p.pipe; echo open; read; echo done >&3").process;
   const all = contentOf(stream);
-  await sleep(100);
+  await once(writer.stdout!, "data");
   end.nudge();
+  writer.stdin!.write("\n");
   expect(await all).toBe("done\n");
 });
 
@@ -79,7 +80,8 @@ test("a file moved over the pipe is noticed, a pipe that was removed is not", as
 test("a stream that waits is given up on a signal", async () => {
   const abort = new AbortController();
   const content = contentOf(new ReadEnd(path).stream(abort.signal));
-  setTimeout(() => abort.abort(new Error("enough")), 20);
+  await turns(3);
+  abort.abort(new Error("enough"));
   await expect(content).rejects.toThrow("enough");
 });
 
@@ -98,8 +100,7 @@ test("a job that reads late gets all, and the end only when it is given", async 
   const reader = job("sleep 0.2; cat p.pipe; echo -n ' end'");
   const end = await openWriteEnd(path, never);
   await end?.write(Buffer.from("all"));
-  await sleep(150);
-  expect(reader.process.exitCode).toBe(null);
+  await stays(() => reader.process.exitCode === null);
   end?.close();
   expect((await reader.ended).stdout).toBe("all end");
 });
@@ -117,7 +118,7 @@ test("a job that closes early is told apart from a failure", async () => {
 test("waiting for a job that never opens, or never reads, is given up on a signal", async () => {
   const abort = new AbortController();
   const waiting = openWriteEnd(path, abort.signal);
-  await sleep(20);
+  await turns(3);
   abort.abort();
   expect(await waiting).toBe(undefined);
 
@@ -125,6 +126,9 @@ test("waiting for a job that never opens, or never reads, is given up on a signa
   const second = new AbortController();
   const end = await openWriteEnd(path, second.signal);
   const write = end?.write(Buffer.alloc(1 << 20));
-  setTimeout(() => second.abort(), 50);
+  let isOver = false;
+  write?.catch(() => (isOver = true));
+  await stays(() => !isOver);
+  second.abort();
   await expect(write).rejects.toThrow("aborted");
 });

@@ -6,7 +6,7 @@ import { PUMP_FILES } from "../../model/run/pump.ts";
 import { fromUrl } from "../../buffers/access/access.ts";
 import { blobsOver } from "../../buffers/access/blob-client.ts";
 import { writeBuffer } from "../../buffers/format/writer.ts";
-import { eventually } from "../eventually.ts";
+import { atRest, eventually } from "../eventually.ts";
 import { pumpSuite } from "./pump-suite.ts";
 
 describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
@@ -179,8 +179,8 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
       const pump = await suite.start({ inputs: { in: await suite.world.fill(randomBytes(256 << 20)) } });
       const before = pump.rssMiB();
       pump.startJob("exec 3< in.pipe; while read -r -N 1 -u 3; do sleep 0.1; done");
-      await new Promise((resolve) => setTimeout(resolve, 3000));
-      expect(pump.rssMiB() - before).toBeLessThan(60);
+      const whenFull = await atRest(() => Math.round(pump.rssMiB()), { everyMs: 50 });
+      expect(whenFull - before).toBeLessThan(60);
       pump.tell("stop");
       expect(await eventually(() => pump.result())).toEqual({ status: "Failed", message: "The run was stopped" });
     });

@@ -22,11 +22,13 @@ const post = (payload: object, key?: string) =>
   });
 const call = (method: "GET" | "POST", url: string) => api.app.inject({ method, url: `${url}api-version=1.0` });
 
+const DAY_MS = 86_400_000;
 const INLINE = { kind: "job", image: "ubuntu" };
 
 describe("creating a run", () => {
   test("resolves the codespec, creates the missing buffers with their places, and starts the workflow", async () => {
     const given = (await api.buffers.create({ id: "a".repeat(26), location: "local" })).id;
+    const earliestMs = Date.now();
     const answer = await post({
       createdAt: "0001-01-01T00:00:00Z",
       job: { codespec: "hello", buffers: { input: given }, tags: { k: "v", bufferName: "mine" }, bufferTtl: "1" },
@@ -50,7 +52,9 @@ describe("creating a run", () => {
     });
     const output = api.bufferRows.get(run.job.buffers.output);
     expect(output?.tags).toEqual({ k: "v", bufferName: "output" });
-    expect(Date.parse(output?.expiresAt ?? "") - Date.now()).toBeGreaterThan(86_390_000);
+    const createdAtMs = Date.parse(output?.expiresAt ?? "") - DAY_MS;
+    expect(createdAtMs).toBeGreaterThanOrEqual(earliestMs);
+    expect(createdAtMs).toBeLessThanOrEqual(Date.now());
     expect(api.places).toEqual(new Set([run.job.buffers.output]));
     expect(api.told).toEqual(["start 1"]);
 

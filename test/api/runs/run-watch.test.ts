@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { request, type IncomingMessage } from "node:http";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Run } from "../../../model/run/run.ts";
-import { eventually } from "../../eventually.ts";
+import { eventually, turns } from "../../eventually.ts";
 import { createFakeApi, type FakeApi } from "../../fakes/api.ts";
 
 let api: FakeApi;
@@ -77,11 +77,11 @@ test("a change between two looks is not lost: the first line is followed by a se
     if (looks++ === 0) api.runRows.set(id, { ...row!, status: "Failed" });
     return row;
   };
-  const started = performance.now();
   const { lines, ended } = await watch();
+  // Before it would read the run again without being told.
+  await eventually(() => lines.length === 2);
   expect(await ended).toBe(true);
   expect(statusesOf(lines)).toEqual(["Pending", "Failed"]);
-  expect(performance.now() - started).toBeLessThan(5000);
 });
 
 test("a finished run is one line", async () => {
@@ -100,10 +100,17 @@ test("an unknown run is a 404 before any line", async () => {
 test("a watch outlives an outage of the database", async () => {
   const { lines, ended } = await watch();
   await eventually(() => lines.length === 1);
+  const { find } = api.runs;
+  let failures = 0;
+  api.runs.find = (id) =>
+    find(id).catch((err: unknown) => {
+      failures += 1;
+      throw err;
+    });
   api.isAway = true;
   api.change(1, { status: "Running" });
   api.change(1, { status: "Succeeded" });
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await eventually(() => failures > 0);
   expect(lines).toHaveLength(1);
   api.isAway = false;
   expect(await ended).toBe(true);
@@ -124,7 +131,7 @@ test("a client that reads nothing costs no states, and gets the last one", async
   // More in all than the sockets between us hold.
   for (let i = 0; i < 100; i++) {
     api.change(1, { status: "Running", statusReason: `${i} ${reason}` });
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await turns(10);
   }
   expect(finds).toBeLessThan(50);
   api.change(1, { status: "Succeeded", statusReason: "done" });
@@ -146,7 +153,7 @@ test("a client that leaves is forgotten", async () => {
   const looksAfterChange = async (): Promise<number> => {
     finds = 0;
     api.change(1, { statusReason: `${Math.random()}` });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await turns(20);
     return finds;
   };
   await eventually(async () => (await looksAfterChange()) === 0);
@@ -156,8 +163,6 @@ test("a client that leaves is forgotten", async () => {
 test("closing the app cuts a watch, which is no regular end", async () => {
   const { lines, ended } = await watch();
   await eventually(() => lines.length === 1);
-  const started = performance.now();
   await api.app.close();
   expect(await ended).toBe(false);
-  expect(performance.now() - started).toBeLessThan(2000);
 });
