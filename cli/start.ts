@@ -1,5 +1,6 @@
 import { readCliConfig } from "../config/cli.ts";
-import { endBySignal, processHost } from "./terminal/host.ts";
+import { processHost } from "./terminal/host.ts";
+import { endBySignal } from "./terminal/signals.ts";
 import { runProgram } from "./program.ts";
 
 /** How long what is still open may hold a process that has done its work. */

@@ -96,9 +96,10 @@ export async function readInto(
   }
 }
 
-/** The bytes that a command reads from stdin. @throws Error when the caller had closed it */
+/** The bytes that a command reads from stdin. @throws Error when it has none to give */
 export function stdinOf(host: Host): AsyncIterable<Uint8Array> {
-  if (host.config.closedStreams.includes("stdin")) throw new Error("stdin is closed, but its bytes are the input");
+  const fault = host.faultOf("stdin");
+  if (fault !== undefined) throw new Error(`stdin ${fault}, but its bytes are the input`);
   return host.stdin as AsyncIterable<Uint8Array>;
 }
 

@@ -2,21 +2,18 @@ import { createWriteStream, fstatSync, readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Readable, Writable } from "node:stream";
-import { isatty, type WriteStream } from "node:tty";
+import type { WriteStream } from "node:tty";
 import type { CliConfig } from "../../config/cli.ts";
 import { errnoOf } from "../../model/errors.ts";
+import { type InterruptSignal, onSignals } from "./signals.ts";
+import { streamFault, typed } from "./standard-streams.ts";
 import { TerminalOutput } from "./terminal-output.ts";
-
-/**
- * The signals that end a command after it has cleaned up: Ctrl-C, Ctrl-\, a closed terminal, and what batch systems send
- * before they kill.
- */
-export const INTERRUPT_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
-export type InterruptSignal = (typeof INTERRUPT_SIGNALS)[number];
 
 /** What a command may touch of the process it runs in; tests give their own. */
 export interface Host {
   config: CliConfig;
+  /** Why stdin cannot be read, or stdout not be written, whatever the command; undefined if it can. */
+  faultOf(stream: "stdin" | "stdout"): string | undefined;
   /** Opened when it is first asked for. */
   readonly stdin: Readable;
   readonly stdout: Writable;
@@ -72,12 +69,14 @@ export function processHost(config: CliConfig): ProcessHost {
     showStatus(text) {
       if (stderr instanceof TerminalOutput) stderr.showStatus(text);
     },
+    faultOf: (stream) => streamFault(stream, config.closedStreams),
     get stdin() {
       return (stdin ??= process.stdin.isTTY ? Readable.from(typed(config.ignoresHangup)) : process.stdin);
     },
     get stdout() {
       if (stdout) return stdout;
-      if (config.closedStreams.includes("stdout")) return (stdout = closedOutput());
+      const fault = this.faultOf("stdout");
+      if (fault !== undefined) return (stdout = refusingOutput(`stdout ${fault}`));
       // Stderr is opened only where the two meet: most commands that succeed never use it.
       const beside = terminals.stdout && this.hasStatus ? this.stderr : undefined;
       const isShared = beside instanceof TerminalOutput;
@@ -127,59 +126,13 @@ const withoutCrash = <S extends Writable>(stream: S): S => stream.on("error", ()
 
 const USUAL_COLUMNS = 80;
 
-/** What the caller closed takes nothing: the runtime would swallow it. */
-const closedOutput = (): Writable =>
-  new Writable({ write: (_chunk, _encoding, done) => done(new Error("stdout is closed")) }).on("error", () => {});
+/** Fails each write: the runtime would drop the bytes without a word. */
+const refusingOutput = (reason: string): Writable =>
+  withoutCrash(new Writable({ write: (_chunk, _encoding, done) => done(new Error(reason)) }));
 
 /** Asked of devices only: for pipes and files the stream of the process need not be made. */
 const isTerminal = (fd: 1 | 2): boolean =>
   fstatSync(fd).isCharacterDevice() && (fd === 1 ? process.stdout : process.stderr).isTTY;
-
-function onSignals(ignored: readonly NodeJS.Signals[], handler: (signal: InterruptSignal) => void): () => void {
-  let isSecond = false;
-  const listener = (signal: NodeJS.Signals): void => {
-    // A terminal that closes sends SIGHUP several times: from its shell, and from the system when the shell ends.
-    if (isSecond && signal === "SIGHUP") return;
-    if (isSecond) return endBySignal(signal);
-    isSecond = true;
-    handler(signal as InterruptSignal);
-  };
-  const signals = INTERRUPT_SIGNALS.filter((signal) => !ignored.includes(signal));
-  for (const signal of signals) process.on(signal, listener);
-  return () => signals.forEach((signal) => process.off(signal, listener));
-}
-
-/**
- * Ends this process by `signal`, as if it had never been handled: a shell stops its loop only if the command died of
- * SIGINT, and a batch system records which signal ended the job.
- */
-export function endBySignal(signal: NodeJS.Signals): void {
-  process.removeAllListeners(signal);
-  process.kill(process.pid, signal);
-  // Still here: the first process of a container does not die of a signal that it does not handle.
-  process.exit(1);
-}
-
-/**
- * What a user types. A terminal that closes looks like Ctrl-D, and its SIGHUP can arrive later: what was typed until then
- * must not be taken for the whole input.
- */
-async function* typed(ignoresHangup: boolean): AsyncGenerator<Uint8Array> {
-  try {
-    yield* process.stdin as AsyncIterable<Uint8Array>;
-  } catch (err) {
-    if (isatty(0)) throw err;
-  }
-  if (isatty(0)) return;
-  if (!ignoresHangup) {
-    process.kill(process.pid, "SIGHUP");
-    await sleep(HANGUP_MS);
-  }
-  throw new Error("the terminal was closed");
-}
-
-/** Longer than a signal to ourselves takes to arrive. */
-const HANGUP_MS = 1000;
 
 /** Whether an error says that the reader of our output has gone; a terminal that was closed gives an error of its own. */
 export const isBrokenPipe = (err: unknown, host: Pick<Host, "columns">): boolean =>

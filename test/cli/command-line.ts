@@ -1,6 +1,7 @@
 import { PassThrough, Readable } from "node:stream";
 import { readStackConfig } from "../../config/stack.ts";
-import type { Host, InterruptSignal } from "../../cli/terminal/host.ts";
+import type { Host } from "../../cli/terminal/host.ts";
+import type { InterruptSignal } from "../../cli/terminal/signals.ts";
 import { writeLogin } from "../../cli/server/login-file.ts";
 import { runProgram } from "../../cli/program.ts";
 import { TerminalOutput } from "../../cli/terminal/terminal-output.ts";
@@ -10,7 +11,7 @@ export interface CommandLineOptions {
   server?: FakeServer;
   loginFile?: string;
   stdin?: Readable | string | Buffer;
-  closedStreams?: string[];
+  closedStreams?: ("stdin" | "stdout")[];
   localSockets?: string[];
   /** What `up`, `down` and `status` see of the environment. */
   stackEnvironment?: Readonly<Record<string, string>>;
@@ -52,12 +53,13 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
       localSockets: async () => options.localSockets ?? [],
       stack: async () => readStackConfig(options.stackEnvironment ?? {}, process.getuid?.() ?? 0),
       dockerHost: options.dockerHost,
-      closedStreams: options.closedStreams ?? [],
+      closedStreams: [],
       ignoresHangup: false,
       noColour: options.noColour ?? false,
       isDumbTerminal: false,
       columns: undefined,
     },
+    faultOf: (stream) => (options.closedStreams?.includes(stream) ? "is closed" : undefined),
     stdin: stdin instanceof Readable ? stdin : Readable.from([Buffer.from(stdin)].filter(({ length }) => length > 0)),
     stdout,
     stderr: terminal ?? stderr,

@@ -39,14 +39,15 @@ export default command({
   },
   async run(context) {
     const { args, host } = context;
+    // A stdin that cannot be read is refused before it spends the buffer.
+    const stdin = args.input === undefined ? stdinOf(host) : undefined;
     await transferBuffer(context, {
       operation: "buffer write",
       argument: args.target,
       dop: args.dop,
       ttlSeconds: args["access-ttl"],
       run: async (access, hooks) => {
-        const { stream, isRegular } =
-          args.input === undefined ? { stream: stdinOf(host), isRegular: false } : await openInput(args.input);
+        const { stream, isRegular } = stdin ? { stream: stdin, isRegular: false } : await openInput(args.input ?? "");
         await writeBuffer(stream, access, {
           ...hooks,
           blockSizeBytes: args["block-size"],

@@ -53,9 +53,8 @@ export default command({
     }
     const stdin = unmapped.input === undefined ? undefined : stdinOf(host);
     if (unmapped.input !== undefined || unmapped.output !== undefined) warnPowerShell(host, log);
-    if (unmapped.output !== undefined && host.config.closedStreams.includes("stdout")) {
-      throw new Error("stdout is closed, but the output goes there");
-    }
+    const stdoutFault = unmapped.output === undefined ? undefined : host.faultOf("stdout");
+    if (stdoutFault !== undefined) throw new Error(`stdout ${stdoutFault}, but the output goes there`);
     if (args.pull) await pullImages(client, request, context);
     await executeRun({
       client,

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { writeLogin } from "../../../cli/server/login-file.ts";
-import { INTERRUPT_SIGNALS } from "../../../cli/terminal/host.ts";
+import { INTERRUPT_SIGNALS } from "../../../cli/terminal/signals.ts";
 import { eventually } from "../../eventually.ts";
 import { FakeServer } from "../../fakes/tyger-server.ts";
 
