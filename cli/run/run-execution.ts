@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../../client/client.ts";
 import { accessTo } from "../../client/transfers.ts";
 import { hasEnded, type NewRun, type Run } from "../../client/types.ts";
-import { writeBuffer } from "../../buffers/format/writer.ts";
 import { readInto, warnings } from "../buffer/buffer-transfer.ts";
 import { FatalError, QuietFailure } from "../line/command.ts";
 import { type Host, isBrokenPipe } from "../terminal/host.ts";
@@ -10,6 +9,7 @@ import { withInterrupt } from "../terminal/interrupt.ts";
 import type { Log } from "../terminal/log.ts";
 import { RunProgress } from "./run-progress.ts";
 import { copyLogs, reopening } from "./run-logs.ts";
+import { type RunInput, sendInput } from "./run-input.ts";
 import type { RunRequest } from "./run-request.ts";
 import type { Unmapped } from "./unmapped-buffers.ts";
 
@@ -60,7 +60,7 @@ export async function executeRun(execution: Execution): Promise<void> {
       stopping.abort();
       if (signal.aborted) return await abandon(execution, run, parts);
       if (!isBrokenPipe(err, host)) {
-        await withinMs(parts.input, INPUT_MARK_MS);
+        await withinMs(parts.input?.done, INPUT_MARK_MS);
         throw err;
       }
       log.error("The reader of stdout has gone", { runId: run.id });
@@ -74,7 +74,7 @@ export async function executeRun(execution: Execution): Promise<void> {
 /** What goes on at the same time. Each settles by itself, and is looked at in the order that matters. */
 interface Parts {
   end: Promise<Run>;
-  input: Promise<unknown>;
+  input: RunInput | undefined;
   output: Promise<unknown>;
   logs: Promise<unknown>;
 }
@@ -87,13 +87,13 @@ function startParts(execution: Execution, run: Run, progress: RunProgress, signa
   const parts: Parts = {
     input:
       unmapped.input !== undefined && stdin
-        ? writeBuffer(stdin, access(unmapped.input, true), {
+        ? sendInput(stdin, access(unmapped.input, true), {
             ...hooks,
             onProgress: (sizeBytes) => progress.input.add(sizeBytes),
             dop: options.writeDop,
             blockSizeBytes: options.blockSizeBytes,
           })
-        : Promise.resolve(),
+        : undefined,
     output:
       unmapped.output === undefined
         ? Promise.resolve()
@@ -110,7 +110,8 @@ function startParts(execution: Execution, run: Run, progress: RunProgress, signa
       : Promise.resolve(),
     end: endOf(client, log, run, progress, signal),
   };
-  for (const part of Object.values(parts)) (part as Promise<unknown>).catch(() => undefined);
+  const { input, output, logs, end } = parts;
+  for (const part of [input?.done, output, logs, end]) part?.catch(() => undefined);
   return parts;
 }
 
@@ -128,22 +129,24 @@ async function endOf(client: Client, log: Log, created: Run, progress: RunProgre
   throw new Error("the watch ended before the run did");
 }
 
-async function seeToEnd({ host, log, options }: Execution, { id: runId }: Run, parts: Parts): Promise<void> {
+async function seeToEnd(execution: Execution, created: Run, parts: Parts): Promise<void> {
+  const { host, log, options } = execution;
   const { end, input, output } = parts;
+  const runId = created.id;
+  const failure = () =>
+    Promise.race([
+      failureOf(input?.done, "Failed to write input", runId, host),
+      failureOf(output, "Failed to read output", runId, host),
+    ]);
   try {
     const run = await Promise.race([
       end.catch((error: unknown) => {
         throw new FatalError("Failed to watch the run", { runId, error });
       }),
-      failureOf(input, "Failed to write input", runId, host),
-      failureOf(output, "Failed to read output", runId, host),
+      failure(),
     ]);
     if (run.status === "Succeeded") {
-      await Promise.race([
-        Promise.all([input, output]),
-        failureOf(input, "Failed to write input", runId, host),
-        failureOf(output, "Failed to read output", runId, host),
-      ]);
+      await Promise.race([Promise.all([input && finishInput(execution, created, input), output]), failure()]);
     }
     if (options.showLogs) await waitForLogs(parts.logs, log);
     if (run.status !== "Succeeded") throw failedRun(run);
@@ -158,6 +161,15 @@ async function seeToEnd({ host, log, options }: Execution, { id: runId }: Run, p
   }
 }
 
+/** After its run succeeded, an input buffer of our own is of no use to anybody any more. */
+async function finishInput({ log, unmapped }: Execution, run: Run, input: RunInput): Promise<void> {
+  if (!(await input.finish())) return;
+  log.warn("The run ended before it read all of stdin: the rest is not stored, and the input buffer is marked failed", {
+    runId: run.id,
+    buffer: run.job.buffers?.[unmapped.input ?? ""],
+  });
+}
+
 function failedRun({ id, status, statusReason }: Run): FatalError {
   const reason = statusReason ? ` (${statusReason})` : "";
   return new FatalError("Run failed", { runId: id, error: `run failed with status ${status}${reason}` });
@@ -167,8 +179,8 @@ function failedRun({ id, status, statusReason }: Run): FatalError {
 class TransferError extends FatalError {}
 
 /** Rejects when the transfer fails, and never resolves. That our own reader has gone is no failure of the transfer. */
-const failureOf = (part: Promise<unknown>, message: string, runId: number, host: Host): Promise<never> =>
-  part.then(
+const failureOf = (part: Promise<unknown> | undefined, message: string, runId: number, host: Host): Promise<never> =>
+  (part ?? Promise.resolve()).then(
     () => new Promise<never>(() => undefined),
     (error: unknown) => {
       throw isBrokenPipe(error, host) ? error : new TransferError(message, { runId, error }, { cause: error });
@@ -189,8 +201,8 @@ async function waitForLogs(logs: Promise<unknown>, log: Log): Promise<void> {
   if (!hasEnded) log.warn("timed out waiting for logs");
 }
 
-const withinMs = <T>(work: Promise<T>, ms: number): Promise<T | undefined> =>
-  Promise.race([work.catch(() => undefined), sleep(ms, undefined, { ref: false })]);
+const withinMs = <T>(work: Promise<T> | undefined, ms: number): Promise<T | undefined> =>
+  Promise.race([work?.catch(() => undefined), sleep(ms, undefined, { ref: false })]);
 
 /** Asks the server to cancel a run that nobody waits for any more, and says so. */
 async function abandon({ client, log }: Execution, run: Run, parts: Parts): Promise<never> {
@@ -201,6 +213,6 @@ async function abandon({ client, log }: Execution, run: Run, parts: Parts): Prom
         : log.warn("The run has been asked to cancel", { runId: run.id, status }),
     (error: unknown) => log.error("The run could not be canceled", { runId: run.id, error }),
   );
-  await Promise.all([canceling, withinMs(parts.input, INPUT_MARK_MS)]);
+  await Promise.all([canceling, withinMs(parts.input?.done, INPUT_MARK_MS)]);
   throw new QuietFailure();
 }

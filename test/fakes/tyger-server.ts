@@ -37,6 +37,8 @@ export class FakeServer {
   run: Record<string, unknown> | undefined;
   job: FakeJob = async (input) => ({ output: input });
   log = "";
+  /** What a blob waits for before it is stored. */
+  beforeStoring: ((path: string) => Promise<void> | undefined) | undefined;
   readonly #handlers: [method: string, path: RegExp, handler: Handler][] = [];
   readonly #watchers = new Set<ServerResponse>();
   #server = createServer((request, response) => void this.#answer(request, response));
@@ -101,7 +103,12 @@ export class FakeServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
-    for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+    try {
+      for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+    } catch {
+      // The client gave its request up.
+      return;
+    }
     const body = Buffer.concat(chunks);
     const { method = "", url = "", headers } = request;
     if (url.startsWith("/containers/")) return this.#answerData(method, url, headers, body, response);
@@ -240,14 +247,15 @@ export class FakeServer {
     return Buffer.concat(paths.map((path) => this.blobs.get(path)?.bytes ?? Buffer.alloc(0)));
   }
 
-  #answerData(
+  async #answerData(
     method: string,
     url: string,
     headers: IncomingMessage["headers"],
     body: Buffer,
     response: ServerResponse,
-  ): void {
+  ): Promise<void> {
     const path = url.slice("/containers/".length).split("?")[0] ?? "";
+    if (method === "PUT") await this.beforeStoring?.(path);
     const blob = this.blobs.get(path);
     if (method === "PUT") {
       if (blob) return void response.writeHead(403, { "x-ms-error-code": "UnauthorizedBlobOverwrite" }).end();

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { LAST_WORDS_MS } from "../../../cli/run/run-input.ts";
 import { eventually } from "../../eventually.ts";
 import { fail, FakeServer } from "../../fakes/tyger-server.ts";
 import { startTyger, tyger } from "../command-line.ts";
@@ -28,6 +29,7 @@ async function runFile(buffers: { inputs?: string[]; outputs?: string[] }): Prom
 }
 
 const exec = (more: string[] = []): string[] => ["run", "exec", "-f", file, ...more];
+const pause = (ms: number): Promise<string> => new Promise((resolve) => setTimeout(resolve, ms, "not yet"));
 const never = (): Promise<never> => new Promise(() => undefined);
 
 test("stdin goes in, the output comes out, and stderr tells of the run", async () => {
@@ -220,19 +222,73 @@ test("a reader of stdout that leaves cancels the run", async () => {
   expect(running.stderr()).toMatch(/ERR The reader of stdout has gone runId=7\n.*WRN The run has been asked to cancel/);
 });
 
-test("stdin and stdout of a run that succeeded are waited for", async () => {
+test("the output of a run that succeeded is waited for", async () => {
   // The test itself writes the output.
   server.job = async () => ({});
-  const stdin = new PassThrough();
-  stdin.write("first");
-  const running = await startTyger(exec(), { server, stdin });
-  await eventually(() => server.run?.["status"] === "Running");
-  await server.fill("boutput", Buffer.from("early"));
-  server.changeRun({ status: "Succeeded" });
-  await eventually(() => running.stdout().toString() === "early");
-  stdin.end("last");
+  const running = await startTyger(exec(), { server, stdin: "x" });
+  await eventually(() => server.run?.["status"] === "Succeeded");
+  await server.fill("boutput", Buffer.from("late"));
   expect(await running.exitCode).toBe(0);
-  expect(server.blobs.get("binput/.bufferend")?.bytes.toString()).toBe('{"status":"complete"}');
+  expect(running.stdout().toString()).toBe("late");
+});
+
+describe("a run that succeeds before it read all of stdin", () => {
+  beforeEach(async () => {
+    file = await runFile({ inputs: ["input"] });
+    server.job = never;
+  });
+
+  test("ends the command though stdin stays open, and its input is marked failed", async () => {
+    const stdin = new PassThrough();
+    stdin.write("first");
+    const running = await startTyger(exec(), { server, stdin });
+    await eventually(() => server.blobs.has("binput/.bufferstart"));
+    server.changeRun({ status: "Succeeded" });
+    expect(await running.exitCode).toBe(0);
+    expect(server.blobs.get("binput/.bufferend")?.bytes.toString()).toBe('{"status":"failed"}');
+    expect(running.stderr().match(/^.*before it read all of stdin.*$/gm)).toEqual([
+      expect.stringMatching(/ WRN .* marked failed" buffer=binput runId=7$|marked failed buffer=binput runId=7$/),
+    ]);
+  });
+
+  test("ends the command though stdin never pauses", async () => {
+    async function* yes(): AsyncGenerator<Buffer> {
+      for (;;) {
+        yield Buffer.alloc(1000, "y\n");
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    const running = await startTyger(exec(), { server, stdin: Readable.from(yes()) });
+    await eventually(() => server.blobs.has("binput/00/000"));
+    server.changeRun({ status: "Succeeded" });
+    expect(await running.exitCode).toBe(0);
+    expect(server.blobs.get("binput/.bufferend")?.bytes.toString()).toBe('{"status":"failed"}');
+  });
+
+  test("stores a stdin that has ended whole, however long that takes", async () => {
+    const blocks: (() => void)[] = [];
+    server.beforeStoring = (path) =>
+      path.startsWith("binput/0") ? new Promise((resolve) => blocks.push(resolve)) : undefined;
+    const running = await startTyger(exec(), { server, stdin: "whole" });
+    await eventually(() => blocks.length === 2);
+    server.changeRun({ status: "Succeeded" });
+    await eventually(() => running.stderr().includes("status=Succeeded"));
+    // A stdin that is still open would be given up meanwhile: there is no event that says that nothing happens.
+    expect(await Promise.race([running.exitCode, pause(2 * LAST_WORDS_MS)])).toBe("not yet");
+    for (const release of blocks) release();
+    expect(await running.exitCode).toBe(0);
+    expect(server.blobs.get("binput/.bufferend")?.bytes.toString()).toBe('{"status":"complete"}');
+    expect(running.stderr()).not.toContain("stdin");
+  });
+
+  test("leaves a buffer that was given, and stdin with it", async () => {
+    const stdin = new Readable({ read: () => expect.unreachable("stdin was read") });
+    const running = await startTyger(exec(["-b", "input=mine"]), { server, stdin });
+    await eventually(() => server.run?.["status"] === "Running");
+    server.changeRun({ status: "Succeeded" });
+    expect(await running.exitCode).toBe(0);
+    expect(server.blobs.size).toBe(0);
+  });
 });
 
 test("the watch is opened again after it broke", async () => {
