@@ -11,6 +11,7 @@ import { CodedError } from "../model/errors.ts";
 import { baggageOf } from "./http/baggage.ts";
 import type { BufferService } from "./services/buffer-service.ts";
 import { installBodyParser, validatorOf } from "./http/body.ts";
+import type { CallerOf } from "./http/caller.ts";
 import type { CodespecService } from "./services/codespec-service.ts";
 import type { DataPlanePlace } from "./data-plane/data-plane-place.ts";
 import { errorBodyOf, replyWithError } from "./http/errors.ts";
@@ -30,6 +31,7 @@ export interface AppParts {
   runs: RunService;
   server: ServerService;
   place: DataPlanePlace;
+  callerOf: CallerOf;
   log: FastifyBaseLogger;
 }
 
@@ -38,7 +40,7 @@ const REQUEST_MS = 60_000;
 const KEEP_ALIVE_MS = 60_000;
 
 /** The control plane as an app that listens nowhere yet. Closing it cuts open streams and waits for the rest. */
-export function createApp({ codespecs, buffers, runs, server, place, log }: AppParts): FastifyInstance {
+export function createApp({ codespecs, buffers, runs, server, place, callerOf, log }: AppParts): FastifyInstance {
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -59,6 +61,7 @@ export function createApp({ codespecs, buffers, runs, server, place, log }: AppP
     },
   }).withTypeProvider<ZodTypeProvider>();
 
+  app.decorateRequest("caller");
   installBodyParser(app);
   app.setValidatorCompiler(validatorOf);
   app.setErrorHandler(replyWithError);
@@ -67,6 +70,7 @@ export function createApp({ codespecs, buffers, runs, server, place, log }: AppP
     setRequestId(req, reply);
     if (req.is404) return replyUnknownRoute(req, reply);
     checkVersion(req);
+    req.caller = callerOf(req);
     checkQuery(req.query);
   });
   app.addHook("onResponse", async (req, reply) => {

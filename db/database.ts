@@ -6,9 +6,8 @@ import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
 import { base32 } from "../model/buffer/buffer.ts";
-import type { LaunchClaims } from "../model/ports/compute.ts";
 import { CodedError } from "../model/errors.ts";
-import type { BufferRecords, CodespecRecords, RunRecords } from "../model/ports/records.ts";
+import type { Database } from "../model/ports/database.ts";
 import { every, retry } from "../waiting/retry.ts";
 import { bufferRecords } from "./buffers.ts";
 import { launchClaims } from "./claims.ts";
@@ -19,23 +18,6 @@ import { listenToRuns } from "./listen.ts";
 import { reconcilerLock } from "./reconciler-lock.ts";
 import { runRecords } from "./runs/runs.ts";
 import { installation } from "./schema.ts";
-
-/** The one way to the tables. Every failure is a `CodedError` where a caller can tell, and none holds a parameter. */
-export interface Database {
-  /** 10 characters of `[a-z2-7]`, born with the database. */
-  installationId: string;
-  /** How many migrations the schema has been through. */
-  schemaVersion: number;
-  codespecs: CodespecRecords;
-  buffers: BufferRecords;
-  runs: RunRecords;
-  claims: LaunchClaims;
-  /** True when this process is the one that reconciles; to be asked before each pass. */
-  takeReconcilerLock: () => Promise<boolean>;
-  /** @throws CodedError Unavailable within 5 s */
-  ping(): Promise<void>;
-  close(): Promise<void>;
-}
 
 interface OpenOptions {
   /** Else `db/migrations` of the package. */

@@ -10,6 +10,7 @@ export const ERROR_CODES = [
   "UnsupportedApiVersion",
   "InvalidApiVersion",
   "AmbiguousApiVersion",
+  "Forbidden",
   "NotFound",
   "PreconditionFailed",
   "PayloadTooLarge",

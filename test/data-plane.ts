@@ -5,7 +5,7 @@ import { pino } from "pino";
 import { createDataPlane } from "../api/data-plane/data-plane.ts";
 import { createSigner, createVerifier, loadSigningKeys } from "../api/data-plane/signing.ts";
 import { createFilesystemStore } from "../buffers/filesystem/filesystem-store.ts";
-import { newBufferId } from "../api/services/buffer-service.ts";
+import { newBufferId } from "../runs/buffers.ts";
 import type { BufferStore } from "../model/ports/store.ts";
 
 export interface TestDataPlane {

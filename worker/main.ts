@@ -1,31 +1,37 @@
-import { DefaultLogger, Runtime } from "@temporalio/worker";
+import { join } from "node:path";
+import { createFilesystemStore } from "../buffers/filesystem/filesystem-store.ts";
 import { createLog } from "../config/log.ts";
 import { readWorkerConfig } from "../config/server.ts";
+import { openDatabase } from "../db/database.ts";
+import { createDockerWriter } from "../docker/launch/writer.ts";
 import { createDockerReader } from "../docker/log/reader.ts";
 import { createDockerWatcher } from "../docker/watcher.ts";
-import { createDockerWriter } from "../docker/launch/writer.ts";
-import { serveRuns, type Backend, type BackendParts } from "./serve.ts";
+import { createLogArchive } from "../logs/archive.ts";
+import { logTemporalTo } from "./runtime.ts";
+import { serveRuns } from "./serve.ts";
 
 const config = readWorkerConfig(process.env);
 const log = createLog(config.TYGER_LOG_LEVEL, "worker");
-Runtime.install({
-  logger: new DefaultLogger("INFO", ({ level, message, meta }) => {
-    const write = { TRACE: log.trace, DEBUG: log.debug, INFO: log.info, WARN: log.warn, ERROR: log.error }[level];
-    write.call(log, meta ?? {}, message);
-  }),
+logTemporalTo(log);
+const folderOf = (name: string): string => join(config.TYGER_DATA_DIR, name);
+const db = await openDatabase(config.DATABASE_URL);
+const engine = {
+  dockerHost: config.DOCKER_HOST,
+  installationId: db.installationId,
+  claims: db.claims,
+  runsDir: folderOf("runs"),
+  storeDir: folderOf("buffers"),
+};
+
+const serving = await serveRuns(config, log, {
+  db,
+  store: createFilesystemStore(folderOf("buffers")),
+  archive: createLogArchive(folderOf("logs")),
+  cluster: "docker",
+  writer: createDockerWriter({ ...engine, pumpCommand: { node: process.execPath, main: config.TYGER_PUMP_MAIN } }),
+  logs: createDockerReader(engine),
+  watcher: createDockerWatcher(engine),
 });
-
-function docker(parts: BackendParts): Backend {
-  const engine = { dockerHost: config.DOCKER_HOST, ...parts };
-  return {
-    cluster: "docker",
-    writer: createDockerWriter({ ...engine, pumpCommand: { node: process.execPath, main: config.TYGER_PUMP_MAIN } }),
-    logs: createDockerReader(engine),
-    watcher: createDockerWatcher(engine),
-  };
-}
-
-const serving = await serveRuns(config, log, docker);
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => serving.stop());
 // Batch systems signal all processes of a job before its time is up; the stack stays.
 for (const signal of ["SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => {});

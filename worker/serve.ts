@@ -4,71 +4,64 @@ import { NativeConnection, Worker } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { runActivities } from "../activities/run.ts";
 import { watchActivities } from "../activities/watch.ts";
-import { createFilesystemStore } from "../buffers/filesystem/filesystem-store.ts";
 import type { WorkerConfig } from "../config/server.ts";
-import { openDatabase, type Database } from "../db/database.ts";
-import { createLogArchive } from "../logs/archive.ts";
 import type { ComputeReader, ComputeWatcher, ComputeWriter } from "../model/ports/compute.ts";
+import type { Database } from "../model/ports/database.ts";
+import type { LogArchive } from "../model/ports/log.ts";
+import type { BufferStore } from "../model/ports/store.ts";
 import { taskQueueOf } from "../model/run/names.ts";
-import { reconcileForever } from "./reconciler.ts";
 import { connectClient, connectionOptionsOf } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { hasSearchAttributes } from "../temporal/search-attributes.ts";
+import { reconcileForever } from "./reconciler.ts";
 
-/** How long a Temporal server may take to answer at start; the supervisor starts us when its own probe did. */
+/** How long a Temporal server can take to answer at start; the supervisor starts us when its own probe has answered. */
 const CONNECT_MS = 60_000;
-/** Well within the minute in which every half-done thing is to be healed. */
+/** Well within the minute in which everything half done must be repaired. */
 const RECONCILE = { everyMs: 10_000, endsEvery: 3 };
 
-/** What the worker of a cluster drives. */
-export interface Backend {
-  /** In task queues and the watcher's name. */
+export interface WorkerBackends {
+  db: Database;
+  store: BufferStore;
+  archive: LogArchive;
+  /** In the names of task queues and of the watcher. */
   cluster: string;
   writer: ComputeWriter;
   logs: Pick<ComputeReader, "logs">;
   watcher: ComputeWatcher;
 }
 
-/** What a backend is made of, once the database tells whose it is. */
-export type BackendParts = Pick<Database, "installationId" | "claims"> & { runsDir: string; storeDir: string };
-
 export interface ServedRuns {
   /** Settles when all is closed; rejects when the worker failed. */
   ended: Promise<void>;
-  /** Takes no more work; what an activity has begun is waited for. */
+  /** Takes no more work, and waits for what an activity has begun. */
   stop(): void;
 }
 
 /**
- * Runs the workflows and activities of one cluster. `state/worker.ready` in the data folder holds our pid from when they
- * are taken.
- * @throws Error when Postgres or Temporal does not answer within a minute
+ * Runs the workflows and activities of one cluster. `state/worker.ready` in the data folder contains our pid once they
+ * can start.
+ * @throws Error when Temporal does not answer within a minute
  */
-export async function serveRuns(
-  config: WorkerConfig,
-  log: Logger,
-  backendOf: (parts: BackendParts) => Backend,
-): Promise<ServedRuns> {
+export async function serveRuns(config: WorkerConfig, log: Logger, backends: WorkerBackends): Promise<ServedRuns> {
+  const { db, store, archive, cluster, writer, logs, watcher } = backends;
+  const { installationId, runs } = db;
   const target = {
     address: config.TEMPORAL_ADDRESS,
     namespace: config.TEMPORAL_NAMESPACE,
     apiKey: config.TEMPORAL_API_KEY,
   };
-  const runsDir = join(config.TYGER_DATA_DIR, "runs");
-  const storeDir = join(config.TYGER_DATA_DIR, "buffers");
-  const [db, client] = await Promise.all([openDatabase(config.DATABASE_URL), connectClient(target, CONNECT_MS)]);
+  const client = await connectClient(target, CONNECT_MS);
   const connection = await NativeConnection.connect(connectionOptionsOf(target));
-  const { installationId, claims } = db;
-  const { cluster, writer, logs, watcher } = backendOf({ installationId, claims, runsDir, storeDir });
   const workflows = createRunWorkflows(client, installationId, cluster);
   const ports = {
-    runs: db.runs,
+    runs,
+    workflows,
     compute: writer,
     logs,
-    archive: createLogArchive(join(config.TYGER_DATA_DIR, "logs")),
-    store: createFilesystemStore(storeDir),
+    archive,
+    store,
     maxLiveRuns: config.TYGER_MAX_LIVE_RUNS,
-    offerSlots: workflows.offerSlots,
     hasSearchAttributes: await hasSearchAttributes(client),
   };
   const worker = await Worker.create({
@@ -77,18 +70,18 @@ export async function serveRuns(
     taskQueue: taskQueueOf(installationId, cluster),
     workflowBundle: { codePath: config.TYGER_WORKFLOW_BUNDLE },
     activities: { ...runActivities(ports), ...watchActivities({ watcher, reportReplica: workflows.reportReplica }) },
-    // A waiting run holds no activity; what is cached beyond this is replayed when it is signalled.
+    // A waiting run holds no activity. Workflows beyond this are replayed when they are signaled.
     maxCachedWorkflows: 500,
     // A cancel reaches an activity by its heartbeat; the default throttle would hold it back.
     maxHeartbeatThrottleInterval: "1 second",
-    // The watcher ends when it is cancelled, which comes after this; what a step has begun is waited for all the same.
+    // After this the watcher is canceled, and ends; what a step has begun is waited for all the same.
     shutdownGraceTime: "1 second",
   });
 
   const stopping = new AbortController();
   const running = worker.run();
   await workflows.startWatcher();
-  const reconciling = reconcileForever({ ...ports, workflows, log }, RECONCILE, db.takeReconcilerLock, stopping.signal);
+  const reconciling = reconcileForever({ ...ports, log }, RECONCILE, db.takeReconcilerLock, stopping.signal);
   const stateDir = join(config.TYGER_DATA_DIR, "state");
   await mkdir(stateDir, { recursive: true });
   await writeFile(join(stateDir, "installation"), `${installationId}\n`);

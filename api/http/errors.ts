@@ -10,6 +10,7 @@ const STATUS: Record<ErrorCode, number> = {
   UnsupportedApiVersion: 400,
   InvalidApiVersion: 400,
   AmbiguousApiVersion: 400,
+  Forbidden: 403,
   NotFound: 404,
   PreconditionFailed: 412,
   PayloadTooLarge: 413,

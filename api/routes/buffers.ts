@@ -1,7 +1,8 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
 import { newBufferSchema } from "../../contract/buffer-schema.ts";
-import { LOCAL, type BufferService } from "../services/buffer-service.ts";
+import { LOCAL } from "../../model/buffer/buffer.ts";
+import type { BufferService } from "../services/buffer-service.ts";
 import type { DataPlanePlace } from "../data-plane/data-plane-place.ts";
 import { boolParameter, textParameter } from "../http/query.ts";
 
@@ -15,7 +16,7 @@ export const bufferRoutes =
       url: "/buffers",
       schema: { body: newBufferSchema },
       handler: async (req, reply) => {
-        const buffer = await service.create(req.body);
+        const buffer = await service.create(req.caller, req.body);
         return reply.code(201).header("etag", buffer.eTag).header("location", `/buffers/${buffer.id}`).send(buffer);
       },
     });
@@ -25,7 +26,7 @@ export const bufferRoutes =
       url: "/buffers/:id",
       schema: { params, querystring: z.looseObject({ softDeleted: boolParameter }) },
       handler: async (req, reply) => {
-        const buffer = await service.get(req.params.id, req.query.softDeleted ?? false);
+        const buffer = await service.get(req.caller, req.params.id, req.query.softDeleted ?? false);
         return reply.header("etag", buffer.eTag).send(buffer);
       },
     });
@@ -45,7 +46,7 @@ export const bufferRoutes =
       handler: async (req, reply) => {
         const { writeable = false, preferTcp = false, ttl } = req.query;
         const host = place.hostFor(req, preferTcp);
-        const uri = await service.access(req.params.id, { writeable, ttl, host });
+        const uri = await service.access(req.caller, req.params.id, { writeable, ttl, host });
         return reply.code(201).send({ uri });
       },
     });

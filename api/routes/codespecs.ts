@@ -14,7 +14,7 @@ export const codespecRoutes =
       url: "/codespecs/:name",
       schema: { params: z.object({ name: z.string() }), body: z.unknown() },
       handler: async (req, reply) => {
-        const codespec = await service.put(req.params.name, req.body);
+        const codespec = await service.put(req.caller, req.params.name, req.body);
         return reply
           .code(codespec.version === 1 ? 201 : 200)
           .header("location", locationOf(codespec))
@@ -27,7 +27,7 @@ export const codespecRoutes =
       url: "/codespecs/:name",
       schema: { params: z.object({ name: z.string() }) },
       handler: async (req, reply) => {
-        const codespec = await service.get(req.params.name);
+        const codespec = await service.get(req.caller, req.params.name);
         return reply.header("location", locationOf(codespec)).send(codespec);
       },
     });
@@ -37,7 +37,7 @@ export const codespecRoutes =
       url: "/codespecs/:name/versions/:version",
       schema: { params: z.object({ name: z.string(), version: z.string() }) },
       handler: async (req, reply) => {
-        const codespec = await service.get(req.params.name, req.params.version);
+        const codespec = await service.get(req.caller, req.params.name, req.params.version);
         return reply.header("location", locationOf(codespec)).send(codespec);
       },
     });
@@ -46,6 +46,7 @@ export const codespecRoutes =
       method: "GET",
       url: "/codespecs",
       schema: { querystring: pageQuery.extend({ prefix: textParameter }) },
-      handler: (req) => pageOf(req.query, req.url, (page) => service.list({ ...page, prefix: req.query.prefix })),
+      handler: (req) =>
+        pageOf(req.query, req.url, (page) => service.list(req.caller, { ...page, prefix: req.query.prefix })),
     });
   };

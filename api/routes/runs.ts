@@ -42,10 +42,10 @@ export const runRoutes =
       // Before the body is looked at: a repeat gets the first run whatever it says.
       preValidation: async (req, reply) => {
         const key = keyOf(req);
-        const run = key === undefined ? undefined : await service.findByKey(key);
+        const run = key === undefined ? undefined : await service.findByKey(req.caller, key);
         if (run !== undefined) return sendCreated(reply, run);
       },
-      handler: async (req, reply) => sendCreated(reply, await service.create(req.body, keyOf(req))),
+      handler: async (req, reply) => sendCreated(reply, await service.create(req.caller, req.body, keyOf(req))),
     });
 
     app.route({
@@ -55,7 +55,7 @@ export const runRoutes =
       handler: (req) => {
         const { since, status } = req.query;
         const filter = { since, statuses: statusesOf(status), tags: tagsOf(req.query) };
-        return pageOf(req.query, req.url, (page) => service.list({ ...page, ...filter }));
+        return pageOf(req.query, req.url, (page) => service.list(req.caller, { ...page, ...filter }));
       },
     });
 
@@ -64,7 +64,7 @@ export const runRoutes =
       url: "/runs/counts",
       schema: { querystring: z.looseObject({ since: sinceParameter }) },
       handler: async (req) => {
-        const counts = await service.counts({ since: req.query.since, tags: tagsOf(req.query) });
+        const counts = await service.counts(req.caller, { since: req.query.since, tags: tagsOf(req.query) });
         return Object.fromEntries(Object.entries(counts).map(([status, count]) => [status.toLowerCase(), count]));
       },
     });
@@ -74,8 +74,8 @@ export const runRoutes =
       url: "/runs/:id",
       schema: { params, querystring: z.looseObject({ watch: boolParameter }) },
       handler: async (req, reply) => {
-        if (req.query.watch !== true) return service.get(req.params.id);
-        const watch = await service.watch(req.params.id);
+        if (req.query.watch !== true) return service.get(req.caller, req.params.id);
+        const watch = await service.watch(req.caller, req.params.id);
         await sendStream(reply, {
           contentType: "application/json; charset=utf-8",
           headersFirst: true,
@@ -88,7 +88,7 @@ export const runRoutes =
       method: "POST",
       url: "/runs/:id/cancel",
       schema: { params },
-      handler: async (req, reply) => reply.code(202).send(await service.cancel(req.params.id)),
+      handler: async (req, reply) => reply.code(202).send(await service.cancel(req.caller, req.params.id)),
     });
 
     app.route({
@@ -105,7 +105,7 @@ export const runRoutes =
       },
       handler: async (req, reply) => {
         const { timestamps = false, tailLines, since, follow = false } = req.query;
-        const read = await service.logs(req.params.id, {
+        const read = await service.logs(req.caller, req.params.id, {
           follow,
           ...(tailLines !== undefined && { tailLines }),
           ...(since !== undefined && { since }),

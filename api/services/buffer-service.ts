@@ -1,14 +1,12 @@
-import { randomBytes } from "node:crypto";
-import { BUFFER_ID, base32, type Buffer } from "../../model/buffer/buffer.ts";
+import { BUFFER_ID, LOCAL, type Buffer } from "../../model/buffer/buffer.ts";
 import type { BufferInput } from "../../contract/buffer-schema.ts";
+import { checkMember, type Caller } from "../../model/caller.ts";
 import { CodedError, notFound } from "../../model/errors.ts";
 import type { BufferRecords } from "../../model/ports/records.ts";
 import type { BufferStore } from "../../model/ports/store.ts";
 import { checkTags } from "../../model/tags.ts";
 import { parseTimeSpan } from "../../model/time/time-span.ts";
-
-/** The one location of the filesystem store, and the name of its one storage account. */
-export const LOCAL = "local";
+import { newBufferId } from "../../runs/buffers.ts";
 
 const ACCESS_SECONDS = { least: 30, most: 3600 } as const;
 
@@ -25,23 +23,22 @@ export type SignAccess = (grant: AccessGrant) => string;
 
 export interface BufferService {
   /** @throws CodedError InvalidInput */
-  create(input: BufferInput): Promise<Buffer>;
+  create(caller: Caller, input: BufferInput): Promise<Buffer>;
   /** @throws CodedError NotFound, also when the buffer is not in the asked state */
-  get(id: string, softDeleted: boolean): Promise<Buffer>;
+  get(caller: Caller, id: string, softDeleted: boolean): Promise<Buffer>;
   /** A newly signed URL. @throws CodedError NotFound, BadRequest for a malformed `ttl`, InvalidInput */
   access(
+    caller: Caller,
     id: string,
     query: { writeable: boolean; ttl?: string | undefined; host?: string | undefined },
   ): Promise<string>;
 }
 
-/** A fresh buffer id. */
-export const newBufferId = (): string => base32(randomBytes(16));
-
 /** What can be done with buffers. */
 export function createBufferService(buffers: BufferRecords, store: BufferStore, sign: SignAccess): BufferService {
   return {
-    async create({ location = LOCAL, tags, expiresAt }) {
+    async create(caller, { location = LOCAL, tags, expiresAt }) {
+      checkMember(caller);
       checkTags(tags);
       if (location.toLowerCase() !== LOCAL) {
         throw new CodedError("InvalidInput", `The location '${location}' is not known; the only one is '${LOCAL}'`);
@@ -52,13 +49,15 @@ export function createBufferService(buffers: BufferRecords, store: BufferStore, 
       return buffers.create({ id, location: LOCAL, ...(tags && { tags }), ...(expiresAt && { expiresAt }) });
     },
 
-    async get(id, softDeleted) {
+    async get(caller, id, softDeleted) {
+      checkMember(caller);
       const buffer = BUFFER_ID.test(id) ? await buffers.find(id) : undefined;
       if (buffer === undefined || (buffer.isSoftDeleted ?? false) !== softDeleted) throw notFound();
       return buffer;
     },
 
-    async access(id, { writeable, ttl, host }) {
+    async access(caller, id, { writeable, ttl, host }) {
+      checkMember(caller);
       const ttlSeconds = accessSecondsOf(ttl);
       // The place alone decides: a soft-deleted buffer stays readable until it is removed.
       if (!BUFFER_ID.test(id) || !(await store.exists(id))) throw notFound();

@@ -1,5 +1,6 @@
 import { CODESPEC_NAME, type CodespecVersion } from "../../model/codespec/codespec.ts";
 import { readCodespec } from "../../contract/codespec-schema.ts";
+import { checkMember, type Caller } from "../../model/caller.ts";
 import { CodedError, notFound } from "../../model/errors.ts";
 import type { CodespecRecords, Page, PageQuery } from "../../model/ports/records.ts";
 
@@ -8,17 +9,18 @@ const MAX_VERSION = 2 ** 31 - 1;
 
 export interface CodespecService {
   /** @throws CodedError InvalidInput */
-  put(name: string, body: unknown): Promise<CodespecVersion>;
+  put(caller: Caller, name: string, body: unknown): Promise<CodespecVersion>;
   /** The latest version, or the one that the text names. @throws CodedError NotFound */
-  get(name: string, version?: string): Promise<CodespecVersion>;
-  list(query: PageQuery & { prefix?: string | undefined }): Promise<Page<CodespecVersion>>;
+  get(caller: Caller, name: string, version?: string): Promise<CodespecVersion>;
+  list(caller: Caller, query: PageQuery & { prefix?: string | undefined }): Promise<Page<CodespecVersion>>;
 }
 
 /** What can be done with codespecs. */
 export function createCodespecService(codespecs: CodespecRecords): CodespecService {
   const isName = (name: string): boolean => name !== "" && CODESPEC_NAME.test(name);
   return {
-    async put(name, body) {
+    async put(caller, name, body) {
+      checkMember(caller);
       if (!isName(name) || name.length > MAX_NAME_LENGTH) {
         throw new CodedError(
           "InvalidInput",
@@ -32,7 +34,8 @@ export function createCodespecService(codespecs: CodespecRecords): CodespecServi
       return codespecs.put(name, given.codespec);
     },
 
-    async get(name, version) {
+    async get(caller, name, version) {
+      checkMember(caller);
       const number = version === undefined ? undefined : Number(version);
       const isAskable = version === undefined || (/^[0-9]+$/.test(version) && Number(version) <= MAX_VERSION);
       const found = isName(name) && isAskable ? await codespecs.find(name, number) : undefined;
@@ -40,6 +43,9 @@ export function createCodespecService(codespecs: CodespecRecords): CodespecServi
       return found;
     },
 
-    list: (query) => codespecs.list(query),
+    async list(caller, query) {
+      checkMember(caller);
+      return codespecs.list(query);
+    },
   };
 }

@@ -1,4 +1,4 @@
-import type { JobCodespec, WorkerCodespec } from "../codespec/codespec.ts";
+import type { Codespec, JobCodespec, WorkerCodespec } from "../codespec/codespec.ts";
 
 /** The guide's words. Terminal states never change and a status never goes back. */
 export const RUN_STATUSES = ["Pending", "Running", "Failed", "Succeeded", "Canceling", "Canceled"] as const;
@@ -27,6 +27,27 @@ export interface WorkerTarget {
   codespec: WorkerCodespec;
   nodePool?: string;
   replicas?: number;
+}
+
+/** A codespec as a request gives it: whole, or by its name; then the latest version, unless one is named. */
+export type CodespecChoice = { inline: Codespec } | { name: string; version?: number };
+
+/** A request for a run, decoded and with its defaults. */
+export interface RunRequest {
+  kind?: "user" | "system" | undefined;
+  job: {
+    codespec: CodespecChoice;
+    buffers?: Record<string, string> | undefined;
+    tags?: Record<string, string> | undefined;
+    /** TimeSpan. */
+    bufferTtl?: string | undefined;
+    nodePool?: string | undefined;
+    replicas: number;
+  };
+  worker?: { codespec: CodespecChoice } | undefined;
+  timeoutSeconds: number;
+  tags?: Record<string, string> | undefined;
+  bufferAccessTtl: string;
 }
 
 /**

@@ -12,10 +12,13 @@ import { createBackgroundCalls } from "../../temporal/background-calls.ts";
 import { connectClient, openClient } from "../../temporal/connection.ts";
 import { createRunWorkflows } from "../../temporal/run-workflows.ts";
 import { createServerService } from "../../api/services/server-service.ts";
-import { openDatabase, type Database } from "../../db/database.ts";
+import { openDatabase } from "../../db/database.ts";
+import type { Database } from "../../model/ports/database.ts";
 import { createDockerReader } from "../../docker/log/reader.ts";
 import { workflowIdOf } from "../../model/run/names.ts";
 import type { Run } from "../../model/run/run.ts";
+import { LOCAL_USER } from "../../model/caller.ts";
+import { dockerChecks } from "../../runs/mode-checks.ts";
 import { freshDatabase } from "../engines.ts";
 import { eventually } from "../eventually.ts";
 
@@ -69,10 +72,12 @@ async function openApi(temporalAddress: string): Promise<Api> {
       archive: { read: async () => undefined },
       changes,
       workflows: background,
+      checkMode: dockerChecks(compute),
       maxOpenRuns: 10_000,
     }),
     server: createServerService({ compute, probes: [() => db.ping()], databaseVersion: db.schemaVersion }),
     place: createDataPlanePlace("/run/data.sock", undefined),
+    callerOf: () => LOCAL_USER,
     log: createLog("error", "test"),
   });
   return {

@@ -53,6 +53,53 @@ describe("version negotiation", () => {
   });
 });
 
+describe("a caller without a role", () => {
+  const ID = "a".repeat(26);
+  test.each([
+    ["POST", "/runs", { job: { codespec: { kind: "job", image: "ubuntu" } } }],
+    ["GET", "/runs"],
+    ["GET", "/runs/counts"],
+    ["GET", "/runs/1"],
+    ["GET", "/runs/1?watch=true"],
+    ["GET", "/runs/1/logs"],
+    ["POST", "/runs/1/cancel"],
+    ["PUT", "/codespecs/a", { kind: "job", image: "ubuntu" }],
+    ["GET", "/codespecs"],
+    ["GET", "/codespecs/hello"],
+    ["POST", "/buffers", {}],
+    ["GET", `/buffers/${ID}`],
+    ["POST", `/buffers/${ID}/access`],
+  ] as const)("is refused by %s %s", async (method, path, payload?: object) => {
+    api.caller = { subject: "eve", roles: [] };
+    const url = `${path}${path.includes("?") ? "&" : "?"}api-version=1.0`;
+    const answer = await api.app.inject({ method, url, ...(payload && { payload }) });
+    expect([answer.statusCode, answer.json()]).toEqual([
+      403,
+      { error: { code: "Forbidden", message: "'eve' has no role on this server" } },
+    ]);
+    expect([api.runRows.size, api.bufferRows.size, api.told]).toEqual([0, 0, []]);
+  });
+
+  test("is refused a repeat of an idempotency key, too", async () => {
+    const request = {
+      method: "POST",
+      url: "/runs?api-version=1.0",
+      payload: { job: { codespec: { kind: "job", image: "ubuntu" } } },
+      headers: { "idempotency-key": "k" },
+    } as const;
+    expect((await api.app.inject(request)).statusCode).toBe(201);
+    api.caller = { subject: "eve", roles: [] };
+    expect((await api.app.inject(request)).statusCode).toBe(403);
+  });
+
+  test("gets the routes that need no version", async () => {
+    api.caller = { subject: "eve", roles: [] };
+    for (const url of ["/metadata", "/healthcheck", "/database-version-in-use"]) {
+      expect((await get(url)).statusCode).toBe(200);
+    }
+  });
+});
+
 describe("answers", () => {
   test("each carries a request id under the exact name", async () => {
     await api.app.listen({ port: 0, host: "127.0.0.1" });

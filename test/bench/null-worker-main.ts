@@ -1,7 +1,11 @@
+import { join } from "node:path";
 import { DefaultLogger, Runtime } from "@temporalio/worker";
 import { z } from "zod";
+import { createFilesystemStore } from "../../buffers/filesystem/filesystem-store.ts";
 import { createLog } from "../../config/log.ts";
 import { readWorkerConfig } from "../../config/server.ts";
+import { openDatabase } from "../../db/database.ts";
+import { createLogArchive } from "../../logs/archive.ts";
 import { serveRuns } from "../../worker/serve.ts";
 import { createFakeCompute } from "../fakes/compute.ts";
 
@@ -10,9 +14,16 @@ const config = readWorkerConfig(process.env);
 const { BENCH_JOB_MS: forMs } = z.object({ BENCH_JOB_MS: z.coerce.number() }).parse(process.env);
 Runtime.install({ logger: new DefaultLogger("ERROR") });
 
-const serving = await serveRuns(config, createLog("error", "worker"), ({ claims }) => {
-  const { writer, reader, watcher } = createFakeCompute(claims, { forMs });
-  return { cluster: "docker", writer, logs: reader, watcher };
+const db = await openDatabase(config.DATABASE_URL);
+const { writer, reader, watcher } = createFakeCompute(db.claims, { forMs });
+const serving = await serveRuns(config, createLog("error", "worker"), {
+  db,
+  store: createFilesystemStore(join(config.TYGER_DATA_DIR, "buffers")),
+  archive: createLogArchive(join(config.TYGER_DATA_DIR, "logs")),
+  cluster: "docker",
+  writer,
+  logs: reader,
+  watcher,
 });
 process.once("SIGTERM", () => serving.stop());
 await serving.ended;

@@ -1,7 +1,8 @@
 import { onTestFinished } from "vitest";
 import { randomBytes } from "node:crypto";
 import postgres from "postgres";
-import { openDatabase, type Database } from "../../db/database.ts";
+import { openDatabase } from "../../db/database.ts";
+import type { Database } from "../../model/ports/database.ts";
 import { base32 } from "../../model/buffer/buffer.ts";
 import type { JobCodespec } from "../../model/codespec/codespec.ts";
 import type { NewRun } from "../../model/ports/records.ts";

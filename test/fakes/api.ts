@@ -7,6 +7,8 @@ import { createLog } from "../../config/log.ts";
 import { createRunChanges } from "../../api/runs/run-changes.ts";
 import { createRunService } from "../../api/runs/run-service.ts";
 import { createServerService } from "../../api/services/server-service.ts";
+import { dockerChecks } from "../../runs/mode-checks.ts";
+import { LOCAL_USER, type Caller } from "../../model/caller.ts";
 import type { ComputeReader } from "../../model/ports/compute.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { LogArchive, LogLine } from "../../model/ports/log.ts";
@@ -26,6 +28,8 @@ export interface FakeApi extends FakeRecords {
   archived: Map<number, LogLine[]>;
   logged: { message: string; [key: string]: unknown }[];
   isHealthy: boolean;
+  /** The party that all requests are from. */
+  caller: Caller;
 }
 
 export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: number; listen?: string } = {}): FakeApi {
@@ -81,10 +85,20 @@ export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: nu
     archived: new Map(),
     logged,
     isHealthy: true,
+    caller: LOCAL_USER,
     app: createApp({
       codespecs: createCodespecService(records.codespecs),
       buffers: createBufferService(records.buffers, store, sign),
-      runs: createRunService({ ...records, store, compute, archive, changes, workflows, maxOpenRuns }),
+      runs: createRunService({
+        ...records,
+        store,
+        compute,
+        archive,
+        changes,
+        workflows,
+        checkMode: dockerChecks(compute),
+        maxOpenRuns,
+      }),
       server: createServerService({
         compute,
         probes: [
@@ -95,6 +109,7 @@ export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: nu
         databaseVersion: 3,
       }),
       place,
+      callerOf: () => fake.caller,
       log: createLog("debug", "test", { write: (line) => void logged.push(JSON.parse(line)) }),
     }),
   });

@@ -35,8 +35,10 @@ export function createFakeRunPorts(
     runs,
     maxLiveRuns: options.maxLiveRuns,
     hasSearchAttributes: true,
-    async offerSlots(runIds) {
-      for (const runId of runIds) await options.offerSlot(runId).catch(() => undefined);
+    workflows: {
+      async offerSlots(runIds) {
+        for (const runId of runIds) await options.offerSlot(runId).catch(() => undefined);
+      },
     },
     compute: {
       provision: async () => undefined,
@@ -67,7 +69,6 @@ export function createFakeRunPorts(
         const error = fake.archiveErrors.shift();
         if (error) throw error;
       },
-      read: refuse,
     },
     store: {
       provision: refuse,

@@ -2,12 +2,13 @@ import { randomBytes } from "node:crypto";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { runActivities } from "../../activities/run.ts";
-import type { Database } from "../../db/database.ts";
+import type { Database } from "../../model/ports/database.ts";
 import { base32 } from "../../model/buffer/buffer.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
-import { reconcileEnds, reconcileForever, reconcileStarts } from "../../worker/reconciler.ts";
+import { repairEnds, repairStarts } from "../../runs/repair.ts";
+import { reconcileForever } from "../../worker/reconciler.ts";
 import { createRunWorkflows, type ClusterWorkflows } from "../../temporal/run-workflows.ts";
 import { createdId, newRun, openFresh } from "../db/fixture.ts";
 import { eventually } from "../eventually.ts";
@@ -37,8 +38,8 @@ beforeEach(async () => {
 
 const pass = async (): Promise<void> => {
   const parts = { ...ports, workflows, log: pino({ level: "silent" }) };
-  await reconcileStarts(parts);
-  await reconcileEnds(parts);
+  await repairStarts(parts);
+  await repairEnds(parts);
 };
 const handleOf = (id: number) => rig.client.workflow.getHandle(workflowIdOf(installation, id));
 
@@ -213,7 +214,7 @@ test("passes go on after one that failed, and only where the lock is held", asyn
     log.push("ends");
     return workflows.openIds();
   };
-  const parts = { ...ports, offerSlots, workflows: { ...workflows, openIds }, log: pino({ level: "silent" }) };
+  const parts = { ...ports, workflows: { ...workflows, offerSlots, openIds }, log: pino({ level: "silent" }) };
   await reconcileForever(parts, { everyMs: 1, endsEvery: 2 }, takeLock, stopping.signal);
   const passes = [["asked"], ["asked"], ["asked", "starts", "ends"], ["asked"], ["asked", "starts"]];
   expect(log).toEqual([...passes, ["asked", "starts", "ends"]].flat());

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Database } from "../../../db/database.ts";
+import type { Database } from "../../../model/ports/database.ts";
 import { createdId, openFresh, openTransaction, twentyAtOnce } from "../fixture.ts";
 
 async function startedRuns(database: Database, count: number): Promise<number[]> {

@@ -1,6 +1,6 @@
 import postgres from "postgres";
 import { expect, test } from "vitest";
-import type { Database } from "../../../db/database.ts";
+import type { Database } from "../../../model/ports/database.ts";
 import type { PageQuery, RunFilter } from "../../../model/ports/records.ts";
 import { RUN_STATUSES, type Run } from "../../../model/run/run.ts";
 import { createdId, openFresh, twentyAtOnce } from "../fixture.ts";

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { expect, test } from "vitest";
-import { archiveRun } from "../../runs/ending.ts";
+import { archiveRun } from "../../runs/archive.ts";
 import type { LogLines } from "../../model/ports/log.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 

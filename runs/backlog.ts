@@ -1,9 +1,9 @@
-import { CodedError } from "../../model/errors.ts";
-import type { RunRecords } from "../../model/ports/records.ts";
+import { CodedError } from "../model/errors.ts";
+import type { RunRecords } from "../model/ports/records.ts";
 
 const RECOUNT_MS = 1000;
 
-/** Refuses runs beyond a limit of open ones; counts at most once a second, and its own in between. */
+/** Refuses runs beyond a limit of open ones. It counts at most once a second, and adds its own in between. */
 export interface Backlog {
   /** @throws CodedError Unavailable when there is no room for one more */
   check(): Promise<void>;
@@ -19,9 +19,7 @@ export function createBacklog(runs: Pick<RunRecords, "countOpen">, limit: number
         open = await runs.countOpen();
         countedAtMs = performance.now();
       }
-      if (open >= limit) {
-        throw new CodedError("Unavailable", `There are '${open}' runs waiting or running, and no more are taken now`);
-      }
+      if (open >= limit) throw new CodedError("Unavailable", `Too many open runs (${open}); try again later`);
     },
     add() {
       open += 1;

@@ -1,33 +1,30 @@
-import { BUFFER_ID, type Buffer } from "../../model/buffer/buffer.ts";
-import { bufferParametersOf, type JobCodespec } from "../../model/codespec/codespec.ts";
-import { CodedError } from "../../model/errors.ts";
-import { storedInstant } from "../../model/time/instant.ts";
-import type { NewBuffer } from "../../model/ports/records.ts";
-import { checkTags } from "../../model/tags.ts";
-import { parseTimeSpan } from "../../model/time/time-span.ts";
+import { randomBytes } from "node:crypto";
+import { base32, BUFFER_ID, LOCAL, type Buffer } from "../model/buffer/buffer.ts";
+import { bufferParametersOf, type JobCodespec } from "../model/codespec/codespec.ts";
+import { CodedError } from "../model/errors.ts";
+import type { NewBuffer } from "../model/ports/records.ts";
+import type { RunRequest } from "../model/run/run.ts";
+import { checkTags } from "../model/tags.ts";
+import { storedInstant } from "../model/time/instant.ts";
+import { parseTimeSpan } from "../model/time/time-span.ts";
 
-/** What a run says of the buffers of its job. */
-export interface BufferArguments {
-  buffers?: Record<string, string>;
-  tags?: Record<string, string>;
-  bufferTtl?: string;
-}
-
-/** The buffers of a run: an id for each parameter, those to be created, and those that must be there. */
+/** The buffers of a run: an id for each parameter, those to create, and those that must exist. */
 export interface RunBuffers {
   ids: Record<string, string>;
   created: NewBuffer[];
   given: string[];
 }
 
+export const newBufferId = (): string => base32(randomBytes(16));
+
 /**
  * Settles the buffer of each parameter of the job.
- * @throws CodedError InvalidInput for an argument without a parameter, an id that cannot be one, and bad tags
+ * @throws CodedError InvalidInput for an argument without a parameter, a malformed id, and bad tags
  */
-export function runBuffersOf(
+export function settleBuffers(
   codespec: JobCodespec,
-  { buffers = {}, tags = {}, bufferTtl }: BufferArguments,
-  { nowMs, newId, location }: { nowMs: number; newId: () => string; location: string },
+  { buffers = {}, tags = {}, bufferTtl }: Pick<RunRequest["job"], "buffers" | "tags" | "bufferTtl">,
+  nowMs: number,
 ): RunBuffers {
   const parameters = bufferParametersOf(codespec).map(({ name }) => name);
   const given = new Map(Object.entries(buffers));
@@ -49,7 +46,12 @@ export function runBuffersOf(
   for (const name of parameters.filter((parameter) => !given.has(parameter))) {
     const bufferTags = { ...tags, bufferName: name };
     checkTags(bufferTags);
-    created.set(name, { id: newId(), location, tags: bufferTags, ...(expiresAt !== undefined && { expiresAt }) });
+    created.set(name, {
+      id: newBufferId(),
+      location: LOCAL,
+      tags: bufferTags,
+      ...(expiresAt !== undefined && { expiresAt }),
+    });
   }
   return {
     ids: Object.fromEntries(parameters.map((name) => [name, given.get(name) ?? created.get(name)?.id ?? ""])),
@@ -58,7 +60,7 @@ export function runBuffersOf(
   };
 }
 
-/** @throws CodedError InvalidInput when the buffer may not be an argument: unknown, soft-deleted or expired. */
+/** @throws CodedError InvalidInput when the buffer cannot be an argument: unknown, soft-deleted or expired */
 export function checkArgument(id: string, buffer: Buffer | undefined, nowMs: number): void {
   const isUsable =
     buffer !== undefined &&

@@ -1,0 +1,107 @@
+import { constants } from "node:fs";
+import { access, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import type { ApiConfig } from "../config/server.ts";
+import { LOCAL_USER } from "../model/caller.ts";
+import type { ComputeReader } from "../model/ports/compute.ts";
+import type { Database } from "../model/ports/database.ts";
+import type { LogArchive } from "../model/ports/log.ts";
+import type { BufferStore } from "../model/ports/store.ts";
+import type { ModeChecks } from "../runs/mode-checks.ts";
+import { createBackgroundCalls } from "../temporal/background-calls.ts";
+import { openClient } from "../temporal/connection.ts";
+import { createRunWorkflows } from "../temporal/run-workflows.ts";
+import { createApp } from "./app.ts";
+import { createDataPlanePlace } from "./data-plane/data-plane-place.ts";
+import { createDataPlane } from "./data-plane/data-plane.ts";
+import { createSigner, createVerifier, loadSigningKeys } from "./data-plane/signing.ts";
+import { listenOnSocket, listenOnTcp } from "./listen.ts";
+import { createRunChanges } from "./runs/run-changes.ts";
+import { createRunService } from "./runs/run-service.ts";
+import { createBufferService } from "./services/buffer-service.ts";
+import { createCodespecService } from "./services/codespec-service.ts";
+import { createServerService } from "./services/server-service.ts";
+
+const OWNER_ONLY = 0o600;
+/** A signed URL is all that a client needs. */
+const EVERY_USER = 0o666;
+
+export interface ApiBackends {
+  db: Database;
+  store: BufferStore;
+  archive: Pick<LogArchive, "read">;
+  /** In the names of task queues. */
+  cluster: string;
+  compute: ComputeReader;
+  checkMode: ModeChecks;
+  /** Folders that the backends need to write to. */
+  folders: readonly string[];
+}
+
+export interface ServedApi {
+  /** Cuts open streams, waits for the rest, and closes the backends. */
+  stop(): Promise<void>;
+}
+
+/** Serves both planes on their sockets, and over TCP if the configuration says so. */
+export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBackends): Promise<ServedApi> {
+  const { db, store, archive, cluster, compute, checkMode, folders } = backends;
+  const { installationId, codespecs, buffers, runs } = db;
+  await Promise.all(folders.map((folder) => mkdir(folder, { recursive: true })));
+  const keys = await loadSigningKeys(join(config.TYGER_DATA_DIR, "keys"));
+  const changes = createRunChanges(runs);
+  const temporal = openClient({
+    address: config.TEMPORAL_ADDRESS,
+    namespace: config.TEMPORAL_NAMESPACE,
+    apiKey: config.TEMPORAL_API_KEY,
+  });
+  const workflows = createBackgroundCalls({
+    workflows: createRunWorkflows(temporal, installationId, cluster),
+    runs,
+    log,
+  });
+
+  const control = createApp({
+    codespecs: createCodespecService(codespecs),
+    buffers: createBufferService(buffers, store, createSigner(keys, config.TYGER_DATA_SOCKET)),
+    runs: createRunService({
+      runs,
+      codespecs,
+      buffers,
+      store,
+      compute,
+      checkMode,
+      archive,
+      changes,
+      workflows,
+      maxOpenRuns: config.TYGER_MAX_OPEN_RUNS,
+    }),
+    server: createServerService({
+      compute,
+      probes: [() => db.ping(), ...folders.map((folder) => () => access(folder, constants.W_OK))],
+      databaseVersion: db.schemaVersion,
+    }),
+    place: createDataPlanePlace(config.TYGER_DATA_SOCKET, config.TYGER_LISTEN),
+    callerOf: () => LOCAL_USER,
+    log,
+  });
+  const data = createDataPlane({ store, verify: createVerifier(keys), log });
+
+  await listenOnSocket(data, config.TYGER_DATA_SOCKET, EVERY_USER);
+  await listenOnSocket(control, config.TYGER_API_SOCKET, OWNER_ONLY);
+  const tcp = config.TYGER_LISTEN === undefined ? undefined : await listenOnTcp(control, data, config.TYGER_LISTEN);
+  log.info({ socket: config.TYGER_API_SOCKET, listen: config.TYGER_LISTEN }, "API is ready");
+
+  return {
+    async stop() {
+      tcp?.close();
+      tcp?.closeIdleConnections();
+      await Promise.all([control.close(), data.close()]);
+      tcp?.closeAllConnections();
+      await Promise.all([changes.close(), workflows.close()]);
+      await temporal.connection.close();
+      await db.close();
+    },
+  };
+}

@@ -1,0 +1,142 @@
+import type { Caller } from "../model/caller.ts";
+import { checkCodespec } from "../model/codespec/codespec-rules.ts";
+import type { CodespecVersion, JobCodespec } from "../model/codespec/codespec.ts";
+import { CodedError } from "../model/errors.ts";
+import type { BufferRecords, CodespecRecords, RunRecords } from "../model/ports/records.ts";
+import type { BufferStore } from "../model/ports/store.ts";
+import type { BackgroundCalls } from "../model/ports/workflows.ts";
+import type { CodespecChoice, JobTarget, Run, RunRequest } from "../model/run/run.ts";
+import { checkTags } from "../model/tags.ts";
+import { createBacklog } from "./backlog.ts";
+import { checkArgument, settleBuffers } from "./buffers.ts";
+import type { ModeChecks } from "./mode-checks.ts";
+
+export interface CreationPorts {
+  runs: Pick<RunRecords, "create" | "findByKey" | "countOpen">;
+  codespecs: CodespecRecords;
+  buffers: BufferRecords;
+  store: BufferStore;
+  checkMode: ModeChecks;
+  workflows: Pick<BackgroundCalls, "start">;
+  maxOpenRuns: number;
+}
+
+export interface RunCreation {
+  /** The run that was created with this key. Waits for one that the caller is creating. */
+  findByKey(caller: Caller, key: string): Promise<Run | undefined>;
+  /** @throws CodedError InvalidInput, Unavailable */
+  create(caller: Caller, request: RunRequest, key: string | undefined): Promise<Run>;
+}
+
+/** Creates runs. Nothing is stored when a check fails; the answer does not wait for the workflow. */
+export function createRunCreation(ports: CreationPorts): RunCreation {
+  const backlog = createBacklog(ports.runs, ports.maxOpenRuns);
+  const inFlight = new Map<string, Promise<unknown>>();
+  // Two callers with one key must not wait for each other; in the table a key is still one for all callers.
+  const flightOf = (caller: Caller, key: string): string => JSON.stringify([caller.subject, key]);
+
+  const findByKey = async (caller: Caller, key: string): Promise<Run | undefined> => {
+    await inFlight.get(flightOf(caller, key))?.catch(() => undefined);
+    return ports.runs.findByKey(key);
+  };
+
+  const make = async (request: RunRequest, key: string | undefined): Promise<Run> => {
+    checkRequest(request);
+    const codespec = await resolveCodespec(ports.codespecs, request.job.codespec);
+    checkCodespec(codespec);
+    const { name, version, createdAt, ...frozen } = codespec;
+    const nowMs = Date.now();
+    const { ids, created, given } = settleBuffers(frozen, request.job, nowMs);
+    await Promise.all([
+      backlog.check(),
+      ports.checkMode(request, frozen),
+      ...given.map(async (id) => checkArgument(id, await ports.buffers.find(id), nowMs)),
+    ]);
+    // Before the commit: a client that sees the ids can use them in the next moment.
+    await Promise.all(created.map(({ id }) => ports.store.provision(id)));
+    const stored = await ports.runs.create({
+      job: jobOf(frozen, ids, request.job),
+      timeoutSeconds: request.timeoutSeconds,
+      ...(request.tags && { tags: request.tags }),
+      bufferAccessTtl: request.bufferAccessTtl,
+      newBuffers: created,
+      idempotencyKey: key,
+    });
+    if (!stored.created) {
+      await Promise.allSettled(created.map(({ id }) => ports.store.delete(id)));
+      return stored.run;
+    }
+    backlog.add();
+    ports.workflows.start(stored.run.id);
+    // Only the answer to the creation says which stored codespec it was.
+    const origin = name === undefined ? {} : { name, version, createdAt };
+    const { job } = stored.run;
+    return { ...stored.run, job: { ...job, codespec: { ...job.codespec, ...origin } } };
+  };
+
+  return {
+    findByKey,
+    async create(caller, request, key) {
+      if (key === undefined) return make(request, undefined);
+      const flight = flightOf(caller, key);
+      while (inFlight.has(flight)) {
+        const run = await findByKey(caller, key);
+        if (run !== undefined) return run;
+      }
+      const making = make(request, key);
+      inFlight.set(flight, making);
+      try {
+        return await making;
+      } finally {
+        inFlight.delete(flight);
+      }
+    },
+  };
+}
+
+function checkRequest({ kind, tags }: RunRequest): void {
+  if (kind === "system") throw new CodedError("InvalidInput", "A run of kind 'system' cannot be created");
+  checkTags(tags);
+}
+
+function jobOf(
+  codespec: JobCodespec,
+  buffers: Record<string, string>,
+  { tags, bufferTtl, nodePool, replicas }: RunRequest["job"],
+): JobTarget {
+  return {
+    codespec,
+    ...(Object.keys(buffers).length > 0 && { buffers }),
+    ...(tags && { tags }),
+    ...(bufferTtl !== undefined && { bufferTtl }),
+    ...(nodePool !== undefined && { nodePool }),
+    // Zero is written by leaving it out, as in every answer.
+    ...(replicas !== 0 && { replicas }),
+  };
+}
+
+/** The codespec that a run names or contains. */
+async function resolveCodespec(
+  codespecs: CodespecRecords,
+  choice: CodespecChoice,
+): Promise<JobCodespec & Partial<Pick<CodespecVersion, "name" | "version" | "createdAt">>> {
+  const codespec = "inline" in choice ? choice.inline : await findCodespec(codespecs, choice);
+  if (codespec.kind === "job") return codespec;
+  throw new CodedError("InvalidInput", `A codespec of kind '${codespec.kind}' cannot be the codespec of a job`);
+}
+
+async function findCodespec(
+  codespecs: CodespecRecords,
+  { name, version }: { name: string; version?: number },
+): Promise<CodespecVersion> {
+  const isAskable = version === undefined || version < 2 ** 31;
+  const found = isAskable ? await codespecs.find(name, version) : undefined;
+  if (found !== undefined) return found;
+  const latest = version === undefined ? undefined : await codespecs.find(name);
+  throw new CodedError(
+    "InvalidInput",
+    latest === undefined
+      ? `The codespec '${name}' was not found`
+      : `The version '${version}' of the codespec '${name}' was not found; the latest version is '${latest.version}'`,
+  );
+}

@@ -1,0 +1,28 @@
+import type { JobCodespec } from "../model/codespec/codespec.ts";
+import { quantityValue } from "../model/codespec/quantity.ts";
+import { CodedError } from "../model/errors.ts";
+import type { ComputeReader } from "../model/ports/compute.ts";
+import type { RunRequest } from "../model/run/run.ts";
+
+/** What a kind of cluster must have for a run, asked within the request. @throws CodedError InvalidInput, Unavailable */
+export type ModeChecks = (request: RunRequest, codespec: JobCodespec) => Promise<void>;
+
+/** Docker has one container a run, brings in no images, and gives all GPUs or none. */
+export const dockerChecks =
+  (compute: Pick<ComputeReader, "hasImage" | "hasGpu">): ModeChecks =>
+  async ({ worker }, { image, resources }) => {
+    if (worker !== undefined) {
+      throw new CodedError("InvalidInput", "Runs with a 'worker' are not supported by a server that runs on Docker");
+    }
+    const needsGpu = resources?.gpu !== undefined && quantityValue(resources.gpu) > 0;
+    const [hasImage, hasGpu] = await Promise.all([compute.hasImage(image), needsGpu ? compute.hasGpu() : true]);
+    if (!hasImage) {
+      throw new CodedError(
+        "InvalidInput",
+        `The image '${image}' is not on this host; pull it first with 'docker pull ${image}' or pass --pull`,
+      );
+    }
+    if (!hasGpu) {
+      throw new CodedError("InvalidInput", `The codespec asks for '${resources?.gpu}' GPUs and this host has none`);
+    }
+  };
