@@ -50,7 +50,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "api/routes": ["model", "contract", "api"],
   "api/runs": ["model", "runs"],
   "api/services": ["model", "contract", "runs"],
-  worker: ["model", "runs", "activities", "temporal", "waiting", "config:types"],
+  worker: ["model", "runs", "activities", "temporal", "config:types"],
   "worker/main.ts": ["model", "config", ...BACKENDS],
   pump: ["model", "disk", "waiting", "client", "buffers/format", "buffers/access", "buffers/filesystem"],
   stack: ["model", "config", "disk", "waiting", "client", "stack"],
