@@ -6,7 +6,7 @@ import pkg from "../package.json" with { type: "json" };
 const nothing = (): void => {};
 process.on("SIGUSR1", nothing).off("SIGUSR1", nothing);
 
-/** The `tyger` command. What is loaded here is loaded by every call: only what every call needs. */
+/** The `tyger` command. Every call pays for what is imported here, so only what all of them need is. */
 const argv = process.argv.slice(2);
 if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-v")) {
   try {

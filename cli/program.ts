@@ -6,7 +6,7 @@ import { type Host, isBrokenPipe, writeAll } from "./terminal/host.ts";
 import { createLog, type Log } from "./terminal/log.ts";
 import { TREE } from "./tree.ts";
 
-/** Obeys one command line and returns the exit code: 0, or 1 for any failure, about which stderr has one line. */
+/** Runs one command line and returns the exit code: 0, or 1 for any failure, which prints one line on stderr. */
 export async function runProgram(argv: readonly string[], host: Host, version: string): Promise<0 | 1> {
   let log = logOf(host, {});
   try {
@@ -55,6 +55,6 @@ async function reportFailure(failure: unknown, host: Host, log: Log): Promise<vo
 
 const asError = (failure: unknown): Error => (failure instanceof Error ? failure : new Error(String(failure)));
 
-/** The system's own error of the stream, which does not say what could not be written. */
+/** The system's error, whose text does not say that stdout is meant. */
 const isOfStdout = (failure: unknown, { stdout }: Host): boolean =>
   failure === stdout.errored && errnoOf(failure) !== undefined;

@@ -3,10 +3,10 @@ import { processHost } from "./terminal/host.ts";
 import { endBySignal } from "./terminal/signals.ts";
 import { runProgram } from "./program.ts";
 
-/** How long what is still open may hold a process that has done its work. */
+/** How long open handles can keep a finished process alive. */
 const LINGER_MS = 200;
 
-/** Obeys the command line of this process and lets it end. */
+/** Runs the command line of this process and lets the process end. */
 export async function start(argv: readonly string[], env: Readonly<NodeJS.ProcessEnv>, version: string): Promise<void> {
   const config = readCliConfig(env, process.getuid?.() ?? 0);
   const host = processHost(config);

@@ -1,12 +1,12 @@
 import type { Branch } from "./line/branch.ts";
 
-/** All commands. A new one is a file in commands/ and its line here; a file is loaded when its command is asked for. */
+/** All commands. A new command is a file in commands/ and a line here; its file is loaded only when it is used. */
 export const TREE: Branch = {
-  description: "Runs containers as durable workflows, with buffers for their input and output",
+  description: "Run containers as durable workflows, with buffers for input and output",
   commands: {
     codespec: {
       aliases: ["codespecs"],
-      description: "What runs execute: an image, a command, parameters",
+      description: "What a run executes: image, command, parameters",
       commands: {
         create: { load: () => import("./commands/codespec/create.ts") },
         show: { aliases: ["get"], load: () => import("./commands/codespec/show.ts") },

@@ -19,11 +19,11 @@ export function parseServerUrl(text: string): ServerAddress {
     );
   }
   if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) {
-    throw new Error(`'${text}' is not an absolute URL of a server`);
+    throw new Error(`'${text}' is not an absolute server URL`);
   }
   const url = new URL(text);
   if (url.search !== "" || url.hash !== "" || url.username !== "") {
-    throw new Error(`the server URL '${text}' may hold a host, a port and a path only`);
+    throw new Error(`the server URL '${text}' may contain only a host, a port, and a path`);
   }
   return { kind: "tcp", baseUrl: url.href.replace(/\/+$/, "") };
 }

@@ -9,7 +9,7 @@ export interface LogOptions extends CallOptions {
   follow?: boolean | undefined;
   /** Only lines after this instant, RFC 3339. */
   since?: string | undefined;
-  /** Only this many of the last lines. */
+  /** Only this many lines from the end. */
   tailLines?: number | undefined;
 }
 

@@ -1,32 +1,32 @@
 import { type Environment, loginFileOf } from "./home.ts";
 import type { StackConfig } from "./stack.ts";
 
-/** What the command-line client takes from its environment. Nothing of it is needed to start. */
+/** What the CLI takes from its environment. It starts without any of it: `env -i tyger` works. */
 export interface CliConfig {
-  /** Undefined when the environment names no place for it: then nobody is logged in. */
+  /** Undefined if the environment names no folder for it: then there is no login. */
   loginFile: string | undefined;
-  /** Sockets that `login --local` tries, in this order; asked for by that command alone. */
+  /** Sockets that `login --local` tries, in this order. A function, because only that command needs them. */
   localSockets: () => Promise<string[]>;
   /** The local stack, for `up`, `down` and `status`. @throws Error when the environment names no folder for its data */
   stack: () => Promise<StackConfig>;
-  /** The Docker engine that `--pull` uses; undefined means the socket of this machine. */
+  /** The Docker engine that `--pull` uses; undefined means this machine's socket. */
   dockerHost: string | undefined;
-  /** Standard streams that the caller had closed, which the runtime then opened on /dev/null; the launcher looks. */
+  /** Standard streams that the caller closed. The launcher checks: the runtime opens them on /dev/null. */
   closedStreams: string[];
   /** The caller ignores SIGHUP, as `nohup` does. The launcher finds out: the runtime resets it before we can look. */
   ignoresHangup: boolean;
-  /** Set by those who want none. @see https://no-color.org */
+  /** @see https://no-color.org */
   noColour: boolean;
-  /** A terminal that shows what it is sent and knows no control sequences. */
+  /** A terminal without support for control sequences. */
   isDumbTerminal: boolean;
-  /** The width of terminals that do not tell it themselves. */
+  /** Terminal width, for terminals that do not report it. */
   columns: number | undefined;
 }
 
-/** The place of a server that an operator installed for all users of the machine. */
+/** The socket of a server that an operator installed for all users of the machine. */
 const INSTALLED_SOCKET = "/opt/tyger/api.sock";
 
-/** Reads the environment of the CLI by hand: a schema library would cost more than the commands do. */
+/** Reads the environment by hand: loading a schema library takes longer than most commands. */
 export function readCliConfig(env: Environment, uid: number): CliConfig {
   return {
     loginFile: loginFileOf(env),

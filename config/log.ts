@@ -1,6 +1,6 @@
 import { pino, type DestinationStream, type Logger } from "pino";
 
-/** The log of a server process: a JSON object a line, with the keys of the contract. @see rest-api.md, server logs */
+/** The log of a server process: one JSON object per line, with the keys that log readers expect. */
 export function createLog(level: string, category: string, destination?: DestinationStream): Logger {
   return pino(
     {

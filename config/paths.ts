@@ -4,20 +4,20 @@ import { type Environment, underHome } from "./home.ts";
 
 export { cacheDir, type Environment } from "./home.ts";
 
-/** Where one stack keeps what is its own; two stacks differ in their data folder and share nothing. */
+/** The folders of one stack. All derive from the data folder, so that two stacks share nothing. */
 export interface StackPaths {
   dataDir: string;
-  /** Sockets: short, for a socket's path may have 107 bytes. */
+  /** For sockets. Its path is short, because the path of a socket can have at most 107 bytes. */
   runtimeDir: string;
-  /** Log files of the processes, and the supervisor's state. */
+  /** For logs and the supervisor's state. */
   stateDir: string;
   apiSocket: string;
   dataSocket: string;
 }
 
 /**
- * The folders of the stack that `env` points to: `TYGER_DATA_DIR`, else below `XDG_DATA_HOME`, else `~/.local/share`.
- * @returns undefined when the environment names no place at all.
+ * Finds the stack's data folder: `TYGER_DATA_DIR`, else below `XDG_DATA_HOME`, else below `~/.local/share`.
+ * @returns undefined if the environment names no folder.
  */
 export function stackPaths(env: Environment, uid: number): StackPaths | undefined {
   const dataDir = env["TYGER_DATA_DIR"] || underHome(env, "XDG_DATA_HOME", ".local/share");

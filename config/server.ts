@@ -1,17 +1,17 @@
 import { z } from "zod";
 import type { Environment } from "./paths.ts";
 
-/** What API and worker share. The supervisor sets these; a deployment sets them itself. */
+/** Variables of both the API and the worker. The supervisor sets them for the local stack; deployments set their own. */
 const serverSchema = z.object({
-  /** postgres:// URL. */
+  /** A postgres:// URL. */
   DATABASE_URL: z.url(),
   TEMPORAL_ADDRESS: z.string().min(1),
   TEMPORAL_NAMESPACE: z.string().default("default"),
-  /** Temporal Cloud; with it the connection uses TLS. */
+  /** For Temporal Cloud; the connection then uses TLS. */
   TEMPORAL_API_KEY: z.string().optional(),
-  /** Holds buffers/, logs/, runs/ and keys/. */
+  /** Contains buffers/, logs/, runs/, and keys/. */
   TYGER_DATA_DIR: z.string().min(1),
-  /** Empty: the engine's socket of this machine, /var/run/docker.sock. */
+  /** If empty, /var/run/docker.sock. */
   DOCKER_HOST: z.string().optional(),
   TYGER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
 });
@@ -19,14 +19,14 @@ const serverSchema = z.object({
 const apiSchema = serverSchema.extend({
   TYGER_API_SOCKET: z.string().min(1),
   TYGER_DATA_SOCKET: z.string().min(1),
-  /** `host:port` on which both planes answer over TCP too; nothing listens beyond the sockets without it. */
+  /** `host:port` for both planes over TCP. Without it, only the sockets are open. */
   TYGER_LISTEN: z.string().optional(),
-  /** More open runs than this are refused with a 503 before anything is stored. */
+  /** Further runs are refused with a 503 before anything is stored. */
   TYGER_MAX_OPEN_RUNS: z.coerce.number().int().positive().default(100_000),
 });
 
 const workerSchema = serverSchema.extend({
-  /** Runs of the cluster that may be live at once; what two cores and one engine carry. */
+  /** Slots: runs that can be admitted at once. The default is what two cores and one Docker engine can handle. */
   TYGER_MAX_LIVE_RUNS: z.coerce.number().int().positive().default(32),
   /** Path of the prebuilt workflow bundle. */
   TYGER_WORKFLOW_BUNDLE: z.string().min(1),
@@ -47,5 +47,5 @@ function read<S extends z.ZodType>(schema: S, env: Environment): z.infer<S> {
   const result = schema.safeParse(given);
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
-  throw new Error(`The configuration is not complete: ${problems.join("; ")}`);
+  throw new Error(`Invalid configuration: ${problems.join("; ")}`);
 }

@@ -1,32 +1,32 @@
 import { join } from "node:path";
 import { cacheDir, stackPaths, type Environment, type StackPaths } from "./paths.ts";
 
-/** What `tyger up`, `down` and `status` know of their surroundings. */
+/** What `tyger up`, `down`, and `status` take from the environment and the machine. */
 export interface StackConfig {
   paths: StackPaths;
-  /** Downloads that can be had again. */
+  /** For files that can be downloaded again. */
   cacheDir: string;
-  /** Where `up` logs the CLI in; undefined when the environment names no place. */
+  /** Where `up` stores the login; undefined if the environment names no folder. */
   loginFile: string | undefined;
-  /** A Postgres that somebody else runs. */
+  /** A Postgres server that the stack does not manage. */
   databaseUrl: string | undefined;
-  /** A Temporal that somebody else runs, `host:port`. */
+  /** `host:port` of a Temporal server that the stack does not manage. */
   temporalAddress: string | undefined;
   temporalNamespace: string | undefined;
   dockerHost: string | undefined;
-  /** The user's own runtime folder, in which a rootless Docker engine has its socket. */
+  /** The user's runtime folder, where a rootless Docker engine has its socket. */
   userRuntimeDir: string | undefined;
-  /** Folders of programs, as in PATH. */
+  /** As in PATH. */
   path: string;
   uid: number;
-  /** Handed on to API and worker as it is: their own settings, and Temporal's. */
+  /** Passed to the API and the worker unchanged. */
   inherited: Record<string, string>;
 }
 
-/** Without a PATH in the environment programs are looked for where every Linux has them. */
+/** Used without PATH in the environment: where every Linux has its programs. */
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** What API and worker read from the environment of `tyger up`; all else is set by the supervisor. */
+/** What the API and the worker inherit from the environment of `tyger up`; the supervisor sets everything else. */
 const INHERITED = [
   "HOME",
   "LANG",
@@ -40,12 +40,12 @@ const INHERITED = [
 ] as const;
 
 /**
- * Reads the surroundings of the local stack.
- * @throws Error when the environment names no place for the stack's data.
+ * Reads the configuration of the local stack once, so that no other module reads the environment.
+ * @throws Error if the environment names no folder for the stack's data.
  */
 export function readStackConfig(env: Environment, uid: number = process.getuid?.() ?? 0): StackConfig {
   const paths = stackPaths(env, uid);
-  if (!paths) throw new Error("The stack has no place for its data: set TYGER_DATA_DIR or HOME");
+  if (!paths) throw new Error("There is no folder for the stack's data: set TYGER_DATA_DIR or HOME");
   const cache = cacheDir(env);
   return {
     paths,

@@ -38,7 +38,7 @@ export async function transferBuffer<A extends ArgsDef>(
   const { host, log } = context;
   if (dop < 1) throw new Error(`--dop must be at least 1, not '${dop}'`);
   const direct = await directAccess(argument);
-  if (direct && ttlSeconds !== undefined) throw new Error("--access-ttl can be given with a buffer id only");
+  if (direct && ttlSeconds !== undefined) throw new Error("--access-ttl requires a buffer id");
   const buffer = direct ? nameOf(argument) : argument;
   const wish = {
     writeable: operation === "buffer write",
@@ -99,7 +99,7 @@ export async function readInto(
 /** The bytes that a command reads from stdin. @throws Error when it has none to give */
 export function stdinOf(host: Host): AsyncIterable<Uint8Array> {
   const fault = host.faultOf("stdin");
-  if (fault !== undefined) throw new Error(`stdin ${fault}, but its bytes are the input`);
+  if (fault !== undefined) throw new Error(`stdin ${fault}, but the input comes from it`);
   return host.stdin as AsyncIterable<Uint8Array>;
 }
 

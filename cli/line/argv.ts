@@ -1,10 +1,9 @@
 import type { Branch } from "./branch.ts";
 import { type ArgsDef, type Command, globalArgs, UsageError, type Values } from "./command.ts";
 import { valueFrom } from "./values.ts";
-import { nameOf, type Place, readWords, shown } from "./words.ts";
+import { commandNameOf, type ParsedWords, readWords, shown } from "./words.ts";
 
-/** What a command line asks for. */
-export interface Invocation extends Pick<Place, "path" | "branch" | "command"> {
+export interface Invocation extends Pick<ParsedWords, "path" | "branch" | "command"> {
   wants: "run" | "help" | "version";
   args: Values<ArgsDef>;
   globals: Values<typeof globalArgs>;
@@ -14,26 +13,26 @@ export interface Invocation extends Pick<Place, "path" | "branch" | "command"> {
 type Given = ReadonlyMap<string, unknown>;
 
 /**
- * Reads a command line and the values in it.
+ * Parses a command line completely, so that a mistake anywhere is reported before anything runs.
  * @throws UsageError
  */
 export async function readArgv(argv: readonly string[], root: Branch): Promise<Invocation> {
-  const place = await readWords(argv, root);
-  const { path, branch, command, rest = [] } = place;
-  const given = givenValues(place);
-  const wants = wantsOf(place, given);
+  const parsed = await readWords(argv, root);
+  const { path, branch, command, rest = [] } = parsed;
+  const given = givenValues(parsed);
+  const wants = wantsOf(parsed, given);
   return {
     path,
     branch,
     command,
     wants,
-    args: command && wants === "run" ? argsOf(place, command, given) : {},
+    args: command && wants === "run" ? argsOf(parsed, command, given) : {},
     globals: complete(globalArgs, given),
     rest: command?.passThrough ? rest : [],
   };
 }
 
-function givenValues({ flags }: Place): Given {
+function givenValues({ flags }: ParsedWords): Given {
   const given = new Map<string, unknown>();
   for (const { name, def, spelled, text } of flags) {
     if (text === undefined) throw new UsageError(`the flag ${spelled} needs a value`);
@@ -48,21 +47,21 @@ function givenValues({ flags }: Place): Given {
   return given;
 }
 
-function wantsOf({ path, command, isHelp, rest = [] }: Place, given: Given): Invocation["wants"] {
+function wantsOf({ path, command, isHelp, rest = [] }: ParsedWords, given: Given): Invocation["wants"] {
   if (given.get("help") === true || isHelp) return "help";
   if (path.length === 0 && rest.length === 0) return given.get("version") === true ? "version" : "help";
   if (command) return "run";
   throw new UsageError("a command is required");
 }
 
-function argsOf(place: Place, command: Command, given: Given): Values<ArgsDef> {
-  const name = nameOf(place);
-  const words = command.passThrough ? [...place.words] : [...place.words, ...(place.rest ?? [])];
+function argsOf(parsed: ParsedWords, command: Command, given: Given): Values<ArgsDef> {
+  const name = commandNameOf(parsed);
+  const words = command.passThrough ? [...parsed.words] : [...parsed.words, ...(parsed.rest ?? [])];
   const values: Record<string, unknown> = complete(command.args, given);
   for (const [argument, def] of Object.entries(command.args)) {
     if (def.type !== "positional") continue;
     const word = words.shift();
-    // An empty one is a variable that a script did not set; as part of a path it would name something else.
+    // An empty one is an unset variable of a script; in a path it would name something else.
     if (!word && def.required !== false) {
       const problem = word === undefined ? "missing" : "empty";
       throw new UsageError(`the argument ${argument.toUpperCase()} of "${name}" is ${problem}`);
@@ -73,11 +72,11 @@ function argsOf(place: Place, command: Command, given: Given): Values<ArgsDef> {
   if (surplus !== undefined && command.surplus !== "ignore") {
     throw new UsageError(`unexpected argument "${shown(surplus)}" for "${name}"`);
   }
-  // Filled by the definitions, which the types follow.
+  // The types are derived from the same definitions.
   return values as Values<ArgsDef>;
 }
 
-/** The values of the flags in `defs`: given ones, defaults, and false for booleans. */
+/** Adds defaults to the given flags, and false for booleans. */
 function complete<A extends ArgsDef>(defs: A, given: Given): Values<A> {
   const values: Record<string, unknown> = {};
   for (const [name, def] of Object.entries(defs)) {

@@ -1,19 +1,18 @@
 import type { Command } from "./command.ts";
 
-/** A place in the tree of commands: a group, a command, or both (`login` and `login status`). */
+/** A node in the tree of commands: a group, a command, or both (`login` and `login status`). */
 export interface Branch {
-  /** Other names of it. */
   aliases?: readonly string[];
-  /** For programs, not for people: left out of help texts. */
+  /** For programs, not people: not shown in help or completion. */
   isHidden?: true;
-  /** What a group is about; a command says so itself. */
+  /** Of a group; a command's own file describes it. */
   description?: string;
-  /** The command's file, loaded when it is asked for. */
+  /** Imports the command's file only when needed: every import costs startup time. */
   load?: () => Promise<{ default: Command }>;
   commands?: Readonly<Record<string, Branch>>;
 }
 
-/** The branch below `parent` that `word` names, by its name or an alias. */
+/** Finds a command by name or alias, for the parser and completion alike. */
 export function childOf(parent: Branch, word: string): { name: string; branch: Branch } | undefined {
   const found = Object.entries(parent.commands ?? {}).find(
     ([name, branch]) => name === word || branch.aliases?.includes(word),

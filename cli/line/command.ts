@@ -6,21 +6,21 @@ interface Flag {
   description: string;
   /** One letter. */
   alias?: string;
-  /** Stands for the value in help texts. */
+  /** Placeholder for the value in help texts. */
   valueHint?: string;
   /** Left out of help texts. */
   hidden?: true;
   suggest?: Suggestion;
-  /** Refused when it is given twice: both values would be meant, and one would be lost. */
+  /** Refused when given twice: the user means both values, and one would be lost. */
   isOnce?: true;
 }
 
-/** What the shell offers for a value: words, ids or names that the server has, or files. */
+/** What the shell offers for a value: fixed words, ids or names from the server, or files. */
 export type Suggestion = readonly string[] | "run" | "codespec" | "file";
 
 export type ArgDef = { type: "positional"; description: string; required?: boolean; suggest?: Suggestion } | FlagDef;
 
-/** Map and list flags can be repeated; of the others the last one counts, unless `isOnce`. Choices have no case. */
+/** Map and list flags can be repeated; otherwise the last one wins, unless `isOnce`. Choices ignore case. */
 export type FlagDef =
   | ({ type: "string"; default?: string; parse?: (text: string) => unknown } & Flag)
   | ({ type: "choice"; choices: readonly string[]; default?: string } & Flag)
@@ -43,7 +43,7 @@ type Raw<A extends ArgDef> = A extends { parse: (text: string) => infer V }
           ? string[]
           : string;
 
-/** Undefined is what was not given and has no default; a boolean that was not given is false. */
+/** Undefined unless given or defaulted, but false for booleans: `run` needs no checks for defaults. */
 export type ValueOf<A extends ArgDef> = A extends { type: "boolean" }
   ? boolean
   : A extends { default: string | number } | { required: true }
@@ -52,35 +52,35 @@ export type ValueOf<A extends ArgDef> = A extends { type: "boolean" }
 
 export type Values<A extends ArgsDef> = { [K in keyof A]: ValueOf<A[K]> };
 
-/** Known at every place. */
+/** A flag that every command accepts. */
 export const helpArg = { help: { type: "boolean", alias: "h", description: "Show this help" } } as const;
-/** Known where no command is named. */
+/** A flag of `tyger` alone: some commands have a `--version` of their own. */
 export const versionArg = { version: { type: "boolean", alias: "v", description: "Show the version" } } as const;
 
-/** Flags that stand anywhere before `--`. */
+/** Flags that every command accepts, anywhere before `--`. */
 export const globalArgs = {
   "log-level": {
     type: "choice",
     choices: ["trace", "debug", "info", "warn", "error"],
     default: "info",
-    description: "What to log",
+    description: "Lowest level to log",
   },
   "log-format": {
     type: "choice",
     choices: ["pretty", "plain", "json"],
-    description: "How to log; pretty on a terminal, else plain",
+    description: "Log format; pretty on a terminal, otherwise plain",
   },
   proxy: {
     type: "string",
-    description: "HTTP proxy: auto, none, a URL or host:port; stored by login",
+    description: "HTTP proxy: auto, none, a URL, or host:port; login stores it",
     parse: parseProxy,
   },
-  baggage: { type: "map", description: "Pairs that are sent as baggage header", valueHint: "key=value" },
+  baggage: { type: "map", description: "Pairs to send as the baggage header", valueHint: "key=value" },
 } as const satisfies ArgsDef;
 
 export interface CommandContext<A extends ArgsDef> {
   args: Values<A>;
-  /** The words after `--`, of commands that take them. */
+  /** The words after `--`, for commands with `passThrough`. */
   rest: string[];
   globals: Values<typeof globalArgs>;
   host: Host;
@@ -89,18 +89,18 @@ export interface CommandContext<A extends ArgsDef> {
 
 export interface CommandDef<A extends ArgsDef> {
   meta: { name: string; description: string };
-  /** Command lines of a shell, for the help text. */
+  /** Shell lines for the help text; a test parses each. */
   examples: readonly string[];
   args?: A;
-  /** Positional words beyond those of `args`; an error unless they are to be ignored. */
+  /** Without it, positional words beyond those of `args` are an error. */
   surplus?: "ignore";
-  /** What the words after `--` are, for the help text: they are handed over as `rest`, else they are positional words. */
+  /** Describes the words after `--`, which are passed as `rest`. Without it they are positional words. */
   passThrough?: string;
-  /** Resolves for exit code 0; every error is exit code 1. */
+  /** Resolves for exit code 0; any error means exit code 1. */
   run(context: CommandContext<A>): Promise<void>;
 }
 
-/** A command whose types no longer matter: what the parser and the program see of each. */
+/** A command without its argument types, so that the parser and the program can treat all commands alike. */
 export interface Command {
   meta: { name: string; description: string };
   examples: readonly string[];
@@ -110,13 +110,13 @@ export interface Command {
   run(context: CommandContext<ArgsDef>): Promise<void>;
 }
 
-/** Defines one command; the default export of its file. */
+/** Gives `run` values typed by its `args`. */
 export function command<const A extends ArgsDef>(def: CommandDef<A>): Command {
-  // The reader of the command line fills `args` by `def.args`, so that the values have the types of A.
+  // `readArgv` fills `args` from `def.args`, so the values have the types of A.
   return { ...def, args: def.args ?? {} };
 }
 
-/** A command line that cannot be obeyed. `hint` is a second line for the person who typed it. */
+/** A mistake in the command line, reported without a log line. `hint` is a second line for the user. */
 export class UsageError extends Error {
   override name = "UsageError";
   readonly hint: string | undefined;
@@ -127,7 +127,7 @@ export class UsageError extends Error {
   }
 }
 
-/** A failure that is shown as a log line of level fatal. */
+/** A failure that the contract wants as a log line of level fatal instead of `Error: …`. */
 export class FatalError extends Error {
   readonly fields: Readonly<Record<string, unknown>>;
 
@@ -138,7 +138,7 @@ export class FatalError extends Error {
   }
 }
 
-/** Ends the command with exit code 1; all that there is to say has been said. */
+/** Ends the command with exit code 1 when everything was already reported. */
 export class QuietFailure extends Error {
   override name = "QuietFailure";
 }

@@ -1,4 +1,4 @@
-/** Each asks `tyger __complete`, which prints `word<TAB>description` lines, or `:files` where a file is wanted. */
+/** Each script calls `tyger __complete`, which prints `word<TAB>description` lines, or `:files` to complete files. */
 export const SCRIPTS = {
   bash: `# bash completion of tyger: source <(tyger completion bash)
 _tyger() {

@@ -1,5 +1,5 @@
 /**
- * The fields of one line of comma-separated values: a field in double quotes may hold commas, and `""` for a quote.
+ * Splits a line of comma-separated values. A field in double quotes can contain commas, and `""` for a quote.
  * @throws Error when a quote is not closed
  */
 export function splitCsv(line: string): string[] {
@@ -28,5 +28,5 @@ function quotedField(line: string, start: number): [field: string, end: number] 
     else if (at + 1 === line.length || line[at + 1] === ",") return [field, at + 1];
     else break;
   }
-  throw new Error(`the quotes in '${line}' do not match`);
+  throw new Error(`unbalanced quotes in '${line}'`);
 }

@@ -1,50 +1,50 @@
 import type { Branch } from "./branch.ts";
 import { type ArgDef, type Suggestion, UsageError } from "./command.ts";
-import { flagsAt, hasArguments, type Place, readWords } from "./words.ts";
+import { flagsOf, hasArguments, type ParsedWords, readWords } from "./words.ts";
 
-/** A word that the shell may put at the cursor, and what it is. */
+/** A word that the shell can put at the cursor, with its description. */
 export interface Candidate {
   word: string;
   description: string;
 }
 
-/** What may stand at the cursor: words that are known, and values that have to be looked up. */
+/** What can be put at the cursor: known words, and values that must be looked up. */
 export interface Suggestions {
   candidates: Candidate[];
-  /** Candidates that the server or the file system has, and what stands before each of them in the word. */
+  /** Candidates from the server or the file system, and the part of the word before each of them. */
   lookUp?: { what: "run" | "codespec" | "file"; prefix: string };
 }
 
 const NONE: Suggestions = { candidates: [] };
 
 /**
- * What can stand in place of the last of `words`, which is empty or begun; the words before it are complete. Mistakes
- * in them lead to no suggestions, never to an error.
+ * Suggests completions of the last word, which is empty or partial; the words before it are complete. Mistakes in them
+ * give no suggestions, never an error.
  */
 export async function suggestionsFor(words: readonly string[], root: Branch): Promise<Suggestions> {
   const begun = words.at(-1) ?? "";
-  const place = await readWords(joinAssignments(words.slice(0, -1)), root).catch((err: unknown) => {
+  const parsed = await readWords(joinAssignments(words.slice(0, -1)), root).catch((err: unknown) => {
     if (err instanceof UsageError) return undefined;
     throw err;
   });
-  // Nothing is known of what stands beyond `--`.
-  if (!place || place.rest) return NONE;
-  const last = place.flags.at(-1);
+  // Nothing is known about the words after `--`.
+  if (!parsed || parsed.rest) return NONE;
+  const last = parsed.flags.at(-1);
   if (last && last.text === undefined) return valuesOf(last.def, begun, "");
   const [, assigned, name = "", value = ""] = /^(--([^=]+)=)(.*)$/s.exec(begun) ?? [];
   if (assigned !== undefined) {
-    const def = flagsAt(place).get(name);
+    const def = flagsOf(parsed).get(name);
     return def ? valuesOf(def, value, assigned) : NONE;
   }
-  if (begun.startsWith("-")) return { candidates: flagCandidates(place).filter(({ word }) => word.startsWith(begun)) };
-  const { branch, command, words: positionals } = place;
-  const children = hasArguments(place) ? [] : await childCandidates(branch);
+  if (begun.startsWith("-")) return { candidates: flagCandidates(parsed).filter(({ word }) => word.startsWith(begun)) };
+  const { branch, command, words: positionals } = parsed;
+  const children = hasArguments(parsed) ? [] : await childCandidates(branch);
   const next = Object.values(command?.args ?? {}).filter(({ type }) => type === "positional")[positionals.length];
   const own = next ? valuesOf(next, begun, "") : NONE;
   return { ...own, candidates: [...children.filter(({ word }) => word.startsWith(begun)), ...own.candidates] };
 }
 
-/** Bash hands `--flag=value` over as three words, and as two where the value is the word at the cursor. */
+/** Bash passes `--flag=value` as three words, or as two if the value is the word at the cursor. */
 function joinAssignments(words: readonly string[]): string[] {
   const joined: string[] = [];
   for (const [index, word] of words.entries()) {
@@ -57,8 +57,8 @@ function joinAssignments(words: readonly string[]): string[] {
   return joined;
 }
 
-const flagCandidates = (place: Place): Candidate[] =>
-  [...flagsAt(place)].flatMap(([name, { hidden, description }]) =>
+const flagCandidates = (parsed: ParsedWords): Candidate[] =>
+  [...flagsOf(parsed)].flatMap(([name, { hidden, description }]) =>
     hidden ? [] : [{ word: `--${name}`, description }],
   );
 

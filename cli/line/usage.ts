@@ -2,18 +2,18 @@ import { stripVTControlCharacters } from "node:util";
 import { type ArgsDef as CittyArgs, type CommandDef as CittyCommand, renderUsage } from "citty";
 import type { Branch } from "./branch.ts";
 import type { Command, FlagDef } from "./command.ts";
-import { flagsAt } from "./words.ts";
+import { flagsOf } from "./words.ts";
 import { wrap } from "./wrap.ts";
 
-/** Between the left edge and the end of a label, and between the label and its text: citty's. */
+/** Blanks that citty puts before a label, and between it and its text. */
 const MARGIN = 2;
 const GAP = 4;
-/** Narrower columns of text are hard to read: then it stands below its label. */
+/** A narrower column is hard to read, so the text goes below its label. */
 const LEAST_COLUMNS = 24;
-/** Citty adds it to the text of a positional argument. */
+/** citty appends it to the text of a positional argument. */
 const REQUIRED = " (Required)";
 
-/** The help text of the place that `path` leads to; `columns` is the width of the terminal it goes to. */
+/** Renders help with citty, broken to the width of the terminal, which citty does not know. */
 export async function usageOf(
   path: readonly string[],
   branch: Branch,
@@ -27,13 +27,13 @@ export async function usageOf(
       description: command?.meta.description ?? branch.description ?? "",
     },
     args: {
-      ...positionalsOf(command, columns),
-      ...flagsOf(
-        [...flagsAt({ path, command })].filter(([, { hidden }]) => !hidden),
+      ...positionalRows(command, columns),
+      ...flagRows(
+        [...flagsOf({ path, command })].filter(([, { hidden }]) => !hidden),
         columns,
       ),
     },
-    subCommands: await subCommandsOf(branch, columns),
+    subCommands: await commandRows(branch, columns),
   };
   const usage = await renderUsage(shown, path.length > 0 ? { meta: { name: parents } } : undefined);
   const lines = (hasColours ? usage : stripVTControlCharacters(usage)).split("\n").map((line) => {
@@ -44,7 +44,7 @@ export async function usageOf(
   return `${lines.join("\n")}\n${examples === "" ? "" : `EXAMPLES\n\n${examples}`}`;
 }
 
-/** Citty fills up both columns; the color of a label ends behind its blanks. */
+/** Removes the blanks with which citty fills up its columns; the color of a label ends after them. */
 function withoutFill(line: string): string {
   const trimmed = line.trimEnd();
   const visible = stripVTControlCharacters(trimmed);
@@ -53,7 +53,7 @@ function withoutFill(line: string): string {
   return trimmed.slice(0, at) + trimmed.slice(at + blanks);
 }
 
-function positionalsOf(command: Command | undefined, columns: number): CittyArgs {
+function positionalRows(command: Command | undefined, columns: number): CittyArgs {
   const named = Object.entries(command?.args ?? {}).flatMap(([name, def]) =>
     def.type === "positional" ? [{ name, description: def.description, required: def.required !== false }] : [],
   );
@@ -71,8 +71,8 @@ function positionalsOf(command: Command | undefined, columns: number): CittyArgs
   );
 }
 
-/** Flags with the hints of their values in their names: what citty appends itself cannot be filled up. */
-function flagsOf(flags: readonly (readonly [name: string, def: FlagDef])[], columns: number): CittyArgs {
+/** Puts the hints into the names: a label that ends with citty's own hint cannot be padded. */
+function flagRows(flags: readonly (readonly [name: string, def: FlagDef])[], columns: number): CittyArgs {
   const dashes = flags.map(([, { alias }]) => (alias === undefined ? "--" : `-${alias}, --`));
   const labels = flags.map(([name, def], index) => `${dashes[index]}${name}${hintOf(def)}`);
   const { beside, filled } = layoutOf(labels, columns);
@@ -97,7 +97,7 @@ function textOf(def: FlagDef): string {
   return def.description + many + fallback;
 }
 
-async function subCommandsOf(branch: Branch, columns: number): Promise<Record<string, CittyCommand>> {
+async function commandRows(branch: Branch, columns: number): Promise<Record<string, CittyCommand>> {
   const shown = Object.entries(branch.commands ?? {}).filter(([, child]) => !child.isHidden);
   const { beside } = layoutOf(
     shown.map(([name, { aliases = [] }]) => [name, ...aliases].join(", ")),
@@ -110,18 +110,18 @@ async function subCommandsOf(branch: Branch, columns: number): Promise<Record<st
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** Where the texts of rows with these labels go, given that citty puts both into columns. */
+/** Decides whether texts go beside labels or below them, given that citty puts both into columns. */
 function layoutOf(labels: readonly string[], columns: number) {
   const width = Math.max(...labels.map((label) => label.length));
   const isBeside = columns - (MARGIN + width + GAP) >= LEAST_COLUMNS;
   const indent = isBeside ? MARGIN + width + GAP : MARGIN + GAP;
   return {
-    /** Lines that fit; `reserve` is left free in each. */
+    /** Breaks a text into lines that fit, with `reserve` columns left free. */
     beside: (text: string, reserve = 0): string => {
       const lines = wrap(text, columns - indent - reserve).split("\n");
       return (isBeside ? lines : ["", ...lines]).join(`\n${" ".repeat(indent)}`);
     },
-    /** Citty moves shorter labels to the right, which is as it should be only beside a text. */
+    /** citty aligns labels to the right, which looks wrong above a text: padding keeps them on the left. */
     filled: (label: string): string => (isBeside ? label : label.padEnd(width)),
   };
 }

@@ -1,7 +1,7 @@
 import type { FlagDef } from "./command.ts";
 import { splitCsv } from "./csv.ts";
 
-/** The value of one occurrence of a flag; maps and lists add to what was given before. */
+/** Converts one occurrence of a flag; maps and lists add to the earlier ones. @throws Error with the reason only */
 export function valueFrom(def: FlagDef, text: string, before: unknown): unknown {
   switch (def.type) {
     case "string":
@@ -19,7 +19,7 @@ export function valueFrom(def: FlagDef, text: string, before: unknown): unknown 
   }
 }
 
-/** Items as they were typed; the server takes them in any case. */
+/** Keeps the items as typed: the server ignores case. */
 function itemsOf(text: string, choices: readonly string[] | undefined): string[] {
   const items = text === "" ? [] : splitCsv(text);
   const known = choices?.map((choice) => choice.toLowerCase());
@@ -36,7 +36,7 @@ function choiceOf(choices: readonly string[], text: string): string {
 
 function wholeNumber(text: string): number {
   const number = Number(text);
-  if (!/^[+-]?[0-9]+$/.test(text) || !Number.isSafeInteger(number)) throw new Error("it is not a whole number");
+  if (!/^[+-]?[0-9]+$/.test(text) || !Number.isSafeInteger(number)) throw new Error("it must be a whole number");
   return number;
 }
 
@@ -46,12 +46,12 @@ function truth(text: string): boolean {
   throw new Error("it must be true or false");
 }
 
-/** An occurrence with exactly one `=` is one pair, commas and all; with more it is a list of pairs. */
+/** A text with exactly one `=` is one pair, including its commas; with more it is a list of pairs. */
 function pairsOf(text: string, alwaysSplit: boolean): Record<string, string> {
   const isOne = text.split("=").length === 2 && !alwaysSplit;
   const pairs = (isOne ? [text] : splitCsv(text)).map((part): [string, string] => {
     const equals = part.indexOf("=");
-    if (equals < 0) throw new Error(`'${part}' is not of the form key=value`);
+    if (equals < 0) throw new Error(`'${part}' is not in the form key=value`);
     return [part.slice(0, equals), part.slice(equals + 1)];
   });
   return Object.fromEntries(pairs);

@@ -2,14 +2,14 @@ import { parseArgs } from "node:util";
 import { type Branch, childOf } from "./branch.ts";
 import { type ArgsDef, type Command, type FlagDef, globalArgs, helpArg, UsageError, versionArg } from "./command.ts";
 
-/** Where the words of a command line lead, and what was given on the way; the values are still texts. */
-export interface Place {
-  /** Names of the commands on the way, without the program's. */
+/** The command that a line names and everything given with it, before values are checked. */
+export interface ParsedWords {
+  /** Names of group and command, without the program's. */
   path: string[];
   branch: Branch;
-  /** Undefined where only a group was named. */
+  /** Undefined if only a group was named. */
   command: Command | undefined;
-  /** `tyger help …` asks about the place instead of running it. */
+  /** `tyger help …` describes the command instead of running it. */
   isHelp: boolean;
   flags: GivenFlag[];
   words: string[];
@@ -22,32 +22,32 @@ interface GivenFlag {
   def: FlagDef;
   /** `--limit` or `-l`. */
   spelled: string;
-  /** Undefined where the words end before the value. */
+  /** Undefined if the words end before the value. */
   text: string | undefined;
 }
 
-/** The name of a place as users type it. */
-export const nameOf = ({ path }: Pick<Place, "path">): string => ["tyger", ...path].join(" ");
+/** The command's name as users type it, for messages. */
+export const commandNameOf = ({ path }: Pick<ParsedWords, "path">): string => ["tyger", ...path].join(" ");
 
-/** The flags that can be given at a place: those of the command and the global ones. */
-export function flagsAt(place: {
+/** The flags that a command accepts: its own and the global ones. */
+export function flagsOf(parsed: {
   path: readonly string[];
   command: Command | undefined;
 }): ReadonlyMap<string, FlagDef> {
-  const { path, command } = place;
+  const { path, command } = parsed;
   const known: ArgsDef = { ...command?.args, ...globalArgs, ...helpArg, ...(path.length === 0 ? versionArg : {}) };
   const flags = Object.entries(known).filter((entry): entry is [string, FlagDef] => entry[1].type !== "positional");
   return new Map(flags);
 }
 
 /**
- * Reads words up to the end or `--`: GNU flags, mixed with positional words, of which the first ones name the command.
- * The word after a flag that takes a value is its value, whatever it looks like. Both the commands and the completion of
- * the shells stand on this. Loads only the command that is named.
+ * Reads GNU flags mixed with positional words, the first of which name the command, up to `--`. The word after a flag that
+ * takes a value is its value, whatever it looks like. Used both to run commands and to complete them, so that the two
+ * cannot disagree. Loads only the command that is named.
  * @throws UsageError for a command or a flag that does not exist
  */
-export async function readWords(words: readonly string[], root: Branch): Promise<Place> {
-  const place: Place = {
+export async function readWords(words: readonly string[], root: Branch): Promise<ParsedWords> {
+  const parsed: ParsedWords = {
     path: [],
     branch: root,
     command: undefined,
@@ -57,31 +57,31 @@ export async function readWords(words: readonly string[], root: Branch): Promise
     rest: undefined,
   };
   let unread: readonly string[] | undefined = words;
-  while (unread) unread = await readSome(unread, place);
-  return place;
+  while (unread) unread = await readSome(unread, parsed);
+  return parsed;
 }
 
-/** Reads until the tokens behind are no longer right, and returns the words that are left; undefined at the end. */
-async function readSome(words: readonly string[], place: Place): Promise<readonly string[] | undefined> {
-  const flags = flagsAt(place);
+/** Reads until the remaining words must be tokenized again, and returns these; undefined at the end. */
+async function readSome(words: readonly string[], parsed: ParsedWords): Promise<readonly string[] | undefined> {
+  const flags = flagsOf(parsed);
   const { tokens } = parseArgs({ args: [...words], options: optionsOf(flags), strict: false, tokens: true });
   let last = -1;
   for (const token of tokens) {
     const left = words.slice(token.index + 1);
     if (token.kind === "option-terminator") {
-      place.rest = left;
+      parsed.rest = left;
       return undefined;
     }
     if (token.kind === "positional") {
-      // A command has flags of its own, by which the words after its name are read.
-      if (await takeWord(token.value, place)) return left;
+      // The words after a command's name are read by the command's own flags.
+      if (await takeWord(token.value, parsed)) return left;
       continue;
     }
     const { index, rawName: spelled, inlineValue: isInline, value } = token;
     const word = words[index] ?? "";
-    const before = place.flags.at(-1);
+    const before = parsed.flags.at(-1);
     if (spelled === "-=" && index === last && before) {
-      // `-w=false`, in which parseArgs sees the letters -w, -=, -f and so on.
+      // `-w=false`: parseArgs sees the letters -w, -=, -f and so on.
       before.text = word.slice(word.indexOf("=") + 1);
       return left;
     }
@@ -90,10 +90,10 @@ async function readSome(words: readonly string[], place: Place): Promise<readonl
     if (!def) {
       const isGrouped = !word.startsWith("--") && word !== spelled;
       const flag = isGrouped ? `${spelled} in ${word}` : spelled;
-      throw new UsageError(`unknown flag: ${shown(flag)} for "${nameOf(place)}"`);
+      throw new UsageError(`unknown flag: ${shown(flag)} for "${commandNameOf(parsed)}"`);
     }
     const text = isInline && !word.startsWith("--") ? value.replace(/^=/, "") : value;
-    place.flags.push({ name: token.name, def, spelled, text: def.type === "boolean" ? (text ?? "true") : text });
+    parsed.flags.push({ name: token.name, def, spelled, text: def.type === "boolean" ? (text ?? "true") : text });
   }
   return undefined;
 }
@@ -106,37 +106,37 @@ const optionsOf = (flags: ReadonlyMap<string, FlagDef>) =>
     ]),
   );
 
-/** Whether something was given that only the command itself can take: what follows names no command below it. */
-export const hasArguments = ({ command, flags, words }: Place): boolean =>
+/** Whether a positional word or a flag of the command was given, after which no word can name a subcommand. */
+export const hasArguments = ({ command, flags, words }: ParsedWords): boolean =>
   words.length > 0 || flags.some(({ name }) => Object.hasOwn(command?.args ?? {}, name));
 
-/** Whether the word names a command, so that the place is another one. */
-async function takeWord(word: string, place: Place): Promise<boolean> {
-  const { path, branch, command, flags, words } = place;
-  if (path.length === 0 && word === "help" && !place.isHelp) {
-    place.isHelp = true;
+/** Returns whether the word named a command. */
+async function takeWord(word: string, parsed: ParsedWords): Promise<boolean> {
+  const { path, branch, command, flags, words } = parsed;
+  if (path.length === 0 && word === "help" && !parsed.isHelp) {
+    parsed.isHelp = true;
     return false;
   }
-  const child = hasArguments(place) ? undefined : childOf(branch, word);
+  const child = hasArguments(parsed) ? undefined : childOf(branch, word);
   if (child) {
-    // Commands have a --version of their own, of which this would be taken for the value.
+    // Some commands have a --version with a value, which this one would be mistaken for.
     if (path.length === 0 && flags.some(({ name }) => name === "version")) {
       throw new UsageError(`the flag --version cannot be given with the command "${word}"`);
     }
     path.push(child.name);
-    place.branch = child.branch;
-    place.command = (await child.branch.load?.())?.default;
+    parsed.branch = child.branch;
+    parsed.command = (await child.branch.load?.())?.default;
     return true;
   }
   if (!command) {
-    const parent = nameOf(place);
+    const parent = commandNameOf(parsed);
     throw new UsageError(`unknown command "${shown(word)}" for "${parent}"`, `Run '${parent} --help' for usage.`);
   }
   words.push(word);
   return false;
 }
 
-/** What a user typed, cut to what helps to find it again. */
+/** Shortens what a user typed to what helps to find it again. */
 export const shown = (text: string): string =>
   text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
 const LONGEST_SHOWN = 300;

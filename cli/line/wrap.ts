@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from "node:util";
 
 /**
- * Lines of at most `columns`, broken behind blanks, between alternatives and before values; `indent` begins each line but
- * the first. A word that is longer stays whole. Color codes have no width.
+ * Breaks a text into lines of at most `columns`: after blanks, between alternatives, and before values. Longer words stay
+ * whole, color codes have no width, and every line but the first starts with `indent`.
  */
 export function wrap(text: string, columns: number, indent = ""): string {
   const lines: string[] = [];

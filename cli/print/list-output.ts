@@ -9,7 +9,7 @@ export const outputArg = {
   choices: LIST_FORMATS,
   alias: "o",
   default: "json",
-  description: "How to print it",
+  description: "Output format",
 } as const;
 
 /** The text of a list as its pages come. */

@@ -4,7 +4,7 @@ const UNITS = "KMGTPE";
 /** The bytes of a size: a number with an optional unit `K`, `KB`, `KiB` …, all powers of 1024. @throws Error */
 export function parseDataSize(text: string): number {
   const { number, unit } = SHAPE.exec(text.trim())?.groups ?? {};
-  if (number === undefined) throw new Error("it is not a size such as 4096, 4M or 1.5GiB");
+  if (number === undefined) throw new Error("use a size such as 4096, 4M, or 1.5GiB");
   const power = unit === undefined ? 0 : UNITS.indexOf(unit.toUpperCase()) + 1;
   const sizeBytes = Math.floor(Number(number) * 1024 ** power);
   if (!Number.isSafeInteger(sizeBytes)) throw new Error("it is too large");

@@ -7,7 +7,7 @@ export function parseProxy(text: string): string {
   if (text === "none") return text;
   const isUrl = /^(?:https?|socks5h?):\/\/[^/]/i.test(text) && URL.canParse(text);
   const isPlace = /^(?:[^\s/:@[\]]+|\[[0-9a-f:.]+\]):[0-9]{1,5}$/i.test(text) && URL.canParse(`http://${text}`);
-  if (!isUrl && !isPlace) throw new Error("it must be auto, none, a URL or host:port");
+  if (!isUrl && !isPlace) throw new Error("it must be auto, none, a URL, or host:port");
   return text;
 }
 

@@ -4,7 +4,7 @@ const SHAPE = /^(?<d>[0-9]{1,8})(?:\.(?<h>[0-9]{2})(?::(?<m>[0-9]{2})(?::(?<s>[0
 export function parseTtl(text: string): number {
   const { d, h = "00", m = "00", s = "00" } = SHAPE.exec(text.trim())?.groups ?? {};
   if (d === undefined || h > "23" || m > "59" || s > "59") {
-    throw new Error("it is not of the form D, D.HH, D.HH:MM or D.HH:MM:SS");
+    throw new Error("use the form D, D.HH, D.HH:MM, or D.HH:MM:SS");
   }
   return ((Number(d) * 24 + Number(h)) * 60 + Number(m)) * 60 + Number(s);
 }
@@ -19,7 +19,7 @@ export function formatTtl(totalSeconds: number): string {
 export const expiryOf = (ttlSeconds: number, nowMs: number): string => {
   const expiry = new Date(nowMs + ttlSeconds * 1000);
   if (Number.isNaN(expiry.getTime()) || expiry.getUTCFullYear() > 9999) {
-    throw new Error("the time to live ends later than any date");
+    throw new Error("the time to live is too long");
   }
   return expiry.toISOString();
 };

@@ -3,7 +3,7 @@ import type { ArgsDef, Values } from "../line/command.ts";
 import type { CodespecFile, RunFile, TargetFile } from "../read/spec-file.ts";
 import { formatTtl, parseTtl } from "../read/ttl.ts";
 
-/** The flags that describe a run, of `run create` and `run exec`. */
+/** Flags that `run create` and `run exec` share. */
 export const runArgs = {
   file: {
     type: "string",
@@ -19,15 +19,15 @@ export const runArgs = {
     suggest: "codespec",
     description: "Codespec of the job: name or name/versions/N",
   },
-  version: { type: "string", description: "Version of the codespec; the latest unless given" },
-  replicas: { type: "int", alias: "r", description: "Number of parallel job replicas (1 unless given)" },
+  version: { type: "string", description: "Version of the codespec (default: latest)" },
+  replicas: { type: "int", alias: "r", description: "Number of parallel job replicas (default: 1)" },
   "node-pool": { type: "string", description: "Node pool of the job" },
   buffer: { type: "map", alias: "b", valueHint: "parameter=id", description: "Buffers for the codespec's parameters" },
-  "buffer-tag": { type: "map", description: "Tags of buffers that are created for the run" },
+  "buffer-tag": { type: "map", description: "Tags for buffers created for the run" },
   "buffer-ttl": {
     type: "string",
     valueHint: "D.HH:MM[:SS]",
-    description: "Time after which created buffers are deleted",
+    description: "Delete buffers created for the run after this time",
     parse: bufferTtl,
   },
   "worker-codespec": { type: "string", suggest: "codespec", description: "Codespec of the workers" },
@@ -38,17 +38,17 @@ export const runArgs = {
   timeout: {
     type: "string",
     valueHint: "duration",
-    description: "Time for the run to complete, from its creation: 300s, 1.5h, 2h45m",
+    description: "Maximum time from creation to completion: 300s, 1.5h, 2h45m",
     parse: wholeSeconds,
   },
-  tag: { type: "map", description: "Tags of the run" },
-  pull: { type: "boolean", description: "Pull the images of the run first" },
-  "buffer-access-ttl": { type: "string", hidden: true, description: "Life of access URLs", parse: parseTtl },
+  tag: { type: "map", description: "Tags for the run" },
+  pull: { type: "boolean", description: "Pull the run's images first" },
+  "buffer-access-ttl": { type: "string", hidden: true, description: "How long access URLs are valid", parse: parseTtl },
 } as const satisfies ArgsDef;
 
 export type RunFlags = Values<typeof runArgs>;
 
-/** The body of `POST /runs`. */
+/** The body of `POST /runs`: a run file that has a codespec. */
 export interface RunRequest extends RunFile {
   job: TargetFile & { codespec: string | CodespecFile };
 }
@@ -61,13 +61,13 @@ function wholeSeconds(text: string): number {
 
 function bufferTtl(text: string): string {
   if (!/^[0-9]+\.[0-9]{2}:[0-9]{2}(?::[0-9]{2})?$/.test(text)) {
-    throw new Error("it is not of the form D.HH:MM or D.HH:MM:SS");
+    throw new Error("use the form D.HH:MM or D.HH:MM:SS");
   }
   parseTtl(text);
   return text;
 }
 
-/** The run that file and flags ask for; flags win. @throws Error when there is no codespec */
+/** Merges file and flags; flags win. @throws Error if there is no codespec */
 export function runRequestOf(file: RunFile, flags: RunFlags): RunRequest {
   const worker = workerOf(file.worker, flags);
   const timeoutSeconds = flags.timeout ?? file.timeoutSeconds;
@@ -87,7 +87,7 @@ export function runRequestOf(file: RunFile, flags: RunFlags): RunRequest {
 
 function jobOf(file: TargetFile, flags: RunFlags): RunRequest["job"] {
   const codespec = codespecOf(file.codespec, flags.codespec, flags.version, ["--codespec", "--version", "job"]);
-  if (codespec === undefined) throw new Error("a codespec is required: give --codespec, or job.codespec in the file");
+  if (codespec === undefined) throw new Error("a codespec is required: use --codespec, or job.codespec in the file");
   const nodePool = flags["node-pool"] ?? file.nodePool;
   const ttl = flags["buffer-ttl"] ?? file.bufferTtl;
   return {
@@ -106,7 +106,7 @@ function workerOf(file: TargetFile | undefined, flags: RunFlags): TargetFile | u
   const nodePool = flags["worker-node-pool"];
   if (!file && [name, version, replicas, nodePool].every((flag) => flag === undefined)) return undefined;
   const codespec = codespecOf(file?.codespec, name, version, ["--worker-codespec", "--worker-version", "worker"]);
-  if (codespec === undefined) throw new Error("a worker needs a codespec: give --worker-codespec");
+  if (codespec === undefined) throw new Error("a worker needs a codespec: use --worker-codespec");
   return {
     ...file,
     codespec,
@@ -121,7 +121,7 @@ function codespecOf(
   version: string | undefined,
   [nameFlag, versionFlag, kind]: readonly [string, string, "job" | "worker"],
 ): string | CodespecFile | undefined {
-  if (name === undefined && version !== undefined) throw new Error(`${versionFlag} can be given with ${nameFlag} only`);
+  if (name === undefined && version !== undefined) throw new Error(`${versionFlag} requires ${nameFlag}`);
   if (name !== undefined) return version === undefined ? name : `${name}/versions/${version}`;
   return typeof file === "object" ? { ...file, kind } : file;
 }

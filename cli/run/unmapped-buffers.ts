@@ -1,30 +1,30 @@
 import { unmappedOf } from "../../client/unmapped.ts";
 import type { CodespecFile } from "../read/spec-file.ts";
 
-/** The parameters that `run exec` connects to its stdin and stdout. */
+/** Parameters that `run exec` connects to stdin and stdout. */
 export interface Unmapped {
   input?: string;
   output?: string;
 }
 
 /**
- * The parameters without a buffer of the user's; `_`, a buffer for the time of the run, is none.
- * @throws Error when stdin or stdout would have to serve two
+ * The parameters that the user gave no buffer for; `_`, a buffer only for the duration of the run, counts as none.
+ * @throws Error when stdin would feed two inputs, or stdout carry two outputs
  */
 export function unmappedBuffers(
   codespec: Pick<CodespecFile, "buffers">,
   given: Readonly<Record<string, string>>,
 ): Unmapped {
   const { inputs, outputs } = unmappedOf(codespec, given);
-  checkOne("input", inputs, "stdin");
-  checkOne("output", outputs, "stdout");
+  checkOne(inputs, "stdin can serve one input parameter only");
+  checkOne(outputs, "stdout can carry only one output");
   const [input] = inputs;
   const [output] = outputs;
   return { ...(input !== undefined && { input }), ...(output !== undefined && { output }) };
 }
 
-function checkOne(direction: string, names: readonly string[], stream: string): void {
+function checkOne(names: readonly string[], reason: string): void {
   if (names.length < 2) return;
   const list = names.map((name) => `'${name}'`).join(", ");
-  throw new Error(`${stream} can serve one ${direction} parameter only: give buffers for all but one of ${list}`);
+  throw new Error(`${reason}: give buffers for all but one of ${list}`);
 }

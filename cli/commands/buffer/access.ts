@@ -4,12 +4,12 @@ import { writeAll } from "../../terminal/host.ts";
 import { formatTtl, parseTtl } from "../../read/ttl.ts";
 
 export default command({
-  meta: { name: "access", description: "Print a signed URL of a buffer" },
+  meta: { name: "access", description: "Print a signed URL for a buffer" },
   examples: ["tyger buffer access $id", "tyger buffer access $id --write > url.txt"],
   args: {
     id: { type: "positional", required: true, description: "Buffer id" },
-    write: { type: "boolean", alias: "w", description: "For writing, too" },
-    "access-ttl": { type: "string", hidden: true, description: "How long the URL lives", parse: parseTtl },
+    write: { type: "boolean", alias: "w", description: "Also allow writing" },
+    "access-ttl": { type: "string", hidden: true, description: "How long the URL is valid", parse: parseTtl },
   },
   async run(context) {
     const { args, host } = context;

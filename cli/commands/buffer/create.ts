@@ -4,16 +4,15 @@ import { writeAll } from "../../terminal/host.ts";
 import { asJson, shownBuffer } from "../../print/resources.ts";
 import { expiryOf, parseTtl } from "../../read/ttl.ts";
 
-/** The instant at which a time to live that begins at once ends. */
 const expiry = (text: string): string => expiryOf(parseTtl(text), Date.now());
 
 export default command({
   meta: { name: "create", description: "Create a buffer and print its id" },
   examples: ["tyger buffer create", "tyger buffer create --tag scan=42 --ttl 7"],
   args: {
-    location: { type: "string", description: "Where its data lies" },
+    location: { type: "string", description: "Storage location" },
     tag: { type: "map", description: "Tags" },
-    ttl: { type: "string", valueHint: "D.HH:MM:SS", description: "Time after which it is deleted", parse: expiry },
+    ttl: { type: "string", valueHint: "D.HH:MM:SS", description: "Delete the buffer after this time", parse: expiry },
     "full-resource": { type: "boolean", description: "Print the whole buffer as JSON" },
   },
   surplus: "ignore",

@@ -3,21 +3,21 @@ import { parseDataSize } from "../../read/data-size.ts";
 import { openOutputFile } from "../../terminal/file-streams.ts";
 import { writeAll } from "../../terminal/host.ts";
 
-/** The bytes 0x3A to 0x79, 64 of them. */
+/** The 64 bytes 0x3A to 0x79, as the contract says. */
 const PATTERN = Buffer.from(Array.from({ length: 64 }, (_, i) => 0x3a + i));
 const CHUNK_BYTES = 256 * 1024;
 
 export default command({
-  meta: { name: "gen", description: "Generate data for tests" },
+  meta: { name: "gen", description: "Generate test data" },
   examples: ["tyger buffer gen 1G | tyger buffer write $id"],
   args: {
-    size: { type: "positional", required: true, description: "How much: 4096, 1.5K, 2GiB" },
+    size: { type: "positional", required: true, description: "Size: 4096, 1.5K, 2GiB" },
     output: {
       type: "string",
       alias: "o",
       valueHint: "path",
       isOnce: true,
-      description: "File to write to instead of stdout",
+      description: "Write to this file instead of stdout",
     },
   },
   async run({ args, host }) {

@@ -4,10 +4,14 @@ import { openOutputFile } from "../../terminal/file-streams.ts";
 import { parseTtl } from "../../read/ttl.ts";
 
 export default command({
-  meta: { name: "read", description: "Write the bytes of a buffer to stdout" },
+  meta: { name: "read", description: "Write a buffer's bytes to stdout" },
   examples: ["tyger buffer read $id > result.h5", "tyger buffer read url.txt -o result.h5"],
   args: {
-    source: { type: "positional", required: true, description: "Buffer id, access URL or file with an access URL" },
+    source: {
+      type: "positional",
+      required: true,
+      description: "Buffer id, access URL, or file that contains an access URL",
+    },
     output: {
       type: "string",
       alias: "o",
@@ -16,7 +20,7 @@ export default command({
       description: "File or named pipe instead of stdout",
     },
     dop: { type: "int", alias: "p", default: 32, description: "Parallel downloads" },
-    "access-ttl": { type: "string", hidden: true, description: "How long access URLs live", parse: parseTtl },
+    "access-ttl": { type: "string", hidden: true, description: "How long access URLs are valid", parse: parseTtl },
   },
   async run(context) {
     const { args, host } = context;

@@ -8,7 +8,7 @@ export default command({
   examples: ["tyger buffer show $id"],
   args: {
     id: { type: "positional", required: true, description: "Buffer id" },
-    "soft-deleted": { type: "boolean", description: "Show one that is soft-deleted" },
+    "soft-deleted": { type: "boolean", description: "Show a soft-deleted buffer" },
   },
   async run(context) {
     const { args, host } = context;

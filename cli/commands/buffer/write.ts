@@ -7,10 +7,14 @@ import { openInput } from "../../terminal/file-streams.ts";
 import { parseTtl } from "../../read/ttl.ts";
 
 export default command({
-  meta: { name: "write", description: "Write the bytes of stdin to a buffer" },
+  meta: { name: "write", description: "Write stdin to a buffer" },
   examples: ["tyger buffer write $id < data.h5", "tyger buffer write $id -i data.h5"],
   args: {
-    target: { type: "positional", required: true, description: "Buffer id, access URL or file with an access URL" },
+    target: {
+      type: "positional",
+      required: true,
+      description: "Buffer id, access URL, or file that contains an access URL",
+    },
     input: {
       type: "string",
       alias: "i",
@@ -32,10 +36,10 @@ export default command({
       alias: "f",
       default: "1s",
       valueHint: "duration",
-      description: "Longest time for which bytes wait for a full block; 0 for ever",
+      description: "Send a partial block after this long; 0 waits for full blocks",
       parse: flushIntervalMs,
     },
-    "access-ttl": { type: "string", hidden: true, description: "How long access URLs live", parse: parseTtl },
+    "access-ttl": { type: "string", hidden: true, description: "How long access URLs are valid", parse: parseTtl },
   },
   async run(context) {
     const { args, host } = context;

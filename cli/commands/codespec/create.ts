@@ -7,14 +7,14 @@ import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { type CodespecFile, readCodespecFile } from "../../read/spec-file.ts";
 
-/** A Kubernetes quantity, sent as it was written. */
+/** Checks a Kubernetes quantity but sends it as written. */
 function quantity(text: string): string {
   canonicalQuantity(text);
   return text;
 }
 
 const args = {
-  name: { type: "positional", required: false, description: "Name; may be in the file instead" },
+  name: { type: "positional", required: false, description: "Name, unless the file sets it" },
   file: {
     type: "string",
     alias: "f",
@@ -29,19 +29,19 @@ const args = {
     choices: ["job", "worker"],
     alias: "k",
     default: "job",
-    description: "What it is, if the file does not say",
+    description: "Kind, unless the file sets it",
   },
-  "max-replicas": { type: "int", alias: "r", description: "Greatest number of replicas" },
+  "max-replicas": { type: "int", alias: "r", description: "Maximum replicas" },
   input: { type: "list", alias: "i", description: "Input buffer parameters" },
   output: { type: "list", alias: "o", description: "Output buffer parameters" },
   env: { type: "map", alias: "e", description: "Environment variables" },
   endpoint: { type: "map", separator: "always", valueHint: "name=port", description: "Endpoints of a worker" },
-  command: { type: "boolean", description: "What follows -- is the command, not its arguments" },
+  command: { type: "boolean", description: "Use the words after -- as the command, not as its arguments" },
   identity: { type: "string", description: "Workload identity" },
   "cpu-request": { type: "string", valueHint: "quantity", description: "CPU cores to reserve", parse: quantity },
   "memory-request": { type: "string", valueHint: "quantity", description: "Memory to reserve", parse: quantity },
-  "cpu-limit": { type: "string", valueHint: "quantity", description: "Most CPU cores to use", parse: quantity },
-  "memory-limit": { type: "string", valueHint: "quantity", description: "Most memory to use", parse: quantity },
+  "cpu-limit": { type: "string", valueHint: "quantity", description: "CPU limit", parse: quantity },
+  "memory-limit": { type: "string", valueHint: "quantity", description: "Memory limit", parse: quantity },
   gpu: { type: "string", valueHint: "quantity", description: "Number of GPUs", parse: quantity },
   shm: { type: "string", valueHint: "quantity", description: "Size of /dev/shm", parse: quantity },
 } as const;
@@ -49,7 +49,7 @@ const args = {
 type Flags = Parameters<Parameters<typeof command<typeof args>>[0]["run"]>[0]["args"];
 
 export default command({
-  meta: { name: "create", description: "Create a codespec or a new version of it, and print the version" },
+  meta: { name: "create", description: "Create a codespec, or a new version of one, and print the version" },
   examples: [
     "tyger codespec create -f codespec.yml",
     "tyger codespec create upper --image ubuntu -i input -o output --command -- bash -c 'tr a-z A-Z < $INPUT_PIPE > $OUTPUT_PIPE'",
@@ -62,7 +62,7 @@ export default command({
     const name = context.args.name ?? file.name;
     if (!name) throw new Error("a codespec name is required, as an argument or in the file");
     if (!CODESPEC_NAME.test(name)) {
-      throw new Error(`the codespec name '${name}' may hold lower-case letters, digits, '-', '.' and '_' only`);
+      throw new Error(`the codespec name '${name}' may contain only lowercase letters, digits, '-', '.', and '_'`);
     }
     const codespec = merged({ ...file, name }, context.args, rest);
     checkKind(codespec);
@@ -72,7 +72,7 @@ export default command({
   },
 });
 
-/** The file's codespec with what was given as flags in place of its fields. */
+/** Flags replace the file's fields one by one; maps and lists are replaced whole. */
 function merged(file: CodespecFile, flags: Flags, rest: readonly string[]): CodespecFile {
   const codespec: CodespecFile = { ...file, kind: file.kind ?? flags.kind, image: flags.image ?? file.image ?? "" };
   if (flags["max-replicas"] !== undefined) codespec.maxReplicas = flags["max-replicas"];
@@ -106,7 +106,6 @@ function resourcesOf(
   };
 }
 
-/** The members that are not undefined. */
 const given = (members: Readonly<Record<string, string | undefined>>): Record<string, string> =>
   Object.fromEntries(Object.entries(members).filter((entry): entry is [string, string] => entry[1] !== undefined));
 
@@ -116,7 +115,7 @@ function portsOf(endpoints: Readonly<Record<string, string>>): Record<string, nu
   const entries = Object.entries(endpoints).map(([name, port]): [string, number] => {
     const number = /^[0-9]{1,5}$/.test(port) ? Number(port) : 0;
     if (number < 1 || number > MAX_PORT) {
-      throw new Error(`the port '${port}' of the endpoint '${name}' is not a number from 1 to ${MAX_PORT}`);
+      throw new Error(`the port of the endpoint '${name}' must be a number from 1 to ${MAX_PORT}, not '${port}'`);
     }
     return [name, number];
   });
@@ -124,7 +123,7 @@ function portsOf(endpoints: Readonly<Record<string, string>>): Record<string, nu
 }
 
 function checkKind({ kind, endpoints, buffers, sockets }: CodespecFile): void {
-  if (kind !== "job" && kind !== "worker") throw new Error(`the codespec kind '${kind}' is neither job nor worker`);
+  if (kind !== "job" && kind !== "worker") throw new Error(`the codespec kind must be job or worker, not '${kind}'`);
   if (kind === "job" && Object.keys(endpoints ?? {}).length > 0)
     throw new Error("a job codespec cannot have endpoints");
   const hasBuffers = (buffers?.inputs?.length ?? 0) + (buffers?.outputs?.length ?? 0) > 0 || sockets !== undefined;

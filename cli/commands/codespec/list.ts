@@ -8,8 +8,8 @@ export default command({
   meta: { name: "list", description: "List the latest version of each codespec" },
   examples: ["tyger codespec list -o table", "tyger codespec list --prefix recon- --limit 10"],
   args: {
-    prefix: { type: "string", alias: "p", description: "Only names that begin so" },
-    limit: { type: "int", alias: "l", description: "How many at most (1000 unless given)" },
+    prefix: { type: "string", alias: "p", description: "Only names that start with this" },
+    limit: { type: "int", alias: "l", description: "Maximum number to list (default: 1000)" },
     output: outputArg,
   },
   async run(context) {

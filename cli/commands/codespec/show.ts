@@ -8,7 +8,7 @@ export default command({
   examples: ["tyger codespec show hello", "tyger codespec show hello --version 1"],
   args: {
     name: { type: "positional", required: true, suggest: "codespec", description: "Name of the codespec" },
-    version: { type: "string", description: "Version; the latest unless given" },
+    version: { type: "string", description: "Version (default: latest)" },
   },
   async run(context) {
     const { args, host } = context;

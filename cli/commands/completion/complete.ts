@@ -4,14 +4,14 @@ import { writeAll } from "../../terminal/host.ts";
 import { type Candidate, suggestionsFor } from "../../line/suggestions.ts";
 import { TREE } from "../../tree.ts";
 
-/** Somebody waits at the prompt. */
+/** The user is waiting at the prompt. */
 const LOOK_UP_MS = 1000;
 const MOST = 200;
-/** Tells the shell to offer files. */
+/** Tells the shell to complete files. */
 const FILES = ":files";
 
 export default command({
-  meta: { name: "__complete", description: "Print what may stand in place of the last word, one candidate a line" },
+  meta: { name: "__complete", description: "Print completions of the last word, one per line" },
   examples: [],
   passThrough: "The words so far; the last one is completed",
   async run(context) {
@@ -27,7 +27,6 @@ export default command({
   },
 });
 
-/** Ids of the newest runs, or the names of codespecs. */
 async function lookedUp(what: "run" | "codespec", context: CommandContext<ArgsDef>): Promise<Candidate[]> {
   const { runs, codespecs } = await connect(context, { retry: false });
   const options = { limit: MOST, signal: AbortSignal.timeout(LOOK_UP_MS) };

@@ -9,7 +9,7 @@ import { httpOptionsOf } from "../../server/connect.ts";
 import { readYamlFile } from "../../read/yaml-file.ts";
 
 export default command({
-  meta: { name: "login", description: "Choose the server that all commands speak to" },
+  meta: { name: "login", description: "Log in to a server, which all other commands then use" },
   examples: ["tyger login --local", "tyger login unix:///opt/tyger/api.sock", "tyger login http://localhost:8080"],
   args: {
     "server-url": { type: "positional", required: false, description: "http://host:port or unix:///path/api.sock" },
@@ -20,12 +20,12 @@ export default command({
       isOnce: true,
       description: "YAML file with serverUrl and proxy",
     },
-    local: { type: "boolean", description: "The server of this machine" },
+    local: { type: "boolean", description: "Use the server on this machine" },
   },
   async run({ args, globals, host, log }) {
     const url = args["server-url"];
     if (args.local && (url !== undefined || args.file !== undefined)) {
-      throw new Error("--local can be given with no URL and no flag but --proxy");
+      throw new Error("--local cannot be combined with a URL or --file");
     }
     const options = { ...httpOptionsOf({ log, globals }), retry: false } as const;
     const login = (address: ServerAddress): Promise<ServiceMetadata> => createClient(address, options).metadata();
@@ -33,16 +33,16 @@ export default command({
       ? { address: await firstAnswering(await host.config.localSockets(), login), proxy: undefined }
       : await addressOf(url, args.file);
     const place = host.config.loginFile;
-    if (place === undefined) throw new Error("there is no place for the login file: set TYGER_CACHE_FILE or HOME");
+    if (place === undefined) throw new Error("there is no folder for the login file: set TYGER_CACHE_FILE or HOME");
     if (!args.local) {
       const { authority } = await login(address);
-      if (authority) throw new Error("the server asks for a token, which this client cannot get");
+      if (authority) throw new Error("the server requires a token, which this client cannot obtain");
     }
     writeLogin(place, { serverUrl: storedUrlOf(address), proxy: globals.proxy ?? proxy ?? "auto" });
   },
 });
 
-/** The first of the sockets of this machine behind which a server answers. */
+/** Tries the sockets in order: one can be left over from a killed server. */
 async function firstAnswering(
   sockets: readonly string[],
   ask: (address: ServerAddress) => Promise<unknown>,
@@ -75,11 +75,11 @@ function proxyOf(text: string, file: string): string {
   try {
     return parseProxy(text);
   } catch (err) {
-    throw new Error(`the file '${file}' has the proxy '${text}': ${messageOf(err)}`, { cause: err });
+    throw new Error(`invalid proxy '${text}' in the file '${file}': ${messageOf(err)}`, { cause: err });
   }
 }
 
-/** The options that this client can honour, and those of companion programs, which it may ignore. */
+/** The options that this client supports, and those of companion programs, which it ignores. */
 const LOGIN_FILE = {
   object: { serverUrl: "text", proxy: "text", port: "integer", allowedClientCIDRs: "textList", logPath: "text" },
 } as const;

@@ -2,7 +2,7 @@ import { command } from "../../line/command.ts";
 import { writeLogin } from "../../server/login-file.ts";
 
 export default command({
-  meta: { name: "logout", description: "Forget the server" },
+  meta: { name: "logout", description: "Log out of the server" },
   examples: ["tyger logout"],
   async run({ host }) {
     if (host.config.loginFile !== undefined) writeLogin(host.config.loginFile, {});

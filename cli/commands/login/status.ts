@@ -7,10 +7,10 @@ import { asJson } from "../../print/resources.ts";
 import { shownUrlOf } from "../../../client/address.ts";
 
 export default command({
-  meta: { name: "status", description: "Show which server the commands speak to" },
+  meta: { name: "status", description: "Show the server you are logged in to" },
   examples: ["tyger login status", "tyger login status --format json"],
   args: {
-    format: { type: "choice", choices: ["text", "json"], default: "text", description: "How to show it" },
+    format: { type: "choice", choices: ["text", "json"], default: "text", description: "Output format" },
   },
   async run(context) {
     const { args, host } = context;

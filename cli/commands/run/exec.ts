@@ -13,7 +13,7 @@ import { unmappedBuffers } from "../../run/unmapped-buffers.ts";
 export default command({
   meta: {
     name: "exec",
-    description: "Create a run, feed it stdin, write its output to stdout, and wait for its end",
+    description: "Create a run, feed it stdin, write its output to stdout, and wait until it ends",
   },
   examples: [
     "echo Paul | tyger run exec -f examples/hello.yml",
@@ -22,12 +22,12 @@ export default command({
   args: {
     ...runArgs,
     logs: { type: "boolean", description: "Show the run's logs on stderr" },
-    timestamps: { type: "boolean", description: "Begin each line of --logs with its time" },
+    timestamps: { type: "boolean", description: "Start each line of --logs with its timestamp" },
     "block-size": {
       type: "string",
       default: "4MiB",
       valueHint: "size",
-      description: "Size of a full block of the input",
+      description: "Size of a full input block",
       parse: parseBlockSize,
     },
     "write-dop": { type: "int", default: 16, description: "Parallel uploads" },
@@ -38,8 +38,8 @@ export default command({
     for (const dop of ["write-dop", "read-dop"] as const) {
       if (args[dop] < 1) throw new Error(`--${dop} must be at least 1, not '${args[dop]}'`);
     }
-    // Without the logs it would change nothing.
-    if (args.timestamps && !args.logs) throw new Error("--timestamps can be given with --logs only");
+    // Without --logs it has no effect.
+    if (args.timestamps && !args.logs) throw new Error("--timestamps requires --logs");
     const request = runRequestOf(
       args.file === undefined ? {} : await readRunFile(args.file, () => stdinOf(host)),
       args,
@@ -54,7 +54,7 @@ export default command({
     const stdin = unmapped.input === undefined ? undefined : stdinOf(host);
     if (unmapped.input !== undefined || unmapped.output !== undefined) warnPowerShell(host, log);
     const stdoutFault = unmapped.output === undefined ? undefined : host.faultOf("stdout");
-    if (stdoutFault !== undefined) throw new Error(`stdout ${stdoutFault}, but the output goes there`);
+    if (stdoutFault !== undefined) throw new Error(`stdout ${stdoutFault}, but the output goes to it`);
     if (args.pull) await pullImages(client, request, context);
     await executeRun({
       client,
@@ -79,7 +79,7 @@ async function codespecOf(client: Client, { job }: RunRequest): Promise<Codespec
   try {
     return await client.codespecs.find(job.codespec);
   } catch (err) {
-    // The server's own words do not say what was not found.
+    // The server's message does not name the codespec.
     if (!(err instanceof ServerError && err.code === "NotFound")) throw err;
     throw new ServerError(
       err.status,

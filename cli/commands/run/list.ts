@@ -7,7 +7,7 @@ import { outputArg, RUN_SHAPE } from "../../print/list-output.ts";
 import { shownRun } from "../../print/resources.ts";
 
 export default command({
-  meta: { name: "list", description: "List runs, the newest first" },
+  meta: { name: "list", description: "List runs, newest first" },
   examples: [
     "tyger run list -o table",
     "tyger run list --status failed --since yesterday",
@@ -17,7 +17,7 @@ export default command({
     since: { type: "string", alias: "s", valueHint: "time", description: "Only runs created after this time" },
     tag: { type: "map", description: "Only runs with all of these tags" },
     status: { type: "list", choices: RUN_STATUSES, description: "Only runs with one of these statuses" },
-    limit: { type: "int", alias: "l", description: "How many at most (1000 unless given)" },
+    limit: { type: "int", alias: "l", description: "Maximum number to list (default: 1000)" },
     output: outputArg,
   },
   surplus: "ignore",

@@ -4,14 +4,14 @@ import { command } from "../../line/command.ts";
 import { copyLogs, reopening } from "../../run/run-logs.ts";
 
 export default command({
-  meta: { name: "logs", description: "Print what the containers of a run wrote to stdout and stderr" },
+  meta: { name: "logs", description: "Print what a run's containers wrote to stdout and stderr" },
   examples: ["tyger run logs 7", "tyger run logs 7 --follow --timestamps", "tyger run logs 7 --tail 20"],
   args: {
     id: { type: "positional", required: true, suggest: "run", description: "Run id" },
-    follow: { type: "boolean", alias: "f", description: "Go on until the run has ended" },
+    follow: { type: "boolean", alias: "f", description: "Keep streaming until the run ends" },
     since: { type: "string", alias: "s", valueHint: "time", description: "Only lines after this time" },
-    tail: { type: "int", default: -1, description: "Only this many of the last lines" },
-    timestamps: { type: "boolean", description: "Begin each line with its time" },
+    tail: { type: "int", default: -1, description: "Only this many lines from the end" },
+    timestamps: { type: "boolean", description: "Start each line with its timestamp" },
   },
   async run(context) {
     const { args, host, log } = context;

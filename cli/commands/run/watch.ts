@@ -4,11 +4,11 @@ import { writeAll } from "../../terminal/host.ts";
 import { shownRun, shownRunSystem } from "../../print/resources.ts";
 
 export default command({
-  meta: { name: "watch", description: "Print a line of JSON for each change of a run until it ends" },
+  meta: { name: "watch", description: "Print a line of JSON for each change to a run until it ends" },
   examples: ["tyger run watch 7", "tyger run watch 7 --full-resource"],
   args: {
     id: { type: "positional", required: true, suggest: "run", description: "Run id" },
-    "full-resource": { type: "boolean", description: "Print the whole run, not only what the system says of it" },
+    "full-resource": { type: "boolean", description: "Print the whole run, not just its status fields" },
   },
   async run(context) {
     const { args, host, log } = context;

@@ -2,7 +2,7 @@ import { down } from "../../../stack/down.ts";
 import { command } from "../../line/command.ts";
 
 export default command({
-  meta: { name: "down", description: "Stop the local stack; its data and the jobs that run stay" },
+  meta: { name: "down", description: "Stop the local stack; its data stays, and running jobs continue" },
   examples: ["tyger down", "tyger down --cancel"],
   args: { cancel: { type: "boolean", description: "Cancel all open runs first" } },
   async run({ args, host, log }) {

@@ -3,7 +3,7 @@ import { command, QuietFailure } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 
 export default command({
-  meta: { name: "status", description: "Say what runs of the local stack; exit code 1 unless all of it does" },
+  meta: { name: "status", description: "Show the status of the local stack; exits 1 unless everything is ready" },
   examples: ["tyger status"],
   async run({ host }) {
     const config = await host.config.stack();

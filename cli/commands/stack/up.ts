@@ -7,7 +7,7 @@ import { readLogin } from "../../../client/login-file.ts";
 import { writeLogin } from "../../server/login-file.ts";
 
 export default command({
-  meta: { name: "up", description: "Start the local stack in the background, and log in to it" },
+  meta: { name: "up", description: "Start the local stack in the background and log in to it" },
   examples: ["tyger up", "TYGER_DATA_DIR=/data/tyger tyger up"],
   async run({ host, log }) {
     const config = await host.config.stack();
@@ -16,11 +16,12 @@ export default command({
     );
     const serverUrl = serverUrlOf(view);
     const { loginFile } = config;
-    if (!loginFile) log.warn("not logged in: set TYGER_CACHE_FILE or HOME to have a place for the login file");
+    if (!loginFile)
+      log.warn("not logged in, because there is no folder for the login file: set TYGER_CACHE_FILE or HOME");
     else if ((await readLogin(loginFile).catch(() => undefined))?.serverUrl !== serverUrl) {
       writeLogin(loginFile, { serverUrl, proxy: "auto" });
     }
     if (hasStarted) await writeAll(host.stderr, describeStack(view, config));
-    else log.info("the stack is up already");
+    else log.info("the stack is already up");
   },
 });

@@ -332,7 +332,7 @@ describe("run", () => {
     expect(await tyger("run cancel 7", { server })).toEqual({
       code: 1,
       stdout: "",
-      stderr: "Error: the run 7 cannot be canceled, its status is Failed (it broke)\n",
+      stderr: "Error: run 7 cannot be canceled: its status is Failed (it broke)\n",
     });
   });
 

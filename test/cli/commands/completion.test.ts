@@ -139,6 +139,6 @@ test("each shell has a script; another one is refused with its name", async () =
   expect(await tyger("completion tcsh")).toEqual({
     code: 1,
     stdout: "",
-    stderr: "Error: there is no completion for the shell 'tcsh': give bash, zsh, fish, powershell\n",
+    stderr: "Error: no completion for the shell 'tcsh'; use one of bash, zsh, fish, powershell\n",
   });
 });

@@ -86,17 +86,11 @@ test("a buffer that is given is left to its owner", async () => {
 describe("what is refused before anything is created", () => {
   const cases: [name: string, buffers: object, more: string[], options: object, reason: RegExp][] = [
     ["two inputs", { inputs: ["a", "b"] }, [], {}, /stdin can serve one input parameter only: .* 'a', 'b'/],
-    ["two outputs", { outputs: ["a", "b", "c"] }, ["-b", "a=x"], {}, /stdout can serve one output .* 'b', 'c'/],
+    ["two outputs", { outputs: ["a", "b", "c"] }, ["-b", "a=x"], {}, /stdout can carry only one output: .* 'b', 'c'/],
     ["a closed stdin", { inputs: ["a"] }, [], { closedStreams: ["stdin"] }, /stdin is closed/],
     ["a closed stdout", { outputs: ["a"] }, [], { closedStreams: ["stdout"] }, /stdout is closed/],
     ["an unknown codespec", {}, ["-c", "none"], {}, /not found/],
-    [
-      "times of logs that are not shown",
-      {},
-      ["--timestamps"],
-      {},
-      /^Error: --timestamps can be given with --logs only\n$/,
-    ],
+    ["times of logs that are not shown", {}, ["--timestamps"], {}, /^Error: --timestamps requires --logs\n$/],
     ["no name of a codespec", {}, ["-c", "No!"], {}, /'No!'/],
   ];
   test.each(cases)("%s", async (_name, buffers, more, options, reason) => {

@@ -70,23 +70,23 @@ describe("help goes to stdout with exit code 0", () => {
   test.each([
     [
       100,
-      "           --log-format=<pretty|plain|json>    How to log; pretty on a terminal, else plain",
+      "           --log-format=<pretty|plain|json>    Log format; pretty on a terminal, otherwise plain",
       "  counts, count    Count runs by status",
     ],
     [
       80,
-      "           --log-format=<pretty|plain|json>    How to log; pretty on a terminal,\n" +
-        "                                               else plain",
+      "           --log-format=<pretty|plain|json>    Log format; pretty on a terminal,\n" +
+        "                                               otherwise plain",
       "  counts, count    Count runs by status",
     ],
     [
       40,
-      "  --log-format=<pretty|plain|json>\n      How to log; pretty on a terminal,\n      else plain",
+      "  --log-format=<pretty|plain|json>\n      Log format; pretty on a terminal,\n      otherwise plain",
       "  counts, count\n      Count runs by status",
     ],
     [
       20,
-      "  --log-format=\n    <pretty|plain|\n    json>\n      How to log;\n      pretty on a\n      terminal, else\n      plain",
+      "  --log-format=\n    <pretty|plain|\n    json>\n      Log format;\n      pretty on a\n      terminal,\n      otherwise\n      plain",
       "  counts, count\n      Count runs by\n      status",
     ],
   ])("fits into %i columns", async (columns, flag, command) => {

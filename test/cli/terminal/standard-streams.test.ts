@@ -44,13 +44,13 @@ async function shell(line: string): Promise<{ code: number | null; stderr: strin
 
 describe("a stdin without bytes is refused before a run is created or a buffer written", () => {
   test.each([
-    ["tyger run exec -c cat < .", "stdin is a folder, but its bytes are the input"],
-    ["tyger run exec -c cat 0> other", "stdin is not open for reading, but its bytes are the input"],
-    ["tyger buffer write b1 < .", "stdin is a folder, but its bytes are the input"],
-    ["tyger buffer write b1 0> other", "stdin is not open for reading, but its bytes are the input"],
-    ["tyger buffer write b1 0> >(cat)", "stdin is not open for reading, but its bytes are the input"],
-    ["tyger run create -f - < .", "the file '-' cannot be read: stdin is a folder, but its bytes are the input"],
-    ["tyger codespec create x -f - < .", "the file '-' cannot be read: stdin is a folder, but its bytes are the input"],
+    ["tyger run exec -c cat < .", "stdin is a folder, but the input comes from it"],
+    ["tyger run exec -c cat 0> other", "stdin is not open for reading, but the input comes from it"],
+    ["tyger buffer write b1 < .", "stdin is a folder, but the input comes from it"],
+    ["tyger buffer write b1 0> other", "stdin is not open for reading, but the input comes from it"],
+    ["tyger buffer write b1 0> >(cat)", "stdin is not open for reading, but the input comes from it"],
+    ["tyger run create -f - < .", "the file '-' cannot be read: stdin is a folder, but the input comes from it"],
+    ["tyger codespec create x -f - < .", "the file '-' cannot be read: stdin is a folder, but the input comes from it"],
   ])("%s", async (line, reason) => {
     expect(await shell(line)).toEqual({ code: 1, stderr: `Error: ${reason}\n` });
     expect(server.requests("POST", /runs/)).toEqual([]);
@@ -68,8 +68,8 @@ describe("a stdin without bytes is refused before a run is created or a buffer w
 });
 
 test.each([
-  ["tyger run exec -c cat < file 1< .", "stdout is a folder, but the output goes there"],
-  ["tyger run exec -c cat < file 1< file", "stdout is not open for writing, but the output goes there"],
+  ["tyger run exec -c cat < file 1< .", "stdout is a folder, but the output goes to it"],
+  ["tyger run exec -c cat < file 1< file", "stdout is not open for writing, but the output goes to it"],
 ])("an output that nothing takes is refused before a run is created: %s", async (line, reason) => {
   expect(await shell(line)).toEqual({ code: 1, stderr: `Error: ${reason}\n` });
   expect(server.requests("POST", /runs/)).toEqual([]);
