@@ -74,9 +74,10 @@ await Promise.all([
       worker: "worker/main.ts",
       supervisor: "stack/supervisor-main.ts",
       programs: "workflows/programs.ts",
+      client: "client/index.ts",
     },
   }),
-  declare("workflows/programs.ts", `${unfinished}/types`),
+  declare(["workflows/programs.ts", "client/index.ts"], `${unfinished}/types`),
   bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL("workflows/index.ts", import.meta.url)),
     logger: new DefaultLogger("WARN"),
@@ -92,12 +93,21 @@ await rename("dist", replaced).catch(() => undefined);
 await rename(unfinished, "dist");
 await rm(replaced, { recursive: true, force: true });
 
-/** Writes the declarations of `entry` and of what it imports. */
-async function declare(entry: string, outDir: string): Promise<void> {
+/** Writes the declarations of `entries` and of the files that they import. */
+async function declare(entries: readonly string[], outDir: string): Promise<void> {
   const flags = ["--ignoreConfig", "--declaration", "--emitDeclarationOnly", "--rewriteRelativeImportExtensions"];
   const dialect = ["--module", "nodenext", "--target", "esnext", "--strict", "--skipLibCheck", "--types", "node"];
-  const args = ["node_modules/typescript/bin/tsc", ...flags, ...dialect, "--rootDir", ".", "--outDir", outDir, entry];
+  const args = [
+    "node_modules/typescript/bin/tsc",
+    ...flags,
+    ...dialect,
+    "--rootDir",
+    ".",
+    "--outDir",
+    outDir,
+    ...entries,
+  ];
   const compiling = spawn(process.execPath, args, { stdio: ["ignore", 2, 2] });
   const [code] = (await once(compiling, "exit")) as [number | null];
-  if (code !== 0) throw new Error(`The declarations of '${entry}' could not be written`);
+  if (code !== 0) throw new Error(`The declarations of '${entries.join("' and '")}' could not be written`);
 }
