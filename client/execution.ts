@@ -1,4 +1,4 @@
-import { atMost } from "../waiting/bounded.ts";
+import { atMost, unlessAborted } from "../waiting/bounded.ts";
 import type { BufferReadOptions, Buffers, BufferWriteOptions } from "./buffers.ts";
 import type { Codespecs } from "./codespecs.ts";
 import type { CallOptions } from "./http/http.ts";
@@ -62,8 +62,7 @@ export async function execute(
   const outputName = onlyOne("output", unmapped.outputs);
   if (options.input !== undefined && inputName === undefined) throw new Error("the job has no input without a buffer");
   signal?.throwIfAborted();
-  // Not aborted: a run that may have been created has to be known, to be canceled.
-  const run = await runs.create(request);
+  const run = await createOrCancel(runs, request, signal);
   onChange?.(run);
   const idOf = (name: string): string => run.job.buffers?.[name] ?? "";
   const stopping = new AbortController();
@@ -79,7 +78,7 @@ export async function execute(
   const ended = settle(watching, writing).catch(async (err: unknown) => {
     stopping.abort(err);
     if (signal?.aborted) {
-      await runs.cancel(run.id, { signal: AbortSignal.timeout(CANCEL_MS) }).catch(() => undefined);
+      await cancelSoon(runs, run.id);
       // The input is being marked as not whole.
       await writing.catch(() => undefined);
     }
@@ -92,6 +91,22 @@ export async function execute(
   );
   return { run, output, ended };
 }
+
+/** An abort does not end the request: a run that may have been created has to be known, to be canceled. */
+async function createOrCancel(runs: Runs, request: NewRun, signal: AbortSignal | undefined): Promise<Run> {
+  const creating = runs.create(request);
+  if (!signal) return creating;
+  try {
+    return await unlessAborted(creating, signal);
+  } catch (err) {
+    creating.then(({ id }) => cancelSoon(runs, id)).catch(() => undefined);
+    throw err;
+  }
+}
+
+/** After an abort nobody hears of a failure: the server ends the run at its timeout. */
+const cancelSoon = (runs: Runs, id: number): Promise<unknown> =>
+  runs.cancel(id, { signal: AbortSignal.timeout(CANCEL_MS) }).catch(() => undefined);
 
 /** The ended run, as soon as what it read has been stored, too. */
 async function settle(watching: Promise<Run>, writing: Promise<void>): Promise<Run> {

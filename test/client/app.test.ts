@@ -1,0 +1,73 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type Client, connect } from "../../client/index.ts";
+import { createFakeApi, type FakeApi } from "../fakes/api.ts";
+
+/** The client and the real routes, over ports in memory. */
+let api: FakeApi;
+let client: Client;
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tyger-client-app-"));
+  api = createFakeApi();
+  await api.app.listen({ path: join(folder, "api.sock") });
+  client = await connect({ server: `unix://${folder}/api.sock` });
+});
+afterEach(async () => {
+  await api.app.close();
+  await rm(folder, { recursive: true });
+});
+
+const ids = async (items: AsyncIterable<{ id: number }>): Promise<number[]> => {
+  const found: number[] = [];
+  for await (const { id } of items) found.push(id);
+  return found;
+};
+
+test("codespecs, buffers and runs, from their creation to their end", async () => {
+  const { codespecs, buffers, runs } = client;
+  const first = await codespecs.create("c", { kind: "job", image: "ubuntu", buffers: { inputs: ["in"] } });
+  expect(first).toMatchObject({ name: "c", version: 1, image: "ubuntu" });
+  expect(await codespecs.show("c", { version: 1 })).toEqual(first);
+  for await (const { name } of codespecs.list({ prefix: "c" })) expect(name).toBe("c");
+
+  const buffer = await buffers.create({ tags: { a: "b" } });
+  expect(await buffers.show(buffer.id)).toEqual(buffer);
+  expect(await buffers.access(buffer.id, { writeable: true })).toContain(buffer.id);
+  expect(api.grants.at(-1)).toMatchObject({ writeable: true });
+
+  const run = await runs.create({ job: { codespec: "c", buffers: { in: buffer.id } }, tags: { t: "1" } });
+  expect(run).toMatchObject({ status: "Pending", job: { buffers: { in: buffer.id } } });
+  expect(await ids(runs.list({ tags: { t: "1" } }))).toEqual([run.id]);
+  expect(await runs.counts()).toEqual({ pending: 1 });
+  const watching = (async () => {
+    const statuses: string[] = [];
+    for await (const { status } of runs.watch(run.id)) {
+      statuses.push(status);
+      if (status === "Pending") api.change(run.id, { status: "Succeeded" });
+    }
+    return statuses;
+  })();
+  expect(await watching).toEqual(["Pending", "Succeeded"]);
+  expect(await runs.cancel(run.id)).toMatchObject({ status: "Succeeded" });
+});
+
+test("a list goes over as many pages as there are", async () => {
+  for (let count = 0; count < 5; count++) {
+    await client.runs.create({ job: { codespec: { kind: "job", image: "ubuntu" } } });
+  }
+  expect(await ids(client.runs.list({ pageSize: 2 }))).toEqual([5, 4, 3, 2, 1]);
+  expect(await ids(client.runs.list({ limit: 3 }))).toEqual([5, 4, 3]);
+});
+
+test("a limit that the server refuses is its error", async () => {
+  await expect(ids(client.runs.list({ limit: -1 }))).rejects.toMatchObject({ code: "InvalidInput", status: 400 });
+});
+
+test("an id that does not exist is NotFound everywhere", async () => {
+  const { buffers, codespecs, runs } = client;
+  const calls = [buffers.show("x"), codespecs.show("x"), runs.show(99), runs.cancel(99), runs.logs(99).next()];
+  for (const call of calls) await expect(call).rejects.toMatchObject({ code: "NotFound" });
+});
