@@ -10,12 +10,12 @@ import { lockNameOf } from "./up.ts";
 
 const LOCK_MS = 300_000;
 const STOP_MS = 60_000;
-/** A job has its stop grace before it is killed; the runs go in parallel. */
+/** A job can use its stop grace before it is killed; runs are canceled in parallel. */
 const CANCEL_MS = 60_000;
 const ANSWER_MS = 30_000;
 
 /**
- * Stops the processes of the stack and keeps its data. Jobs that run go on, unless `cancelRuns`.
+ * Stops the processes of the stack and keeps its data. Running jobs continue, unless `cancelRuns`.
  * @returns whether anything was running.
  */
 export async function down(
@@ -29,7 +29,7 @@ export async function down(
   if (cancelRuns && !running) throw new Error("Runs can only be canceled while the stack is up; nothing was changed");
   if (cancelRuns && running) await cancelOpenRuns(running.apiSocket, report);
   if (running) await askStack(paths, "stop", STOP_MS);
-  // What a supervisor left that was killed, or that did not come to its end.
+  // Left by a supervisor that was killed or did not finish.
   const left = await endRecorded(paths.stateDir);
   const dockerd = await leaveDockerd(paths, report);
   if (dockerd === "stopped") report("the Docker engine that 'tyger up' had started is stopped");

@@ -15,16 +15,16 @@ const ANSWER_MS = 2000;
 
 export const logFileOf = (stateDir: string, name: string): string => join(stateDir, `${name}.log`);
 
-/** The processes of a stack in the order of their start: those of one list start together. */
-export function processesOf(settings: StackSettings): [engines: ProcessSpec[], servers: ProcessSpec[]] {
+/** In the order of their start: the processes of one list start together. */
+export function processesOf(settings: StackSettings): [services: ProcessSpec[], servers: ProcessSpec[]] {
   const { postgres, temporal, paths } = settings;
-  const engines: ProcessSpec[] = [];
-  if (postgres.kind === "embedded") engines.push(postgresSpec(postgres, logFileOf(paths.stateDir, "postgres")));
+  const services: ProcessSpec[] = [];
+  if (postgres.kind === "embedded") services.push(postgresSpec(postgres, logFileOf(paths.stateDir, "postgres")));
   if (temporal.kind === "dev") {
     const env = { PATH: settings.path, ...settings.inherited };
-    engines.push(temporalSpec(temporal, logFileOf(paths.stateDir, "temporal"), env));
+    services.push(temporalSpec(temporal, logFileOf(paths.stateDir, "temporal"), env));
   }
-  return [engines, [apiSpec(settings), workerSpec(settings)]];
+  return [services, [apiSpec(settings), workerSpec(settings)]];
 }
 
 function apiSpec(settings: StackSettings): ProcessSpec {
@@ -55,7 +55,7 @@ function nodeSpec(settings: StackSettings, name: string): Omit<ProcessSpec, "isR
   };
 }
 
-/** @see config/server.ts, which reads it. */
+/** Must match config/server.ts, which reads it. */
 function serverEnvironment(settings: StackSettings): Record<string, string> {
   const { postgres, temporal, paths, dist } = settings;
   const given = temporal.kind === "given";
@@ -69,7 +69,7 @@ function serverEnvironment(settings: StackSettings): Record<string, string> {
     TYGER_API_SOCKET: paths.apiSocket,
     TYGER_DATA_SOCKET: paths.dataSocket,
     DOCKER_HOST: settings.dockerHost,
-    // Compiled code of the packages, kept from start to start: a third of the time until they answer.
+    // Caches the packages' compiled code, which saves a third of the startup time.
     NODE_COMPILE_CACHE: join(paths.stateDir, "compile-cache"),
     TYGER_WORKFLOW_BUNDLE: join(dist, "workflows.js"),
     TYGER_PUMP_MAIN: join(dist, "pump.js"),

@@ -4,13 +4,13 @@ import type { StackConfig } from "../config/stack.ts";
 import type { StackView } from "./supervisor/control.ts";
 import { askStack } from "./supervisor/process-record.ts";
 
-/** What runs of the stack; undefined when it is down. */
+/** Returns undefined if the stack is down. */
 export const status = ({ paths }: StackConfig): Promise<StackView | undefined> => askStack(paths, "status");
 
-/** The address of the stack's API, as the login file has it. */
+/** The API's address in the form of the login file. */
 export const serverUrlOf = ({ apiSocket }: StackView): string => `http+unix://${apiSocket}:`;
 
-/** The state of a stack in lines for a person. */
+/** Formats the state of a stack for a person; scripts should use the API. */
 export function describeStack(view: StackView | undefined, { paths }: StackConfig): string {
   if (!view) return `The stack is down.\ndata folder   ${paths.dataDir}\n`;
   const width = Math.max(...view.processes.map(({ name }) => name.length));
@@ -35,7 +35,7 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
   ].join("\n");
 }
 
-/** The id that is in the name of every workflow and container; the worker leaves it when it is ready. */
+/** Part of the name of every workflow and container; the worker writes it when it is ready. */
 function installationOf(stateDir: string): string {
   try {
     return readFileSync(join(stateDir, "installation"), "utf8").trim();
@@ -44,7 +44,7 @@ function installationOf(stateDir: string): string {
   }
 }
 
-/** Root's database may lie outside the data folder, where Postgres' own user can get to it. */
+/** Root's database can be outside the data folder, where Postgres' own user can reach it. */
 function databaseElsewhere(dataDir: string): string[] {
   try {
     return [`database      ${readlinkSync(join(dataDir, "postgres"))}`];

@@ -4,9 +4,9 @@ import { stackSettingsSchema } from "./supervisor/settings.ts";
 import { supervise } from "./supervisor/supervisor.ts";
 import { webUiOf } from "./temporal/temporal.ts";
 
-/** The background process of a stack: settings come on stdin, what it has to say goes to its log on stdout. */
+/** The background process of a stack. Reads its settings from stdin and logs to stdout. */
 const log = (line: string) => process.stdout.write(`${new Date().toISOString()} ${line}\n`);
-// A full disk takes no more of it, which is no reason to end.
+// The supervisor must continue even if a full disk refuses its log.
 process.stdout.on("error", () => {});
 
 const settings = stackSettingsSchema.parse(await json(process.stdin));
@@ -15,7 +15,7 @@ const supervisor = await supervise({
   settings,
   webUi: temporal.kind === "dev" ? webUiOf(temporal) : undefined,
   given: {
-    ...(postgres.kind === "given" && { postgres: postgres.place }),
+    ...(postgres.kind === "given" && { postgres: postgres.address }),
     ...(temporal.kind === "given" && { temporal: temporal.address }),
   },
   stages: processesOf(settings),
@@ -26,5 +26,5 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => vo
 for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => {});
 await supervisor.ended;
 log("stopped");
-// A client that does not read its answer must not hold us.
+// A client that does not read its answer must not keep this process alive.
 setTimeout(() => process.exit(0), 500).unref();

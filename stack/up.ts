@@ -8,7 +8,7 @@ import type { ProcessView, StackView } from "./supervisor/control.ts";
 import { proveNamedPipes } from "./docker/docker-proof.ts";
 import { findDocker } from "./docker/docker.ts";
 import { leaveDockerd } from "./docker/dockerd.ts";
-import { settleDatabase, settleTemporal } from "./engines.ts";
+import { settleDatabase, settleTemporal } from "./services.ts";
 import { stackNameOf } from "./docker/engine-claims.ts";
 import { EXAMPLE_IMAGE, hasImage, provideExampleImage } from "./docker/image.ts";
 import { makeFolders } from "./folders.ts";
@@ -21,20 +21,20 @@ import { mustHaveRoom } from "./host/room.ts";
 import { logFileOf } from "./server-processes.ts";
 import type { StackSettings } from "./supervisor/settings.ts";
 
-/** Another `up` may be downloading engines meanwhile. */
+/** Another `up` can be downloading servers meanwhile. */
 const LOCK_MS = 900_000;
 /** From the start of the supervisor until all processes answer. */
 const READY_MS = 120_000;
-/** A process that ended this often before it was ever ready will not get ready. */
+/** A process that exits this often before it is ready will never be. */
 const HOPELESS_STARTS = 4;
-/** Of an error of a process, in characters. */
+/** Of a process's error message, in characters. */
 const LONGEST_WORDS = 300;
 const STOP_MS = 60_000;
 /** From the start of a supervisor until it takes commands. */
 const LISTENING_MS = 10_000;
 
 export interface UpResult {
-  /** False when the very same stack was already running. */
+  /** False if this very stack was already running. */
   hasStarted: boolean;
   view: StackView;
 }
@@ -42,9 +42,9 @@ export interface UpResult {
 export const lockNameOf = (config: StackConfig): string => `stack-${stackNameOf(config.paths)}`;
 
 /**
- * Starts the local stack, unless it runs; replaces one of another version. Once `signal` is aborted the step under way
- * is finished, and what this call has started is stopped again.
- * @throws Error in one sentence: an engine that cannot be had, a port that is taken, a process that does not start.
+ * Starts the local stack unless it is running; replaces one of another version. After `signal` is aborted, finishes the
+ * current step and stops what this call started.
+ * @throws Error in one sentence, such as a server that cannot be installed or a process that does not start.
  */
 export async function up(config: StackConfig, report: Report, signal: AbortSignal): Promise<UpResult> {
   const installation = findInstallation();
@@ -78,15 +78,15 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
     return { hasStarted: true, view };
   } catch (err) {
     if (supervisor) await stopAgain(supervisor, paths);
-    // It takes its container away, which would go on without us.
+    // It removes its container, which would otherwise stay.
     await provingPipes?.catch(() => {});
-    // A stack that did not come up needs no engine.
+    // A stack that did not start needs no Docker engine.
     await leaveDockerd(paths, report);
     throw err;
   }
 }
 
-/** Sees to every engine. The proof of the named pipes goes on while the processes start. */
+/** Prepares Docker, Postgres, and Temporal. The test of the named pipes continues while the processes start. */
 async function settle(
   config: StackConfig,
   installation: Installation,
@@ -109,7 +109,7 @@ async function settle(
     if (!(await hasImage(engine, EXAMPLE_IMAGE))) return;
     await proveNamedPipes(engine, EXAMPLE_IMAGE, config.paths.stateDir, config.path);
   })();
-  // Awaited together with the processes; it must not count as unhandled until then.
+  // Awaited later, together with the processes; until then a failure must not count as unhandled.
   provingPipes.catch(() => {});
   const settings: StackSettings = {
     version,
@@ -126,18 +126,18 @@ async function settle(
 }
 
 function startedNames({ postgres, temporal }: StackSettings): string {
-  const engines = [
+  const services = [
     ...(postgres.kind === "embedded" ? ["Postgres"] : []),
     ...(temporal.kind === "dev" ? ["Temporal"] : []),
   ];
-  return [...engines, "the API and the worker"].join(", ");
+  return [...services, "the API and the worker"].join(", ");
 }
 
 function startSupervisor(settings: StackSettings): ChildProcess {
   const { stateDir } = settings.paths;
   const log = openSync(logFileOf(stateDir, "supervisor"), "a", 0o600);
   const main = join(settings.dist, "supervisor.js");
-  // A session of its own: neither the terminal nor the caller's process group takes it along.
+  // In a session of its own, so that it outlives the terminal and the caller's process group.
   const child = spawn(settings.node, ["--disable-sigusr1", "--enable-source-maps", main], {
     detached: true,
     cwd: settings.paths.dataDir,
@@ -152,7 +152,7 @@ function startSupervisor(settings: StackSettings): ChildProcess {
   return child;
 }
 
-/** Stops what was started a moment ago: its supervisor may not be listening yet. */
+/** Keeps asking, because a supervisor that was just started may not be listening yet. */
 async function stopAgain(supervisor: ChildProcess, paths: StackConfig["paths"]): Promise<void> {
   const look = async (): Promise<"stopping" | "ended" | undefined> => {
     if (hasEnded(supervisor)) return "ended";
@@ -161,10 +161,10 @@ async function stopAgain(supervisor: ChildProcess, paths: StackConfig["paths"]):
   if ((await poll(look, { everyMs: 50, withinMs: LISTENING_MS })) !== "stopping") supervisor.kill("SIGTERM");
 }
 
-/** A supervisor that is waited for, be it a child or that of another `up`. */
+/** A supervisor that `up` waits for: its own child, or the one of another `up`. */
 interface WatchedSupervisor {
   hasEnded(): boolean;
-  /** What it is when it has. */
+  /** Starts the error message if it has ended. */
   failure: string;
 }
 
@@ -218,7 +218,7 @@ function failureOf({ name, lastExit, logFile }: ProcessView): string {
   return `'${name}' did not start${how}; the end of '${logFile}' says: ${lastWords(logFile)}`;
 }
 
-/** The error that the process ended with, where its log has one, else its last lines. */
+/** Prefers the error that ended the process to the last lines, which are often only its stack trace. */
 function lastWords(file: string): string {
   try {
     const lines = readFileSync(file, "utf8").trimEnd().split("\n").slice(-30);

@@ -5,7 +5,7 @@ import type { TestProject } from "vitest/node";
 import { readStackConfig } from "../config/stack.ts";
 import { findDocker } from "../stack/docker/docker.ts";
 import { leaveDockerd } from "../stack/docker/dockerd.ts";
-import { settleDatabase, settleTemporal } from "../stack/engines.ts";
+import { settleDatabase, settleTemporal } from "../stack/services.ts";
 import { EXAMPLE_IMAGE, provideExampleImage } from "../stack/docker/image.ts";
 import { findInstallation } from "../stack/host/installation.ts";
 import { KeptProcess } from "../stack/supervisor/kept-process.ts";

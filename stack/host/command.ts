@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 
-/** How a program that was run to its end came out. */
+/** Also for a program that could not be started. */
 export interface CommandResult {
   code: number | null;
   stdout: string;
@@ -15,7 +15,7 @@ export interface CommandOptions {
   gid?: number;
 }
 
-/** Runs a program to its end, or kills it after `timeoutMs`; a program that cannot be started is a result with code null. */
+/** Never throws: a program that cannot be started, or is killed after `timeoutMs`, has the code null. */
 export function runCommand(program: string, args: readonly string[], options: CommandOptions): Promise<CommandResult> {
   const { timeoutMs, ...rest } = options;
   return new Promise((resolve) => {
@@ -35,8 +35,8 @@ export function runCommand(program: string, args: readonly string[], options: Co
 }
 
 /**
- * As runCommand, for a program that has to succeed.
- * @throws Error with the last lines it wrote.
+ * Like runCommand, for a program that must succeed.
+ * @throws Error with the last lines that it wrote.
  */
 export async function mustRun(program: string, args: readonly string[], options: CommandOptions): Promise<string> {
   const { code, stdout, stderr } = await runCommand(program, args, options);

@@ -2,13 +2,13 @@ import { existsSync, readdirSync } from "node:fs";
 import { mustRun } from "./command.ts";
 import { findProgram } from "./programs.ts";
 
-/** Whether packages of the distribution can be installed here, without asking anybody. */
+/** Whether `tyger up` can install Debian packages without asking the user for anything. */
 export const canInstallPackages = (path: string, uid: number): boolean =>
   uid === 0 && existsSync("/etc/debian_version") && findProgram("apt-get", path) !== undefined;
 
 /**
- * Installs packages of the distribution, as root on Debian and its children.
- * @throws Error with what apt-get said.
+ * Installs Debian packages; requires root.
+ * @throws Error with the last lines of apt-get.
  */
 export async function installPackages(packages: readonly string[], path: string): Promise<void> {
   const env = { PATH: path, DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" };
@@ -19,16 +19,16 @@ export async function installPackages(packages: readonly string[], path: string)
   try {
     await install();
   } catch {
-    // An old list names versions that the mirror no longer has.
+    // An old list can name versions that the mirror no longer has.
     await apt(["update"]);
     await install();
   }
 }
 
-/** Downloads packages of the distribution into `folder` without installing them; returns when the files are there. */
+/** Downloads Debian packages without installing them, for programs that only an image needs. */
 export async function downloadPackages(packages: readonly string[], folder: string, path: string): Promise<void> {
   const env = { PATH: path, LC_ALL: "C" };
-  // As root apt would fetch as a user of its own, who cannot write here.
+  // Otherwise apt, as root, downloads as a user of its own that cannot write to the folder.
   const options = ["-qq", "-o", "APT::Sandbox::User=root"];
   const download = () =>
     mustRun("apt-get", [...options, "download", ...packages], { env, cwd: folder, timeoutMs: 300_000 });

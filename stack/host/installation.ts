@@ -2,17 +2,17 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** Where this very program lies, as source or as bundle. */
+/** The files of the program that is running, be it source or bundle. */
 export interface Installation {
   root: string;
-  /** The bundles that the supervisor starts. */
+  /** Contains the bundles that the supervisor starts. */
   dist: string;
   temporalConfig: string;
 }
 
 const STARTED = ["supervisor.js", "api.js", "worker.js", "pump.js", "workflows.js"];
 
-/** The installation that this file belongs to: the nearest folder above with our temporal-dev.yaml. */
+/** Searches upward for our temporal-dev.yaml: source files and bundles are at different depths. */
 export function findInstallation(from: string = import.meta.dirname): Installation {
   let root = from;
   while (!existsSync(join(root, "temporal-dev.yaml"))) {
@@ -23,8 +23,8 @@ export function findInstallation(from: string = import.meta.dirname): Installati
 }
 
 /**
- * What tells two builds apart: a hash of everything that the stack runs.
- * @throws Error naming a file that the build has not made.
+ * A hash of everything that the stack runs, by which `up` notices another build.
+ * @throws Error naming a file that is not built.
  */
 export function versionOf({ dist, temporalConfig }: Installation): string {
   const hash = createHash("sha256");

@@ -4,8 +4,8 @@ import { poll } from "../../waiting/bounded.ts";
 import type { Report } from "./progress.ts";
 
 /**
- * Takes a lock that the kernel gives back when its holder dies, however it dies: an abstract socket's name.
- * @returns the lock, or undefined when somebody else has it.
+ * Takes a lock that the kernel releases when the holder dies, however it dies: the name of an abstract socket.
+ * @returns undefined if another process holds the lock.
  * @see unix(7)
  */
 export function tryLock(name: string): Promise<AsyncDisposable | undefined> {
@@ -13,17 +13,17 @@ export function tryLock(name: string): Promise<AsyncDisposable | undefined> {
   return new Promise((resolve, reject) => {
     server.once("error", (err) => (errnoOf(err) === "EADDRINUSE" ? resolve(undefined) : reject(err)));
     server.listen(`\0tyger-${name}`, () => resolve({ [Symbol.asyncDispose]: () => close(server) }));
-    // The lock alone keeps no process alive.
+    // The lock alone must not keep the process alive.
     server.unref();
   });
 }
 
-/** A wait this long is not worth a word. */
+/** Shorter waits are not reported. */
 const UNSAID_MS = 1000;
 
 /**
- * Waits for a lock that others hold only while they work; `what` they do is named to the user.
- * @throws Error when it is not had within `withinMs`.
+ * Waits for a lock that other commands hold while they work; `what` tells the user which work.
+ * @throws Error if the lock is not released within `withinMs`.
  */
 export async function lock(name: string, withinMs: number, what: string, report: Report): Promise<AsyncDisposable> {
   const look = () => tryLock(name);

@@ -1,13 +1,13 @@
 import { createServer } from "node:net";
 
 /**
- * Ports are taken below the range from which the kernel gives outgoing connections theirs: a client that keeps trying
- * to reach a server that is away would otherwise, sooner or later, take the server's port by connecting to itself.
+ * Below the kernel's range for outgoing connections: otherwise a client that keeps trying to reach a stopped server would
+ * sooner or later take the server's port by connecting to itself.
  */
 const LOWEST = 20_000;
 const HIGHEST = 31_999;
 
-/** Whether `port` of `host` can be listened on. */
+/** Tries to listen, the only reliable test. */
 export async function isFree(port: number, host: string): Promise<boolean> {
   const server = createServer();
   const bound = new Promise<boolean>((resolve) => {
@@ -20,8 +20,8 @@ export async function isFree(port: number, host: string): Promise<boolean> {
 }
 
 /**
- * The port to use: `wanted` where the configuration names one, else `previous` while it is free, else any free one.
- * @throws Error that names a wanted port which somebody else has taken.
+ * Prefers the configured port `wanted`, then `previous`, because an address that stays the same can be bookmarked.
+ * @throws Error if another program uses the configured port.
  */
 export async function choosePort(
   what: string,

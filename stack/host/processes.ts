@@ -4,7 +4,7 @@ import { z } from "zod";
 import { errnoOf } from "../../model/errors.ts";
 import { poll } from "../../waiting/bounded.ts";
 
-/** A process beyond doubt: the kernel gives a pid again, but in one boot not with the same start time. */
+/** Identifies a process reliably: the kernel reuses pids, but not with the same start time within one boot. */
 export const processIdentitySchema = z.object({
   pid: z.number(),
   /** In clock ticks since boot. */
@@ -15,11 +15,11 @@ export type ProcessIdentity = z.infer<typeof processIdentitySchema>;
 
 const BOOT_ID = readBootId();
 
-/** The identity of a living process, or undefined when there is none or only its remains. */
+/** Returns undefined for a process that is gone or a zombie. */
 export function identify(pid: number): ProcessIdentity | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name in parentheses may hold anything; the fields start after the last one.
+    // The name in parentheses can contain anything; the fields start after the last parenthesis.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const [state] = fields;
     const startTime = fields[19];
@@ -34,7 +34,7 @@ export function isAlive({ pid, startTime, bootId }: ProcessIdentity): boolean {
   return bootId === BOOT_ID && identify(pid)?.startTime === startTime;
 }
 
-/** The name of the program that a process runs, of which the kernel keeps 15 bytes. */
+/** The kernel keeps only 15 bytes of the name. */
 export function programOf(pid: number): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
@@ -43,7 +43,7 @@ export function programOf(pid: number): string | undefined {
   }
 }
 
-/** Sends `signal`, and SIGKILL after `graceMs`; returns once the process is gone, or after 5 more seconds. */
+/** Sends `signal`, then SIGKILL after `graceMs`. Returns once the process is gone, or after 5 more seconds. */
 export async function endProcess(target: ProcessIdentity, signal: NodeJS.Signals, graceMs: number): Promise<void> {
   send(target, signal);
   if (await isGoneWithin(target, graceMs)) return;
@@ -51,7 +51,7 @@ export async function endProcess(target: ProcessIdentity, signal: NodeJS.Signals
   await isGoneWithin(target, 5000);
 }
 
-/** The processes of this machine that work in `folder`, as all those of a Postgres server do in its data folder. */
+/** Finds processes by their working directory, as all processes of a Postgres server share its data folder. */
 export function processesIn(folder: string): ProcessIdentity[] {
   return readdirSync("/proc")
     .filter((name) => /^[0-9]+$/.test(name))
@@ -64,7 +64,7 @@ function send(target: ProcessIdentity, signal: NodeJS.Signals): void {
   try {
     process.kill(target.pid, signal);
   } catch {
-    // It ended between the look and the signal.
+    // It ended between the check and the signal.
   }
 }
 
@@ -73,7 +73,7 @@ async function isGoneWithin(target: ProcessIdentity, ms: number): Promise<boolea
   return (await poll(look, { everyMs: 20, withinMs: ms })) ?? false;
 }
 
-/** The user as whom a process acts. */
+/** The effective user, who decides what the process can do. */
 export function userOf(pid: number): number | undefined {
   try {
     const [, uid] = /^Uid:\s+\d+\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
@@ -84,8 +84,8 @@ export function userOf(pid: number): number | undefined {
 }
 
 /**
- * Whether a process has the socket of that inode open; undefined where the kernel does not tell: of processes of others
- * it tells root alone, and of those with more rights than ours, as root's own may have, nobody.
+ * Whether a process has the socket with that inode open. Undefined if the kernel does not show it: only root sees the
+ * sockets of other users' processes, and even root not those of processes with more capabilities.
  */
 export function holdsSocket(pid: number, inode: string): boolean | undefined {
   const folder = `/proc/${pid}/fd`;
@@ -97,7 +97,7 @@ export function holdsSocket(pid: number, inode: string): boolean | undefined {
   }
 }
 
-/** Empty where there is no Linux: what says so to the user must be able to load. */
+/** Empty on other systems, so that this module loads and can report that only Linux is supported. */
 function readBootId(): string {
   try {
     return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
@@ -106,7 +106,7 @@ function readBootId(): string {
   }
 }
 
-/** What a link of /proc says that the kernel does not let us read. */
+/** Stands for a link in /proc that the kernel does not let us read. */
 const HIDDEN = Symbol("hidden");
 
 function readLink(path: string): string | typeof HIDDEN | undefined {

@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 
-/** The first program called `name` in the folders of `path`, which is written as PATH is. */
+/** Searches as a shell does, but skips relative folders, which would depend on the working directory. */
 export function findProgram(name: string, path: string): string | undefined {
   return path
     .split(":")

@@ -1,2 +1,2 @@
-/** Tells the person who waits what is being done; lines go to stderr. */
+/** Reports progress to the waiting user; the lines go to stderr. */
 export type Report = (line: string) => void;

@@ -1,10 +1,10 @@
 import { statfs } from "node:fs/promises";
 
 const MIB = 1024 * 1024;
-/** A new stack takes 45 MiB and each start some more; a database that runs out of room in mid-start is the worst of ends. */
+/** A new stack takes 45 MiB and each start some more. A database that runs out of space while starting is the worst kind of failure. */
 const NEEDED_MIB = 64;
 
-/** @throws Error that names `folder` when its disk has no room for a stack to start in. */
+/** @throws Error if the disk of `folder` has too little free space to start a stack */
 export async function mustHaveRoom(folder: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const freeMib = Math.floor((bavail * bsize) / MIB);

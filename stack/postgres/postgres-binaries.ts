@@ -9,24 +9,24 @@ const manifest = z.object({ version: z.string() });
 const links = z.array(z.object({ source: z.string(), target: z.string() }));
 
 /**
- * The folder with bin/ and lib/ of Postgres below `engines`, copied once from the npm package. The package makes its
- * links in an install script, which npm does not run unasked; and a user without rights must be able to read it all.
- * @throws Error when the package has no binaries for this machine.
+ * Copies bin/ and lib/ of Postgres from the npm package once. The package creates its links in an install script, which
+ * npm does not run by default, and Postgres' own user must be able to read everything.
+ * @throws Error if there are no binaries for this machine.
  */
-export async function copyPostgres(engines: string): Promise<string> {
+export async function copyPostgres(folder: string): Promise<string> {
   const source = findPackage();
   const { version } = manifest.parse(JSON.parse(await readFile(join(source, "package.json"), "utf8")));
-  const target = join(engines, `postgres-${version}-${process.arch}`);
+  const target = join(folder, `postgres-${version}-${process.arch}`);
   if (existsSync(target)) return target;
-  await mkdir(engines, { recursive: true });
-  const copy = await mkdtemp(join(engines, "postgres.tmp-"));
+  await mkdir(folder, { recursive: true });
+  const copy = await mkdtemp(join(folder, "postgres.tmp-"));
   try {
     await cp(join(source, "native"), copy, { recursive: true, verbatimSymlinks: true });
     await makeLinks(copy);
     await openToAll(copy);
     await rename(copy, target);
   } catch (err) {
-    // Another call was faster.
+    // Another process was faster.
     if (errnoOf(err) !== "ENOTEMPTY" && errnoOf(err) !== "EEXIST") throw err;
   } finally {
     await rm(copy, { recursive: true, force: true });

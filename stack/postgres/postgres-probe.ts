@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 
-/** Protocol version 3.0 and the name of the user, as the first message of a connection. */
+/** The first message of a connection: protocol version 3.0 and a user name. */
 function startupMessage(): Buffer {
   const body = Buffer.concat([Buffer.from([0, 3, 0, 0]), Buffer.from("user\0postgres\0\0")]);
   const length = Buffer.alloc(4);
@@ -9,7 +9,7 @@ function startupMessage(): Buffer {
 }
 
 /**
- * Whether a Postgres server takes connections: it asks for authentication, where one that is starting up sends an error.
+ * Connects, because the port is open before the server is ready: only a ready server asks for authentication.
  * @see https://www.postgresql.org/docs/current/protocol-flow.html
  */
 export function isPostgresReady(host: string, port: number, timeoutMs = 1000): Promise<boolean> {

@@ -3,7 +3,7 @@ import { errnoOf, messageOf } from "../../model/errors.ts";
 import { within } from "../../waiting/bounded.ts";
 
 const WITHIN_MS = 10_000;
-/** SQLSTATEs of a server that is starting, stopping or full: it may serve later. */
+/** SQLSTATEs of a server that is starting, stopping, or full: it can work later. */
 const FOR_NOW = /^(57P0.|53...)$/;
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 
@@ -14,8 +14,8 @@ interface Rights {
 }
 
 /**
- * Why the Postgres at `url` cannot hold our tables, in words that end with what to do; undefined when it can. The server's
- * own words are among them: a connection has no parameters that they could hold, and the password is never in them.
+ * Returns why the server at `url` cannot be used and what to do about it, or undefined if it can. Quotes the server's own
+ * message, which never contains the password.
  */
 export async function databaseProblem(url: string, withinMs = WITHIN_MS): Promise<string | undefined> {
   const client = postgres(url, { max: 1, connect_timeout: withinMs / 1000, fetch_types: false, onnotice: () => {} });

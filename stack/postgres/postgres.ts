@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { syncFolderLater } from "../../disk/write-stream.ts";
 import { poll } from "../../waiting/bounded.ts";
 import { mustRun } from "../host/command.ts";
-import type { PostgresPlace } from "./postgres-place.ts";
+import type { PostgresFolder } from "./postgres-folder.ts";
 import { isPostgresReady } from "./postgres-probe.ts";
 import { endProcess, processesIn } from "../host/processes.ts";
 import type { ProcessSpec } from "../supervisor/process-spec.ts";
 
-/** An embedded Postgres that is ready to be started. */
+/** Settings of a Postgres server whose binaries and data folder exist. */
 export interface PostgresServer {
   binaries: string;
   dataDir: string;
@@ -19,37 +19,37 @@ export interface PostgresServer {
 }
 
 export const POSTGRES_HOST = "127.0.0.1";
-/** API, worker and tests each hold a pool; the default of 100 is soon used up. */
+/** The API, the worker, and tests each use a connection pool; the default of 100 is too low. */
 const MAX_CONNECTIONS = 200;
 
-/** Makes the database folder of `place` if there is none yet; a call that dies half-way leaves nothing that counts. */
+/** Creates the database folder unless it exists. A call that dies halfway leaves only a temporary folder. */
 export async function createPostgres(
-  place: PostgresPlace,
+  folder: PostgresFolder,
   binaries: string,
   creating: () => void = () => {},
 ): Promise<{ dataDir: string; url(port: number): string }> {
-  const dataDir = join(place.root, "data");
-  const passwordFile = join(place.root, "password");
+  const dataDir = join(folder.root, "data");
+  const passwordFile = join(folder.root, "password");
   if (!existsSync(dataDir)) {
     creating();
-    await removeLeftovers(place.root);
+    await removeLeftovers(folder.root);
     await writeFile(passwordFile, randomBytes(24).toString("hex"), { mode: 0o600, flush: true });
-    if (place.user) await chown(passwordFile, place.user.uid, place.user.gid);
-    const half = join(place.root, `data.tmp-${process.pid}`);
+    if (folder.user) await chown(passwordFile, folder.user.uid, folder.user.gid);
+    const half = join(folder.root, `data.tmp-${process.pid}`);
     const options = ["-D", half, "-U", "postgres", "--auth=scram-sha-256", `--pwfile=${passwordFile}`];
     const locale = ["--encoding=UTF8", "--locale=C.UTF-8"];
-    const run = { env: { LC_ALL: "C.UTF-8" }, cwd: place.root, timeoutMs: 120_000, ...place.user };
+    const run = { env: { LC_ALL: "C.UTF-8" }, cwd: folder.root, timeoutMs: 120_000, ...folder.user };
     await mustRun(join(binaries, "bin", "initdb"), [...options, ...locale], run);
-    // The name of the password first: a database without it is closed to everybody.
-    await syncFolderLater(place.root);
+    // First the password's file must be on disk: a database without its password is lost.
+    await syncFolderLater(folder.root);
     await rename(half, dataDir);
-    await syncFolderLater(place.root);
+    await syncFolderLater(folder.root);
   }
   const password = (await readFile(passwordFile, "utf8")).trim();
   return { dataDir, url: (port) => `postgres://postgres:${password}@${POSTGRES_HOST}:${port}/postgres` };
 }
 
-/** How the server is run: on loopback only, with a password that only this user can read. */
+/** Runs the server on loopback only, with a password that only this user can read. */
 export function postgresSpec(server: PostgresServer, logFile: string): ProcessSpec {
   const { binaries, dataDir, port, user } = server;
   const settings = {
@@ -66,7 +66,7 @@ export function postgresSpec(server: PostgresServer, logFile: string): ProcessSp
     cwd: dataDir,
     ...(user && { user }),
     logFile,
-    // A fast shutdown: open transactions are rolled back, connections closed.
+    // A fast shutdown: rolls back open transactions and closes connections.
     stopSignal: "SIGINT",
     graceMs: 15_000,
     prepare: () => endLeftoverServer(dataDir),
@@ -75,8 +75,8 @@ export function postgresSpec(server: PostgresServer, logFile: string): ProcessSp
 }
 
 /**
- * Ends what is left of an earlier server of this folder. After kill -9 of the first process its children may live on
- * and hold the shared memory, with which a new server refuses to start.
+ * Ends processes left by an earlier server of this folder. After kill -9 of the main process its children can stay alive
+ * and keep the shared memory in use, and a new server then refuses to start.
  */
 export async function endLeftoverServer(dataDir: string): Promise<void> {
   const look = async (): Promise<true | undefined> => {
@@ -88,7 +88,7 @@ export async function endLeftoverServer(dataDir: string): Promise<void> {
   if (!(await poll(look, { everyMs: 50, withinMs: 30_000 }))) {
     throw new Error(`Processes of an earlier Postgres in '${dataDir}' do not end`);
   }
-  // Nobody works in the folder: a pid file would only stop the start if its pid were given to somebody else.
+  // No server uses the folder now. A leftover pid file would prevent the start if another process had its pid.
   await rm(join(dataDir, "postmaster.pid"), { force: true });
 }
 

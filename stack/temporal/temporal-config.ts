@@ -5,16 +5,16 @@ import { z } from "zod";
 const setting = z.union([z.string(), z.number(), z.boolean()]);
 const port = z.number().int().min(0).max(65535);
 
-/** What temporal-dev.yaml may hold. */
+/** Strict, so that a misspelled setting in temporal-dev.yaml is reported. */
 export const temporalConfigSchema = z.strictObject({
   ip: z.string().min(1),
-  /** Of the gRPC frontend; 0 is any free one. */
+  /** Of the gRPC frontend; 0 picks a free port. */
   port,
-  /** Of the Web UI; 0 is any free one. */
+  /** Of the Web UI; 0 picks a free port. */
   uiPort: port,
   namespace: z.string().min(1),
-  /** A Go duration, as the dev server reads it. */
-  retention: z.string().regex(/^[0-9]+[hms]$/, "is a number with h, m or s, like 72h"),
+  /** A Go duration, because the dev server is written in Go. */
+  retention: z.string().regex(/^[0-9]+[hms]$/, "must be a number with h, m, or s, such as 72h"),
   searchAttributes: z.record(z.string(), z.string()),
   sqlitePragmas: z.record(z.string(), setting),
   dynamicConfig: z.record(z.string(), setting),
@@ -23,12 +23,12 @@ export const temporalConfigSchema = z.strictObject({
 
 export type TemporalConfig = z.infer<typeof temporalConfigSchema>;
 
-/** @throws Error that names the file and each setting that is wrong. */
+/** @throws Error that names the file and each invalid setting */
 export function readTemporalConfig(file: string): TemporalConfig {
   return parseTemporalConfig(readFileSync(file, "utf8"), file);
 }
 
-/** @throws Error that names `file` and each setting that is wrong. */
+/** @throws Error that names `file` and each invalid setting */
 export function parseTemporalConfig(text: string, file: string): TemporalConfig {
   const result = temporalConfigSchema.safeParse(parse(text));
   if (result.success) return result.data;
@@ -36,7 +36,7 @@ export function parseTemporalConfig(text: string, file: string): TemporalConfig 
   throw new Error(`'${file}' is not right: ${problems.join("; ")}`);
 }
 
-/** The arguments of `temporal` that start the dev server of `config` on ports that are free. */
+/** The dev server takes its settings only as arguments. The ports are given: those of `config` can be 0. */
 export function temporalArguments(
   config: TemporalConfig,
   at: { port: number; uiPort: number; databaseFile: string },

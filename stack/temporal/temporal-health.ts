@@ -6,7 +6,7 @@ const PROBLEM_WITHIN_MS = 10_000;
 const NOT_FOUND = 5;
 
 /**
- * Whether a Temporal frontend answers at `address` that it is serving.
+ * Uses the health check, because the port is open long before the server is ready.
  * @see https://grpc.io/docs/guides/health-checking
  */
 export async function isTemporalServing(address: string, timeoutMs = 1000): Promise<boolean> {
@@ -14,7 +14,7 @@ export async function isTemporalServing(address: string, timeoutMs = 1000): Prom
   return answer?.message.equals(SERVING) ?? false;
 }
 
-/** Why the server at `address` cannot hold our workflows, in words that end with what to do; undefined when it can. */
+/** Returns why the server cannot be used and what to do about it, or undefined if it can. */
 export async function temporalProblem(
   address: string,
   namespace: string,

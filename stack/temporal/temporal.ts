@@ -4,13 +4,13 @@ import type { ProcessSpec } from "../supervisor/process-spec.ts";
 import { temporalArguments, type TemporalConfig } from "./temporal-config.ts";
 import { isTemporalServing } from "./temporal-health.ts";
 
-/** A Temporal dev server that is ready to be started. */
+/** Settings of a Temporal dev server whose binary is installed and whose ports are free. */
 export interface TemporalServer {
   binary: string;
   config: TemporalConfig;
   port: number;
   uiPort: number;
-  /** Holds temporal.db. */
+  /** Contains temporal.db. */
   folder: string;
 }
 
@@ -18,7 +18,7 @@ export const temporalAddressOf = ({ config, port }: TemporalServer): string => `
 
 export const webUiOf = ({ config, uiPort }: TemporalServer): string => `http://${config.ip}:${uiPort}`;
 
-/** How the dev server is run, on its own database file. */
+/** Runs the dev server on a database file, so that workflows survive a restart. */
 export function temporalSpec(server: TemporalServer, logFile: string, env: Record<string, string>): ProcessSpec {
   const { binary, config, folder } = server;
   const address = temporalAddressOf(server);
@@ -33,7 +33,7 @@ export function temporalSpec(server: TemporalServer, logFile: string, env: Recor
     stopSignal: "SIGTERM",
     graceMs: 8000,
     isReady: () => isTemporalServing(address),
-    // The dev server has no flag for it.
+    // The dev server has no flag for the retention.
     whenReady: async () => {
       await mustRun(binary, [...retain, "--address", address], { env, timeoutMs: 20_000 });
     },

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, copyFile, mkdir, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { findProgram } from "../../stack/host/programs.ts";
-import { isReachable } from "../../stack/postgres/postgres-place.ts";
+import { isReachable } from "../../stack/postgres/postgres-folder.ts";
 import { run } from "./stack.ts";
 
 /** A user of this machine with no rights but those of the given groups. */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { readStackConfig } from "../../config/stack.ts";
 import { describeStack } from "../../stack/status.ts";
 
-test("engines that were given are shown with where they are", () => {
+test("given servers are shown with their addresses", () => {
   const given = { postgres: "db.example:5433", temporal: "temporal.example:7233" };
   const log = { state: "ready", restarts: 0, logFile: "/l" } as const;
   const processes = [

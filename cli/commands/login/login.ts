@@ -32,13 +32,13 @@ export default command({
     const { address, proxy } = args.local
       ? { address: await firstAnswering(await host.config.localSockets(), login), proxy: undefined }
       : await addressOf(url, args.file);
-    const place = host.config.loginFile;
-    if (place === undefined) throw new Error("there is no folder for the login file: set TYGER_CACHE_FILE or HOME");
+    const loginFile = host.config.loginFile;
+    if (loginFile === undefined) throw new Error("there is no folder for the login file: set TYGER_CACHE_FILE or HOME");
     if (!args.local) {
       const { authority } = await login(address);
       if (authority) throw new Error("the server requires a token, which this client cannot obtain");
     }
-    writeLogin(place, { serverUrl: storedUrlOf(address), proxy: globals.proxy ?? proxy ?? "auto" });
+    writeLogin(loginFile, { serverUrl: storedUrlOf(address), proxy: globals.proxy ?? proxy ?? "auto" });
   },
 });
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readStackConfig } from "../../../config/stack.ts";
-import { settleDatabase } from "../../../stack/engines.ts";
+import { settleDatabase } from "../../../stack/services.ts";
 import { KeptProcess } from "../../../stack/supervisor/kept-process.ts";
 import { postgresSpec } from "../../../stack/postgres/postgres.ts";
 import { processesIn } from "../../../stack/host/processes.ts";

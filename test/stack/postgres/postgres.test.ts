@@ -24,7 +24,7 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-const create = () => createPostgres({ root, engines: "" }, root);
+const create = () => createPostgres({ root, binaries: "" }, root);
 
 test("the password is on the disk before there is a database that asks for it, and the database when it is used", async () => {
   const synced: string[] = [];

@@ -71,22 +71,22 @@ const pidOf = (view: StackView, name: string) => view.processes.find((one) => on
 const order = () => readFileSync(join(home, "order.log"), "utf8").trim().split("\n");
 
 test("processes start stage by stage and end the other way round", async () => {
-  await start([spec("engine")], [spec("server")]);
+  await start([spec("service")], [spec("server")]);
   await ready();
   const view = await ask("stop");
   expect(view?.processes.map(({ state }) => state)).toEqual(["stopped", "stopped"]);
-  expect(order()).toEqual(["engine starts", "server starts", "server ends", "engine ends"]);
+  expect(order()).toEqual(["service starts", "server starts", "server ends", "service ends"]);
 });
 
 test("a process that is killed is started again within a second, the others stay", async () => {
-  await start([spec("engine")], [spec("server")]);
+  await start([spec("service")], [spec("server")]);
   const before = await ready();
-  process.kill(pidOf(before, "engine"), "SIGKILL");
+  process.kill(pidOf(before, "service"), "SIGKILL");
   const after = await eventually(
     async () => {
       const view = await ask("status");
-      const pid = view && pidOf(view, "engine");
-      return view?.isReady && pid && pid !== pidOf(before, "engine") ? view : undefined;
+      const pid = view && pidOf(view, "service");
+      return view?.isReady && pid && pid !== pidOf(before, "service") ? view : undefined;
     },
     { withinMs: 1000 },
   );
@@ -105,10 +105,10 @@ test("a process that cannot start is tried again with growing pauses, and its fa
 });
 
 test("a supervisor whose processes do not get ready ends by itself: the up that was to stop it may be gone", async () => {
-  const supervisor = await startWith({ startWithinMs: 500 }, [spec("engine")], [spec("broken", { command: "/none" })]);
-  const engine = await eventually(async () => (await ask("status"))?.processes[0]?.pid);
+  const supervisor = await startWith({ startWithinMs: 500 }, [spec("service")], [spec("broken", { command: "/none" })]);
+  const service = await eventually(async () => (await ask("status"))?.processes[0]?.pid);
   await supervisor.ended;
-  expect(identify(engine)).toBeUndefined();
+  expect(identify(service)).toBeUndefined();
   expect(await ask("status")).toBeUndefined();
 });
 
@@ -117,14 +117,14 @@ test("a supervisor whose processes were all ready once tries for ever", async ()
   const prepare = async () => {
     if (isBroken) throw new Error("The disk is full");
   };
-  await startWith({ startWithinMs: 1000 }, [spec("engine", { prepare })]);
-  const engine = pidOf(await ready(), "engine");
+  await startWith({ startWithinMs: 1000 }, [spec("service", { prepare })]);
+  const service = pidOf(await ready(), "service");
   isBroken = true;
-  process.kill(engine, "SIGKILL");
+  process.kill(service, "SIGKILL");
   // Its pauses alone are longer than it had for its first start.
   await eventually(async () => ((await ask("status"))?.processes[0]?.restarts ?? 0) >= 5);
   isBroken = false;
-  expect(pidOf(await ready(), "engine")).not.toBe(engine);
+  expect(pidOf(await ready(), "service")).not.toBe(service);
 });
 
 test("a process that ignores the request to end is killed", async () => {
@@ -139,12 +139,12 @@ test("a process that ignores the request to end is killed", async () => {
 });
 
 test("a stack has one supervisor", async () => {
-  await start([spec("engine")]);
-  await expect(start([spec("engine")])).rejects.toThrow("Another supervisor keeps the stack");
+  await start([spec("service")]);
+  await expect(start([spec("service")])).rejects.toThrow("Another supervisor keeps the stack");
 });
 
 test("a stack claims its Docker engine until it has ended", async () => {
-  await start([spec("engine")]);
+  await start([spec("service")]);
   const claims = () =>
     usersOf(engineAt("unix:///none")).filter(({ stack }) => stack === stackNameOf({ runtimeDir: runtimeDir() }));
   expect(claims()).toHaveLength(1);
@@ -162,12 +162,12 @@ test("what a killed supervisor left running is ended before anything starts", as
   writeProcessRecord(stateDir(), {
     controlSocket: "",
     supervisor,
-    processes: { engine: { ...left, stopSignal: "SIGTERM" } },
+    processes: { service: { ...left, stopSignal: "SIGTERM" } },
   });
-  await start([spec("engine")]);
+  await start([spec("service")]);
   expect(isAlive(left)).toBe(false);
   const view = await ready();
-  expect(readProcessRecord(stateDir())?.processes["engine"]?.pid).toBe(pidOf(view, "engine"));
+  expect(readProcessRecord(stateDir())?.processes["service"]?.pid).toBe(pidOf(view, "service"));
 });
 
 test.each([
@@ -182,32 +182,32 @@ test.each([
   writeProcessRecord(stateDir(), {
     controlSocket: "",
     supervisor: identity,
-    processes: { engine: { ...identity, stopSignal: "SIGTERM" } },
+    processes: { service: { ...identity, stopSignal: "SIGTERM" } },
   });
-  await start([spec("engine")]);
+  await start([spec("service")]);
   expect(identify(pid)).toBeDefined();
   stranger.kill("SIGKILL");
 });
 
 test("while the processes cannot be put on record none is started twice, and later they are", async () => {
-  await start([spec("engine")]);
+  await start([spec("service")]);
   const before = await ready();
   // Stands for a full disk, which refuses the file just so.
   const record = join(stateDir(), "processes.json");
   rmSync(record);
   mkdirSync(record);
-  process.kill(pidOf(before, "engine"), "SIGKILL");
+  process.kill(pidOf(before, "service"), "SIGKILL");
   const after = await eventually(async () => {
     const view = await ask("status");
-    return view?.isReady && pidOf(view, "engine") !== pidOf(before, "engine") ? view : undefined;
+    return view?.isReady && pidOf(view, "service") !== pidOf(before, "service") ? view : undefined;
   });
   rmSync(record, { recursive: true });
-  await eventually(() => readProcessRecord(stateDir())?.processes["engine"]?.pid === pidOf(after, "engine"));
-  expect(order()).toEqual(["engine starts", "engine starts"]);
+  await eventually(() => readProcessRecord(stateDir())?.processes["service"]?.pid === pidOf(after, "service"));
+  expect(order()).toEqual(["service starts", "service starts"]);
 });
 
 test("a record that a loss of power has torn counts as none", async () => {
   writeFileSync(join(stateDir(), "processes.json"), '{"controlSocket":"/run');
-  await start([spec("engine")]);
+  await start([spec("service")]);
   expect((await ready()).processes).toHaveLength(1);
 });

@@ -34,6 +34,6 @@ test("a wrong setting is named together with its file", () => {
   const parse = () => parseTemporalConfig(wrong, "/x/temporal-dev.yaml");
   expect(parse).toThrow(/'\/x\/temporal-dev\.yaml' is not right/);
   expect(parse).toThrow(/port: /);
-  expect(parse).toThrow(/retention: is a number with h, m or s/);
+  expect(parse).toThrow(/retention: must be a number with h, m, or s/);
   expect(parse).toThrow(/typo/);
 });

@@ -13,68 +13,68 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** Where one Postgres server lives, and as whom it runs. */
-export interface PostgresPlace {
-  /** Holds data/ and the password. */
+/** The folders of one Postgres server, and the user it runs as. */
+export interface PostgresFolder {
+  /** Contains data/ and the password. */
   root: string;
-  /** Where copies of the binaries lie, shared by all stacks of the user. */
-  engines: string;
-  /** Set when we are root: Postgres refuses to run as root. */
+  /** Contains copies of the binaries, shared by all stacks of the user. */
+  binaries: string;
+  /** Set if we are root: Postgres refuses to run as root. */
   user?: { uid: number; gid: number } | undefined;
 }
 
-/** Root's home has mode 0700: what another user must reach then lies here. */
+/** For what Postgres' own user must reach if we are root: root's home has mode 0700. */
 const SYSTEM_FOLDER = "/var/lib/tyger";
 
 /**
- * The place of the stack of `dataDir`: inside it, except for root where no other user can get there. Then it lies in
- * SYSTEM_FOLDER, and `<dataDir>/postgres` is a link to it: without the link (the data folder was wiped) a new place is
- * taken, so that no database survives the buffers its rows speak of.
+ * Chooses a folder inside `dataDir`, unless we are root and no other user can reach it. Then the folder is in SYSTEM_FOLDER,
+ * and `<dataDir>/postgres` is a link to it. Without the link, because the data folder was wiped, a new folder is used, so
+ * that no database outlives the buffers that its rows refer to.
  */
-export function settlePostgres(dataDir: string, cacheDir: string, uid: number, system = SYSTEM_FOLDER): PostgresPlace {
+export function settlePostgres(dataDir: string, cacheDir: string, uid: number, system = SYSTEM_FOLDER): PostgresFolder {
   const inside = join(dataDir, "postgres");
   if (uid !== 0) {
     mkdirSync(inside, { recursive: true, mode: 0o700 });
-    return { root: realpathSync(inside), engines: cacheDir };
+    return { root: realpathSync(inside), binaries: cacheDir };
   }
   const user = unprivilegedUser(readFileSync("/etc/passwd", "utf8"));
-  const engines = join(system, "engines");
+  const binaries = join(system, "engines");
   makePassable(system);
-  makePassable(engines);
-  const root = rootsPlace(dataDir, inside, system);
+  makePassable(binaries);
+  const root = rootsFolder(dataDir, inside, system);
   chownSync(root, user.uid, user.gid);
-  return { root, engines, user };
+  return { root, binaries, user };
 }
 
-/** Whatever the umask is, and whoever made it: that of dockerd makes the outer one for root alone when it comes first. */
+/** Independent of the umask and of who created it: dockerd's folder, created first, makes the outer one private. */
 function makePassable(folder: string): void {
   mkdirSync(folder, { recursive: true });
   chmodSync(folder, 0o755);
 }
 
-function rootsPlace(dataDir: string, inside: string, system: string): string {
+function rootsFolder(dataDir: string, inside: string, system: string): string {
   if (existsSync(inside)) return realpathSync(inside);
   if (isDangling(inside)) throw new Error(`'${inside}' leads to '${readlinkSync(inside)}', which does not exist`);
   if (isReachable(dirname(realpathSync(dataDir)))) {
-    // Others may pass through, not look in; what the stack keeps beside has modes of its own.
+    // Others can pass through but not list it; the stack's other files have modes of their own.
     chmodSync(dataDir, statSync(dataDir).mode | 0o011);
     mkdirSync(inside, { mode: 0o700 });
     return realpathSync(inside);
   }
   const hash = createHash("sha256").update(dataDir).digest("hex").slice(0, 10);
-  const place = join(system, `postgres-${hash}-${randomBytes(4).toString("hex")}`);
-  mkdirSync(place, { recursive: true, mode: 0o700 });
-  symlinkSync(place, inside);
-  return place;
+  const folder = join(system, `postgres-${hash}-${randomBytes(4).toString("hex")}`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  symlinkSync(folder, inside);
+  return folder;
 }
 
-/** Whether a user without rights can get to `folder`: every folder on the way lets all others pass. */
+/** Whether any user can reach `folder`: every folder on the path must be passable for all. */
 export function isReachable(folder: string): boolean {
   if ((statSync(folder).mode & 0o001) === 0) return false;
   return dirname(folder) === folder || isReachable(dirname(folder));
 }
 
-/** Postgres' own user where the distribution has made one, else nobody. `passwd` is the text of /etc/passwd. */
+/** Prefers Postgres' own user to `nobody`, whom other services share. `passwd` is the text of /etc/passwd. */
 export function unprivilegedUser(passwd: string): { uid: number; gid: number } {
   const lines = passwd.split("\n").map((line) => line.split(":"));
   const line = lines.find(([name]) => name === "postgres") ?? lines.find(([name]) => name === "nobody");

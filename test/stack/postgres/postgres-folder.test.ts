@@ -2,12 +2,12 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, realpathSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
-import { isReachable, settlePostgres, unprivilegedUser } from "../../../stack/postgres/postgres-place.ts";
+import { isReachable, settlePostgres, unprivilegedUser } from "../../../stack/postgres/postgres-folder.ts";
 
 const isRoot = process.getuid?.() === 0;
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "tyger-place-"));
+  folder = mkdtempSync(join(tmpdir(), "tyger-postgres-"));
 });
 afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -31,8 +31,8 @@ test("a folder is out of reach when any folder above lets nobody pass", () => {
 });
 
 test("a user's database lies in the data folder", () => {
-  const place = settlePostgres(folder, "/cache", 1000);
-  expect(place).toEqual({ root: realpathSync(join(folder, "postgres")), engines: "/cache" });
+  const settled = settlePostgres(folder, "/cache", 1000);
+  expect(settled).toEqual({ root: realpathSync(join(folder, "postgres")), binaries: "/cache" });
 });
 
 test.runIf(isRoot)("root's database lies in the data folder where another user can get there", () => {
@@ -48,7 +48,7 @@ test.runIf(isRoot)("Postgres' user gets to the binaries where root alone could b
   mkdirSync(system, { mode: 0o700 });
   const umask = process.umask(0o077);
   onTestFinished(() => void process.umask(umask));
-  expect(isReachable(settlePostgres(folder, "/cache", 0, system).engines)).toBe(true);
+  expect(isReachable(settlePostgres(folder, "/cache", 0, system).binaries)).toBe(true);
 });
 
 test.runIf(isRoot)(

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { StackConfig } from "../config/stack.ts";
 import { writeWhole } from "../disk/write-whole.ts";
 import { copyPostgres } from "./postgres/postgres-binaries.ts";
-import { settlePostgres } from "./postgres/postgres-place.ts";
+import { settlePostgres } from "./postgres/postgres-folder.ts";
 import { createPostgres, POSTGRES_HOST } from "./postgres/postgres.ts";
 import { choosePort } from "./host/ports.ts";
 import type { Report } from "./host/progress.ts";
@@ -19,34 +19,34 @@ const portsSchema = z.partialRecord(z.enum(["postgres", "temporal", "temporalUi"
 type Ports = z.infer<typeof portsSchema>;
 
 /**
- * The Postgres of a stack: the one of DATABASE_URL, else an embedded one, created here if it is not there yet.
- * @throws Error naming what is wrong with the given one
+ * Returns the server of DATABASE_URL, or else an embedded one, which is created unless it exists.
+ * @throws Error naming the problem of the server of DATABASE_URL
  */
 export async function settleDatabase(config: StackConfig, report: Report): Promise<StackSettings["postgres"]> {
   if (config.databaseUrl) {
     const { host, port } = postgresPlaceOf(config.databaseUrl);
     await mustReach("Postgres", "DATABASE_URL", host, port);
-    // The driver is loaded only where it is needed.
+    // The driver is loaded only if it is needed.
     const { databaseProblem } = await import("./postgres/postgres-trial.ts");
     const problem = await databaseProblem(config.databaseUrl);
     if (problem) throw new Error(`The Postgres of DATABASE_URL at '${host}:${port}' ${problem}`);
-    return { kind: "given", url: config.databaseUrl, place: `${host}:${port}` };
+    return { kind: "given", url: config.databaseUrl, address: `${host}:${port}` };
   }
   const { dataDir, stateDir } = config.paths;
-  const place = settlePostgres(dataDir, config.cacheDir, config.uid);
-  await mustHaveRoom(place.root);
-  const binaries = await copyPostgres(place.engines);
-  const created = await createPostgres(place, binaries, () => report("creating the database"));
+  const folder = settlePostgres(dataDir, config.cacheDir, config.uid);
+  await mustHaveRoom(folder.root);
+  const binaries = await copyPostgres(folder.binaries);
+  const created = await createPostgres(folder, binaries, () => report("creating the database"));
   const previous = readPorts(stateDir).postgres;
   const port = await choosePort("Postgres", { wanted: 0, previous, host: POSTGRES_HOST });
   writePorts(stateDir, { postgres: port });
-  const { user } = place;
+  const { user } = folder;
   return { kind: "embedded", url: created.url(port), binaries, dataDir: created.dataDir, port, ...(user && { user }) };
 }
 
 /**
- * The Temporal of a stack: the one of TEMPORAL_ADDRESS, else the dev server of `configFile`.
- * @throws Error naming what is wrong with the given one, a port of the file that is taken, or why the dev server cannot be had.
+ * Returns the server of TEMPORAL_ADDRESS, or else the dev server configured in `configFile`.
+ * @throws Error naming the problem of the given server, a configured port in use, or why the dev server cannot be installed
  */
 export async function settleTemporal(
   config: StackConfig,
@@ -77,7 +77,7 @@ async function givenTemporal(
 ): Promise<StackSettings["temporal"]> {
   const { host, port } = temporalPlaceOf(address);
   await mustReach("Temporal", "TEMPORAL_ADDRESS", host, port);
-  // With a key the connection is by TLS, which only Temporal's own client speaks here.
+  // With a key the connection uses TLS, which only Temporal's own client supports here.
   const problem = inherited["TEMPORAL_API_KEY"] ? undefined : await temporalProblem(address, namespace);
   if (problem) throw new Error(`The Temporal of TEMPORAL_ADDRESS at '${address}' ${problem}`);
   return { kind: "given", address, namespace };
@@ -85,12 +85,12 @@ async function givenTemporal(
 
 const portsFile = (stateDir: string): string => join(stateDir, "ports.json");
 
-/** The ports of the last start: an address that stays can be bookmarked. */
+/** The ports of the last start, because an address that stays the same can be bookmarked. */
 function readPorts(stateDir: string): Ports {
   try {
     return portsSchema.parse(JSON.parse(readFileSync(portsFile(stateDir), "utf8")));
   } catch {
-    // None yet, or not readable: any free port will do.
+    // No file yet, or not readable: any free port will do.
     return {};
   }
 }
