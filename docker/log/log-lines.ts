@@ -1,13 +1,20 @@
 import { ZERO_INSTANT, type LogLine, type LogLines } from "../../model/ports/log.ts";
 import type { LogEntry } from "./log-entries.ts";
 
-/** A longer line is broken here: somebody has to hold it in memory. */
-export const MAX_LINE_BYTES = 32 * 1024 * 1024;
-/** Output and error reach the engine's log by two ways; so far may they have overtaken each other. */
+/** A line whose text is longer is cut here, because it is held in memory. */
+export const MAX_LINE_BYTES = 64 * 1024 * 1024;
+/** Output and error reach the engine's log by two ways; they can have overtaken each other by this many lines. */
 const WINDOW_LINES = 512;
+/** Lines that are larger together are not held back to be put in order. */
+export const WINDOW_BYTES = 16 * 1024 * 1024;
 
 const LINE_FEED = 0x0a;
 const LINE_FEED_BYTES = Buffer.from("\n");
+
+/** Follows a line that was cut, because the job did not write the line feed before it. */
+export const CUT_LINE_MARK = Buffer.from(
+  "[tyger] The line above is longer than 64 MiB and was cut; the next line continues it\n",
+);
 
 /** A line that knows whether it was output or error. */
 export interface JoinedLine extends LogLine {
@@ -41,13 +48,25 @@ export class LineJoiner {
         lines.push({ stream, at, bytes: this.#prefix ? Buffer.concat([this.#prefix, text]) : text });
         continue;
       }
-      const line = open ?? { stream, at, pieces: this.#prefix ? [this.#prefix] : [], sizeBytes: 0 };
-      line.pieces.push(text);
-      line.sizeBytes += text.length;
-      this.#open.set(stream, line);
-      if (isWhole || line.sizeBytes >= MAX_LINE_BYTES) lines.push(this.#close(line, !isWhole));
+      let line = open ?? this.#begun(stream, at);
+      let rest = text;
+      while (line.sizeBytes + rest.length - (isWhole ? 1 : 0) > MAX_LINE_BYTES) {
+        const room = MAX_LINE_BYTES - line.sizeBytes;
+        line.pieces.push(rest.subarray(0, room));
+        lines.push(this.#close(line, true), { stream, at: line.at, bytes: CUT_LINE_MARK });
+        rest = rest.subarray(room);
+        line = this.#begun(stream, at);
+      }
+      line.pieces.push(rest);
+      line.sizeBytes += rest.length;
+      if (isWhole) lines.push(this.#close(line, false));
+      else this.#open.set(stream, line);
     }
     return lines;
+  }
+
+  #begun(stream: number, at: string): OpenLine {
+    return { stream, at, pieces: this.#prefix ? [this.#prefix] : [], sizeBytes: 0 };
   }
 
   /** What never got its line feed; only the very last line of a log stays without, unless there is `more` to come. */
@@ -68,11 +87,22 @@ export async function* inTimeOrder(lines: LogLines): LogLines {
   let held: readonly LogLine[] = [];
   for await (const batch of lines) {
     const sorted = sortByTime([...held, ...batch]);
-    const ready = sorted.slice(0, -WINDOW_LINES);
-    held = sorted.slice(-WINDOW_LINES);
+    const heldFrom = sorted.length - windowOf(sorted);
+    const ready = sorted.slice(0, heldFrom);
+    held = sorted.slice(heldFrom);
     if (ready.length > 0) yield ready;
   }
   if (held.length > 0) yield held;
+}
+
+/** How many of the last lines are held back. */
+function windowOf(lines: readonly LogLine[]): number {
+  let count = 0;
+  for (let sizeBytes = 0; count < Math.min(WINDOW_LINES, lines.length); count++) {
+    sizeBytes += lines[lines.length - 1 - count]?.bytes.length ?? 0;
+    if (sizeBytes > WINDOW_BYTES) break;
+  }
+  return count;
 }
 
 /** Stable; a line without an instant stays behind the one that it followed. */

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { LogCursor } from "../../../docker/log/log-cursor.ts";
 import { readEntries, type LogEntry } from "../../../docker/log/log-entries.ts";
-import { inTimeOrder, LineJoiner, MAX_LINE_BYTES, sortByTime } from "../../../docker/log/log-lines.ts";
+import {
+  CUT_LINE_MARK,
+  inTimeOrder,
+  LineJoiner,
+  MAX_LINE_BYTES,
+  sortByTime,
+  WINDOW_BYTES,
+} from "../../../docker/log/log-lines.ts";
 import { readTail } from "../../../docker/log/log-tail.ts";
 import { ZERO_INSTANT, type LogLine, type LogLines } from "../../../model/ports/log.ts";
 
@@ -84,11 +91,56 @@ describe("the lines", () => {
     expect(joiner.end(false)).toEqual([]);
   });
 
-  test("are broken where they are too long to be held", () => {
-    const joiner = new LineJoiner("");
-    const piece = { ...entry(1, ""), text: Buffer.alloc(MAX_LINE_BYTES / 2, "x") };
-    const lines = joiner.add([piece, piece, entry(2, "rest\n")]);
-    expect(lines.map(({ bytes }) => bytes.length)).toEqual([MAX_LINE_BYTES + 1, 5]);
+  describe("of 64 MiB", () => {
+    const half = { ...entry(1, ""), text: Buffer.alloc(MAX_LINE_BYTES / 2, "x") };
+    const mark = CUT_LINE_MARK.toString();
+    const shown = (lines: readonly LogLine[]): (string | number)[] =>
+      lines.map(({ bytes }) => (bytes.length > 1000 ? bytes.length : Buffer.from(bytes).toString()));
+
+    test("are whole, with the line feed that the job wrote and no other", () => {
+      expect(MAX_LINE_BYTES).toBe(64 * 1024 * 1024);
+      const joiner = new LineJoiner("[main] ");
+      expect(joiner.add([half, half])).toEqual([]);
+      const [line, ...more] = joiner.add([entry(2, "\n")]);
+      expect(more).toEqual([]);
+      expect(line?.bytes.length).toBe("[main] ".length + MAX_LINE_BYTES + 1);
+    });
+
+    test("and one byte are cut, with a line that says so, and continue in the next line", () => {
+      const joiner = new LineJoiner("");
+      const lines = joiner.add([half, half, entry(2, "y"), entry(3, "z\n"), entry(4, "next\n")]);
+      expect(shown(lines)).toEqual([MAX_LINE_BYTES + 1, mark, "yz\n", "next\n"]);
+      expect(lines.map(({ at }) => at)).toEqual([at(1), at(1), at(2), at(4)]);
+    });
+
+    test("are cut at that very byte, in the middle of a piece", () => {
+      const joiner = new LineJoiner("");
+      const lines = joiner.add([half, { ...half, text: Buffer.alloc(MAX_LINE_BYTES / 2 + 10, "x") }, entry(2, "y\n")]);
+      expect(shown(lines)).toEqual([MAX_LINE_BYTES + 1, mark, `${"x".repeat(10)}y\n`]);
+    });
+
+    test("that end the log without a line feed get none", () => {
+      const joiner = new LineJoiner("");
+      expect(joiner.add([half, half])).toEqual([]);
+      expect(joiner.end(false).map(({ bytes }) => bytes.length)).toEqual([MAX_LINE_BYTES]);
+    });
+
+    test("are not held back to be put in order: memory stays bounded", async () => {
+      const bytes = Buffer.alloc(WINDOW_BYTES / 4);
+      let given = 0;
+      let taken = 0;
+      let most = 0;
+      async function* batches(): LogLines {
+        for (let i = 0; i < 50; i++) {
+          given++;
+          yield [{ at: at(i), bytes }];
+          most = Math.max(most, given - taken);
+        }
+      }
+      for await (const batch of inTimeOrder(batches())) taken += batch.length;
+      expect(taken).toBe(50);
+      expect(most).toBeLessThanOrEqual(5);
+    });
   });
 
   test("are put in time order, and one without an instant stays where it was", () => {

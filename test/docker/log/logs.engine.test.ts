@@ -148,6 +148,15 @@ test("the same request gives the same lines live and archived", async () => {
   }
 });
 
+test("a line of 40 MiB is whole, live and by its tail", async () => {
+  const sizeBytes = 40 * 1024 * 1024;
+  const run = rig.shell(`head -c ${sizeBytes} /dev/zero | tr '\\0' x; echo; echo next`);
+  await ended(run);
+  for (const query of [{}, { tailLines: 2 }, { follow: true }]) {
+    expect((await logOf(run, query)).map(({ bytes }) => bytes.length)).toEqual([sizeBytes + 1, 5]);
+  }
+});
+
 test("a log that the engine has cut is marked", async () => {
   const run = rig.run({});
   const id = await rig.engine.create(containerNameOf(rig.installationId, run.id), {
