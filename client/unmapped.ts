@@ -13,5 +13,6 @@ export function unmappedOf(
 ): { inputs: string[]; outputs: string[] } {
   const isUnmapped = (name: string): boolean => !Object.hasOwn(given, name) || given[name] === "_";
   const { inputs = [], outputs = [] } = codespec.buffers ?? {};
-  return { inputs: inputs.filter(isUnmapped), outputs: outputs.filter(isUnmapped) };
+  // A name that is given twice is the server's to refuse, in words that say so.
+  return { inputs: [...new Set(inputs)].filter(isUnmapped), outputs: [...new Set(outputs)].filter(isUnmapped) };
 }

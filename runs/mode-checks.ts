@@ -1,4 +1,5 @@
 import type { JobCodespec } from "../model/codespec/codespec.ts";
+import { isImageName } from "../model/codespec/image-name.ts";
 import { quantityValue } from "../model/codespec/quantity.ts";
 import { CodedError } from "../model/errors.ts";
 import type { ComputeReader } from "../model/ports/compute.ts";
@@ -16,6 +17,10 @@ export const dockerChecks =
     }
     const needsGpu = resources?.gpu !== undefined && quantityValue(resources.gpu) > 0;
     const [hasImage, hasGpu] = await Promise.all([compute.hasImage(image), needsGpu ? compute.hasGpu() : true]);
+    if (!hasImage && !isImageName(image)) {
+      const examples = "'ubuntu', 'ubuntu:24.04' or 'registry.example.com/team/image:tag'";
+      throw new CodedError("InvalidInput", `The image name '${image}' is not valid; image names look like ${examples}`);
+    }
     if (!hasImage) {
       throw new CodedError(
         "InvalidInput",

@@ -34,6 +34,8 @@ export function parseGoDuration(text: string): bigint {
     if (scale === undefined || whole + fraction === "") throw refused;
     total += BigInt(whole || "0") * scale + (BigInt(fraction || "0") * scale) / 10n ** BigInt(fraction.length);
   }
-  if (total > MAX_NANOSECONDS) throw refused;
+  if (total > MAX_NANOSECONDS) {
+    throw new CodedError("InvalidInput", `The duration '${text}' is too long; the maximum is 292 years (2562047h)`);
+  }
   return text.startsWith("-") ? -total : total;
 }

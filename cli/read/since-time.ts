@@ -16,7 +16,7 @@ const CLOCK =
 /**
  * The instant that a person means by `text`, as RFC 3339 in UTC with every digit that was given: an RFC 3339 text, a
  * date, a date and time, a time of today, `now`, `today`, `yesterday`, `2 hours ago` or `-2h`-like `-2 hours`. Local time
- * unless a zone is given; a date alone means that day at the present time of day.
+ * unless a zone is given; a date alone means midnight of that day.
  * @throws CodedError InvalidInput
  */
 export function parseSinceTime(text: string, now: Date): string {
@@ -80,9 +80,7 @@ function absoluteTime(word: string, now: Date): Instant | undefined {
   calendar.setUTCFullYear(year);
   if (calendar.getUTCMonth() !== month - 1 || calendar.getUTCDate() !== day) return undefined;
   if (groups["rest"] !== undefined) return clockOn(year, month, day, groups["rest"]);
-  const date = new Date(now);
-  date.setFullYear(year, month - 1, day);
-  return exactly(date);
+  return clockOn(year, month, day, "00:00");
 }
 
 function clockOn(year: number, month: number, day: number, clock: string): Instant | undefined {

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
-import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument } from "yaml";
+import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, type YAMLMap } from "yaml";
 import { fileFailure } from "./file-failure.ts";
 
 /**
@@ -37,15 +37,21 @@ export async function readYamlFile(path: string, shape: Shape, stdin?: OpenStdin
 /** As {@link readYamlFile}, of a text. */
 export function parseYaml(text: string, path: string, shape: Shape): Record<string, unknown> {
   if (text.includes("\0")) throw new Error(`the file '${path}' is not text`);
-  const document = parseDocument(text, { prettyErrors: false });
+  // Keys are compared as they are written, by the reader below: 1 and 1.0 are two texts.
+  const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false });
   const lineOf = (offset: number | undefined): number => text.slice(0, offset ?? 0).split("\n").length;
   const [syntax] = document.errors;
+  if (syntax?.code === "MULTIPLE_DOCS") {
+    throw new Error(
+      `the file '${path}' has several YAML documents, the second in line ${lineOf(syntax.pos[0])}; give one`,
+    );
+  }
   if (syntax) {
     const reason = syntax.message.split("\n")[0] ?? "";
     throw new Error(`the file '${path}' is not valid YAML: line ${lineOf(syntax.pos[0])}: ${reason}`);
   }
   if (document.contents === null) throw new Error(`the file '${path}' is empty`);
-  const refuse = (node: Node | null, reason: string): never => {
+  const refuse: Refuse = (node, reason) => {
     throw new Error(`the file '${path}', line ${lineOf(node?.range?.[0])}: ${reason}`);
   };
   const value = new YamlReader(document, refuse).read(document.contents, shape, "");
@@ -53,49 +59,102 @@ export function parseYaml(text: string, path: string, shape: Shape): Record<stri
   return value as Record<string, unknown>;
 }
 
+type Refuse = (node: Node | null, reason: string) => never;
+
+/** A member of a map: its name as it is written, the node of its name, and its value. */
+type Entry = [name: string, key: Node, value: unknown];
+
 class YamlReader {
   readonly #document: Document;
-  readonly #refuse: (node: Node | null, reason: string) => never;
+  readonly #refuse: Refuse;
+  /** The entries of maps that were merged into others, which may be many; undefined while they are being collected. */
+  readonly #merged = new Map<YAMLMap, Entry[] | undefined>();
 
-  constructor(document: Document, refuse: (node: Node | null, reason: string) => never) {
+  constructor(document: Document, refuse: Refuse) {
     this.#document = document;
     this.#refuse = refuse;
   }
 
+  #resolved(given: unknown): Node | null {
+    return isAlias(given) ? (given.resolve(this.#document) ?? null) : (given as Node | null);
+  }
+
   /** The value of `node`, undefined for null. `at` is its path for people: `job.codespec.env`. */
   read(given: unknown, shape: Shape, at: string): unknown {
-    const node = isAlias(given) ? (given.resolve(this.#document) ?? null) : (given as Node | null);
+    const node = this.#resolved(given);
     if (node === null || (isScalar(node) && node.value === null)) return undefined;
     if (shape === "text") return this.#text(node, at);
     if (shape === "integer") return this.#integer(node, at);
     if (shape === "textList") return this.#list(node, "text", at);
-    if (shape === "freeMap") return this.#map(node, () => "text", at);
-    if (shape === "numberMap") return this.#map(node, () => "integer", at);
+    if (shape === "freeMap") return this.#map(node, () => "text", at, true);
+    if (shape === "numberMap") return this.#map(node, () => "integer", at, true);
     if ("textOr" in shape) return isScalar(node) ? this.#text(node, at) : this.read(node, shape.textOr, at);
     if ("listOf" in shape) return this.#list(node, shape.listOf, at);
     const fields = shape.object;
     return this.#map(node, (key) => (Object.hasOwn(fields, key) ? fields[key] : undefined), at);
   }
 
-  #map(node: Node, shapeOf: (key: string) => Shape | undefined, at: string): Record<string, unknown> {
+  /** `isFree`: the keys are the user's, and each of them counts, also without a value. */
+  #map(node: Node, shapeOf: (key: string) => Shape | undefined, at: string, isFree = false): Record<string, unknown> {
     if (!isMap(node)) return this.#refuse(node, `a map is expected${where(at)}`);
     const entries: [string, unknown][] = [];
-    for (const { key, value } of node.items) {
-      const name = this.#text(key as Node, at);
-      const shape = shapeOf(name) ?? this.#refuse(key as Node, `unknown field '${name}'${where(at)}`);
-      const member = this.read(value, shape, at === "" ? name : `${at}.${name}`);
+    for (const [name, key, value] of this.#entriesOf(node, at)) {
+      const shape = shapeOf(name) ?? this.#refuse(key, `unknown field '${name}'${where(at)}`);
+      const path = at === "" ? name : `${at}.${name}`;
+      const member = this.read(value, shape, path) ?? (isFree ? this.#ofNothing(key, shape, path) : undefined);
       if (member !== undefined) entries.push([name, member]);
     }
     return Object.fromEntries(entries);
   }
 
+  /**
+   * The entries of a map with those that \`<<\` merges into it: its own win, then those of the map that is named first.
+   * @see https://yaml.org/type/merge.html
+   */
+  #entriesOf(map: YAMLMap, at: string): Entry[] {
+    const own = new Map<string, Entry>();
+    const sources: Node[] = [];
+    for (const { key, value } of map.items) {
+      const node = this.#resolved(key);
+      if (isScalar(node) && node.type === "PLAIN" && node.source === "<<") {
+        const source = this.#resolved(value);
+        sources.push(
+          ...(isSeq(source) ? source.items.map((item) => this.#resolved(item)) : [source]).map((one) => one ?? node),
+        );
+        continue;
+      }
+      const name = node === null ? "" : this.#text(node, at);
+      if (own.has(name)) this.#refuse(node, `the key '${name}' is given twice${where(at)}`);
+      own.set(name, [name, node ?? map, value]);
+    }
+    for (const source of sources) {
+      if (!isMap(source)) return this.#refuse(source, `a map is expected after '<<'${where(at)}`);
+      for (const entry of this.#mergedEntriesOf(source, at)) if (!own.has(entry[0])) own.set(entry[0], entry);
+    }
+    return [...own.values()];
+  }
+
+  #mergedEntriesOf(map: YAMLMap, at: string): Entry[] {
+    const known = this.#merged.get(map);
+    if (known) return known;
+    if (this.#merged.has(map)) return this.#refuse(map, `a map is merged into itself${where(at)}`);
+    this.#merged.set(map, undefined);
+    const entries = this.#entriesOf(map, at);
+    this.#merged.set(map, entries);
+    return entries;
+  }
+
   #list(node: Node, shape: Shape, at: string): unknown[] {
     if (!isSeq(node)) return this.#refuse(node, `a list is expected${where(at)}`);
-    return node.items.map(
-      (item, index) =>
-        this.read(item, shape, `${at}[${index}]`) ??
-        this.#refuse(node, `a value is missing${where(`${at}[${index}]`)}`),
-    );
+    return node.items.map((item, index) => {
+      const path = `${at}[${index}]`;
+      return this.read(item, shape, path) ?? this.#ofNothing(node, shape, path);
+    });
+  }
+
+  /** What a key of the user's or an item of a list means that has no value: as text it is empty. */
+  #ofNothing(node: Node, shape: Shape, at: string): string {
+    return shape === "text" ? "" : this.#refuse(node, `a value is missing${where(at)}`);
   }
 
   #text(node: Node, at: string): string {

@@ -53,9 +53,13 @@ export interface RunRequest extends RunFile {
   job: TargetFile & { codespec: string | CodespecFile };
 }
 
+/** The server accepts no longer one. */
+const MAX_TIMEOUT_SECONDS = 2 ** 31 - 1;
+
 function wholeSeconds(text: string): number {
   const seconds = Number(parseGoDuration(text) / 1_000_000_000n);
   if (seconds < 1) throw new Error("it must be at least one second");
+  if (seconds > MAX_TIMEOUT_SECONDS) throw new Error("it must be at most 68 years (596523h)");
   return seconds;
 }
 

@@ -65,5 +65,6 @@ export default command({
 function flushIntervalMs(text: string): number {
   const ms = Number(parseGoDuration(text)) / 1e6;
   if (ms < 0) throw new Error("it must not be negative");
-  return ms;
+  // A timer of the runtime that is set longer than this goes off at once.
+  return Math.min(ms, 2 ** 31 - 1);
 }

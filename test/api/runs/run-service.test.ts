@@ -94,6 +94,8 @@ describe("creating a run", () => {
     [{ job: { codespec: { image: "ubuntu" } } }, "Missing discriminator property 'kind'"],
     [{ job: { codespec: { ...INLINE, buffers: { inputs: ["A"] } } } }, "Buffer names must consist"],
     [{ job: { codespec: { kind: "job", image: "absent:1" } } }, "The image 'absent:1' is not on this host"],
+    [{ job: { codespec: { kind: "job", image: "ubuntu latest" } } }, "The image name 'ubuntu latest' is not valid"],
+    [{ job: { codespec: { kind: "job", image: "-rm" } } }, "The image name '-rm' is not valid"],
     [{ job: { codespec: { ...INLINE, resources: { gpu: 1 } } } }, "asks for '1' GPUs"],
     [{ ...job({}), worker: { codespec: "worker" } }, "'worker' are not supported"],
     [{ ...job({}), kind: "system" }, "kind 'system' cannot be created"],

@@ -102,6 +102,14 @@ describe("what is refused before anything is created", () => {
   });
 });
 
+test("an input that is given twice is left to the server to refuse", async () => {
+  file = await runFile({ inputs: ["a", "a"], outputs: ["b", "b"] });
+  const reason = "The buffer name 'a' is given more than once";
+  server.on("POST", /^\/runs\?/, (_, response) => fail(response, 400, "InvalidInput", reason));
+  const { code, stderr } = await tyger(exec(), { server, stdin: "x" });
+  expect({ code, stderr }).toEqual({ code: 1, stderr: `Error: InvalidInput: ${reason}\n` });
+});
+
 test("a run that the server refuses is the server's error", async () => {
   server.on("POST", /^\/runs\?/, (_, response) => fail(response, 400, "InvalidInput", "The image 'x' was not found"));
   expect(await tyger(exec(), { server })).toEqual({
@@ -205,8 +213,10 @@ test("a cancel that does not get through is said, too", async () => {
 
 test("a reader of stdout that leaves cancels the run", async () => {
   const stdout = new PassThrough();
+  // The job can outlive this test; it must not write to the server of the next one.
+  const ours = server;
   server.job = async () => {
-    await server.fill("boutput", Buffer.alloc(100_000));
+    await ours.fill("boutput", Buffer.alloc(100_000)).catch(() => undefined);
     return never();
   };
   const running = await startTyger(exec(), { server, stdin: "x", stdout });

@@ -495,6 +495,14 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
       "The duration '10' is not of a form like '300s', '1.5h' or '2h45m'",
     ),
     invalid("run create -c cat --timeout 500ms", "timeout", "500ms", "it must be at least one second"),
+    invalid(
+      "run create -c cat --timeout 9999999h",
+      "timeout",
+      "9999999h",
+      "The duration '9999999h' is too long; the maximum is 292 years (2562047h)",
+    ),
+    invalid("run create -c cat --timeout 600000h", "timeout", "600000h", "it must be at most 68 years (596523h)"),
+    creates("-c cat --timeout 596523h", '{"job":{"codespec":"cat"},"timeoutSeconds":2147482800}'),
     invalid("run create -c cat --timeout -5m", "timeout", "-5m", "it must be at least one second"),
     invalid("run create -c cat --buffer-ttl 5", "buffer-ttl", "5", "use the form D.HH:MM or D.HH:MM:SS"),
     refused("run create -f $FOLDER/run.yml --file $FOLDER/inline.yml", "the flag --file can be given only once"),
@@ -551,7 +559,7 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
     lists("--since yesterday", "limit=1001&since=2026-11-21T00%3A00%3A00Z"),
     lists("--since '2 hours ago'", "limit=1001&since=2026-11-22T19%3A37%3A37.503Z"),
     lists("--since '-2 hours'", "limit=1001&since=2026-11-22T19%3A37%3A37.503Z"),
-    lists("--since 01/25/2024", "limit=1001&since=2024-01-25T21%3A37%3A37.503Z"),
+    lists("--since 01/25/2024", "limit=1001&since=2024-01-25T00%3A00%3A00Z"),
     lists("--since '2024-01-25 18:20'", "limit=1001&since=2024-01-25T18%3A20%3A00Z"),
     ["run list -o name", 0, "7\n", "", "GET /runs?limit=1001"],
     [

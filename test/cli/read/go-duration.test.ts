@@ -23,9 +23,16 @@ test.each([
   expect(parseGoDuration(text)).toBe(nanoseconds);
 });
 
-test.each(["", "10", "1.5", "m", "1d", "1h30", " 1s", "1s ", "1 s", "--1s", ".s", "1e3s", "3000000h", "1H"])(
+test.each(["", "10", "1.5", "m", "1d", "1h30", " 1s", "1s ", "1 s", "--1s", ".s", "1e3s", "1H"])(
   "'%s' is no duration",
   (text) => {
     expect(() => parseGoDuration(text)).toThrow(`The duration '${text}'`);
+  },
+);
+
+test.each(["2562048h", "9999999h", "-9999999h", `${"9".repeat(1000)}h`])(
+  "'%s' is too long, not badly formed",
+  (text) => {
+    expect(() => parseGoDuration(text)).toThrow(`The duration '${text}' is too long; the maximum is 292 years`);
   },
 );
