@@ -4,6 +4,8 @@ import type { Logger } from "pino";
 /** Sends the lines of Temporal's runtime to our log. Once a process, before it connects. */
 export function logTemporalTo(log: Logger): void {
   Runtime.install({
+    // By default SIGUSR2 is one of them, which batch systems send to all processes of a job before its time is up.
+    shutdownSignals: ["SIGINT", "SIGTERM", "SIGQUIT"],
     logger: new DefaultLogger("INFO", ({ level, message, meta }) => {
       const write = { TRACE: log.trace, DEBUG: log.debug, INFO: log.info, WARN: log.warn, ERROR: log.error }[level];
       write.call(log, meta ?? {}, message);
