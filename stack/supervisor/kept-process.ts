@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, renameSync, statSync } from "node:fs";
 import { messageOf } from "../../model/errors.ts";
 import { poll } from "../../waiting/bounded.ts";
-import { doubling, retry } from "../../waiting/retry.ts";
+import { doubling, retry, type Clock } from "../../waiting/retry.ts";
 import type { ProcessState, ProcessView } from "./control.ts";
 import { endProcess, identify, type ProcessIdentity } from "../host/processes.ts";
 import type { ProcessSpec } from "./process-spec.ts";
@@ -15,11 +15,18 @@ const READY_POLL_MS = 50;
 /** A longer log file is renamed at the next start; one older generation is kept. */
 const LOG_LIMIT_BYTES = 20 * 1024 * 1024;
 
+interface KeptProcessOptions {
+  onChange: () => void;
+  log: (line: string) => void;
+  clock?: Clock;
+}
+
 /** Restarts one process whenever it ends, until `stop()`, with pauses that keep a broken one from spinning. */
 export class KeptProcess {
   readonly #spec: ProcessSpec;
   readonly #onChange: () => void;
   readonly #log: (line: string) => void;
+  readonly #clock: Clock | undefined;
   #state: ProcessState = "starting";
   #identity: ProcessIdentity | undefined;
   #restarts = 0;
@@ -29,10 +36,11 @@ export class KeptProcess {
   #loop: Promise<void> | undefined;
 
   /** `onChange` is called synchronously whenever the pid changes, so that the pid is recorded before the process acts. */
-  constructor(spec: ProcessSpec, { onChange, log }: { onChange: () => void; log: (line: string) => void }) {
+  constructor(spec: ProcessSpec, { onChange, log, clock }: KeptProcessOptions) {
     this.#spec = spec;
     this.#onChange = onChange;
     this.#log = log;
+    this.#clock = clock;
   }
 
   /** Resolves when the process is ready for the first time. */
@@ -83,7 +91,7 @@ export class KeptProcess {
       this.#state = "waiting";
     };
     try {
-      await retry(live, { pauses: doubling(FIRST_WAIT_MS, LONGEST_WAIT_MS), signal, onRetry });
+      await retry(live, { pauses: doubling(FIRST_WAIT_MS, LONGEST_WAIT_MS), signal, onRetry, clock: this.#clock });
     } catch (err) {
       if (!signal.aborted) throw err;
     }

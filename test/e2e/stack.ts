@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
+import { processesIn } from "../../stack/host/processes.ts";
 import type { OrdinaryUser } from "./users.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -75,12 +76,26 @@ export async function makeStack({ env: more, user }: StackOptions = {}): Promise
     tyger: (args, options) => start(join(binDir, "tyger"), args, options),
     shell: (line, options) => start("bash", ["-c", line], options),
     async down() {
-      await stack.tyger(["down", "--cancel"], { limitMs: 60_000 });
+      const canceled = await stack.tyger(["down", "--cancel"], { limitMs: 90_000 });
+      if (canceled.code !== 0) await endByForce(stack);
       // A user's home goes with the user.
       if (!user) await rm(home, { recursive: true, force: true });
     },
   };
   return stack;
+}
+
+/** Ends all that a stack whose runs do not end would leave behind: its processes, its containers and their pumps. */
+async function endByForce(stack: TestStack): Promise<void> {
+  const containers = await containersOf(stack).catch(() => []);
+  await stack.tyger(["down"], { limitMs: 60_000 });
+  if (containers.length > 0) await run("docker", ["rm", "--force", ...containers], { env: stack.env });
+  const runs = join(stack.dataDir, "runs");
+  for (const id of await readdir(runs).catch(() => [])) {
+    for (const attempt of await readdir(join(runs, id)).catch(() => [])) {
+      for (const { pid } of processesIn(join(runs, id, attempt))) process.kill(pid, "SIGKILL");
+    }
+  }
 }
 
 /** Runs a program to its end; one that does not end within the limit is killed and fails the caller. */

@@ -94,7 +94,7 @@ test("a process that is killed is started again within a second, the others stay
   expect(after.processes[0]).toMatchObject({ restarts: 1, lastExit: "ended by SIGKILL" });
 });
 
-test("a process that cannot start is tried again with growing pauses, and its failure is told", async () => {
+test("a process that cannot start is tried again, and its failure is reported", async () => {
   await start([spec("broken", { command: "/nowhere/at-all" })]);
   const view = await eventually(async () => {
     const view = await ask("status");
