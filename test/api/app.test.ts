@@ -1,4 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { request, type IncomingMessage } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { json } from "node:stream/consumers";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { createFakeApi, type FakeApi } from "../fakes/api.ts";
 import { refusalOf, sendRaw, UNREADABLE } from "../raw-request.ts";
 
@@ -104,7 +110,6 @@ describe("answers", () => {
   test("each carries a request id under the exact name", async () => {
     await api.app.listen({ port: 0, host: "127.0.0.1" });
     const url = `http://127.0.0.1:${(api.app.server.address() as { port: number }).port}`;
-    const { request } = await import("node:http");
     for (const path of ["/metadata", "/runs", "/nowhere", "/x.js", "/runs/%zz?api-version=1.0"]) {
       const rawHeaders = await new Promise<string[]>((resolve, reject) => {
         request(url + path, (res) => {
@@ -164,6 +169,16 @@ describe("answers", () => {
   });
 
   test("metadata tells clients of the socket and of TCP where the data is", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "tyger-app-"));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const socketPath = join(folder, "api.sock");
+    await api.app.listen({ path: socketPath });
+    const [answer] = (await once(request({ socketPath, path: "/metadata" }).end(), "response")) as [IncomingMessage];
+    expect(await json(answer)).toEqual({
+      capabilities: ["Docker", "LocalBuffers"],
+      apiVersions: ["1.0"],
+      storageEndpoints: ["http+unix:///run/data.sock"],
+    });
     const tcp = (await api.app.inject({ method: "GET", url: "/metadata", headers: { host: "host:1" } })).json();
     expect(tcp).toEqual({ capabilities: ["Docker"], apiVersions: ["1.0"], storageEndpoints: ["http://host:1"] });
   });
