@@ -6,7 +6,9 @@ import Fastify, {
   type FastifyReply,
   type FastifyRequest,
 } from "fastify";
-import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import { serializerOf } from "../contract/answer.ts";
+import { errorBodyOf } from "../contract/error-status.ts";
+import type { Type } from "../contract/fields/field.ts";
 import { CodedError } from "../model/errors.ts";
 import { baggageOf } from "./http/baggage.ts";
 import type { BufferService } from "./services/buffer-service.ts";
@@ -14,7 +16,7 @@ import { installBodyParser, validatorOf } from "./http/body.ts";
 import type { CallerOf } from "./http/caller.ts";
 import type { CodespecService } from "./services/codespec-service.ts";
 import type { DataPlanePlace } from "./data-plane/data-plane-place.ts";
-import { errorBodyOf, replyWithError } from "./http/errors.ts";
+import { replyWithError } from "./http/errors.ts";
 import { bufferRoutes } from "./routes/buffers.ts";
 import { codespecRoutes } from "./routes/codespecs.ts";
 import { runRoutes } from "./routes/runs.ts";
@@ -59,11 +61,12 @@ export function createApp({ codespecs, buffers, runs, server, place, callerOf, l
       setRequestId(req, reply);
       void replyWithError(err, req, reply);
     },
-  }).withTypeProvider<ZodTypeProvider>();
+  });
 
   app.decorateRequest("caller");
   installBodyParser(app);
   app.setValidatorCompiler(validatorOf);
+  app.setSerializerCompiler(({ schema }) => serializerOf(schema as Type));
   app.setErrorHandler(replyWithError);
   app.setNotFoundHandler(replyUnknownRoute);
   app.addHook("onRequest", async (req, reply) => {

@@ -54,11 +54,11 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
     ]);
     // Before the commit: a client that sees the ids can use them in the next moment.
     await Promise.all(created.map(({ id }) => ports.store.provision(id)));
+    // The fields that nothing here reads are stored as the request has them. Docker has neither kinds nor clusters.
+    const { kind: _kind, cluster: _cluster, worker: _worker, ...stated } = request;
     const stored = await ports.runs.create({
+      ...stated,
       job: jobOf(frozen, ids, request.job),
-      timeoutSeconds: request.timeoutSeconds,
-      ...(request.tags && { tags: request.tags }),
-      bufferAccessTtl: request.bufferAccessTtl,
       newBuffers: created,
       idempotencyKey: key,
     });
@@ -102,17 +102,9 @@ function checkRequest({ kind, tags }: RunRequest): void {
 function jobOf(
   codespec: JobCodespec,
   buffers: Record<string, string>,
-  { tags, bufferTtl, nodePool, replicas }: RunRequest["job"],
+  { codespec: _choice, buffers: _given, ...stated }: RunRequest["job"],
 ): JobTarget {
-  return {
-    codespec,
-    ...(Object.keys(buffers).length > 0 && { buffers }),
-    ...(tags && { tags }),
-    ...(bufferTtl !== undefined && { bufferTtl }),
-    ...(nodePool !== undefined && { nodePool }),
-    // Zero is written by leaving it out, as in every answer.
-    ...(replicas !== 0 && { replicas }),
-  };
+  return { codespec, ...(Object.keys(buffers).length > 0 && { buffers }), ...stated };
 }
 
 /** The codespec that a run names or contains. */

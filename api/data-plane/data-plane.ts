@@ -10,7 +10,7 @@ import Fastify, {
 } from "fastify";
 import { CodedError, errnoOf, type ErrorCode } from "../../model/errors.ts";
 import type { Blob, BlobHead, BufferStore } from "../../model/ports/store.ts";
-import { errorBodyOf, statusOf } from "../http/errors.ts";
+import { errorBodyOf, statusOf } from "../../contract/error-status.ts";
 import type { VerifyAccess } from "./signing.ts";
 import { answerUnreadable } from "../http/unreadable-request.ts";
 import { checkVersion } from "../http/version.ts";

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifySchemaCompiler } from "fastify";
 import { z } from "zod";
 import { CodedError } from "../../model/errors.ts";
-import { inputErrorOf } from "../../contract/input-schema.ts";
-import { parseInput } from "../../contract/json-input.ts";
+import { parseInput } from "../../contract/lenient/json-input.ts";
+import { inputErrorOf } from "../../contract/lenient/request-schema.ts";
 
 /** Far above any body of the contract; data goes through the data plane. */
 const BODY_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -34,9 +34,14 @@ export const validatorOf: FastifySchemaCompiler<z.ZodType> =
     if (httpPart === "body" && (data === undefined || data === null)) {
       return { error: new CodedError("InvalidInput", "Error deserializing input at $: a body is needed") };
     }
-    const parsed = schema.safeParse(data);
-    if (parsed.success) return { value: parsed.data };
-    return { error: httpPart === "body" ? inputErrorOf(parsed.error) : parameterErrorOf(parsed.error) };
+    try {
+      const parsed = schema.safeParse(data);
+      if (parsed.success) return { value: parsed.data };
+      return { error: httpPart === "body" ? inputErrorOf(parsed.error) : parameterErrorOf(parsed.error) };
+    } catch (err) {
+      if (err instanceof CodedError) return { error: err };
+      throw err;
+    }
   };
 
 function parameterErrorOf(error: z.ZodError): CodedError {

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { errnoOf } from "../../model/errors.ts";
-import { errorBodyOf } from "./errors.ts";
+import { errorBodyOf } from "../../contract/error-status.ts";
 
 /** What the parser says of a request, where it is not simply a bad one. */
 const STATUS: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from "fastify";
 import { CodedError } from "../../model/errors.ts";
-import { API_VERSIONS } from "./errors.ts";
+import { API_VERSIONS } from "../../contract/api-version.ts";
 import { pathAndQueryOf } from "./query.ts";
 
 declare module "fastify" {

@@ -1,18 +1,16 @@
-import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
-import { z } from "zod";
+import type { FastifyPluginAsync } from "fastify";
+import { ROUTES } from "../../contract/routes.ts";
 import type { CodespecVersion } from "../../model/codespec/codespec.ts";
 import type { CodespecService } from "../services/codespec-service.ts";
-import { pageOf, pageQuery, textParameter } from "../http/query.ts";
+import { pageOf } from "../http/query.ts";
+import { serve } from "../http/route.ts";
 
 const locationOf = ({ name, version }: CodespecVersion): string => `/codespecs/${name}/${version}`;
 
 export const codespecRoutes =
-  (service: CodespecService): FastifyPluginAsyncZod =>
+  (service: CodespecService): FastifyPluginAsync =>
   async (app) => {
-    app.route({
-      method: "PUT",
-      url: "/codespecs/:name",
-      schema: { params: z.object({ name: z.string() }), body: z.unknown() },
+    serve(app, ROUTES.putCodespec, {
       handler: async (req, reply) => {
         const codespec = await service.put(req.caller, req.params.name, req.body);
         return reply
@@ -22,30 +20,21 @@ export const codespecRoutes =
       },
     });
 
-    app.route({
-      method: "GET",
-      url: "/codespecs/:name",
-      schema: { params: z.object({ name: z.string() }) },
+    serve(app, ROUTES.getCodespec, {
       handler: async (req, reply) => {
         const codespec = await service.get(req.caller, req.params.name);
         return reply.header("location", locationOf(codespec)).send(codespec);
       },
     });
 
-    app.route({
-      method: "GET",
-      url: "/codespecs/:name/versions/:version",
-      schema: { params: z.object({ name: z.string(), version: z.string() }) },
+    serve(app, ROUTES.getCodespecVersion, {
       handler: async (req, reply) => {
         const codespec = await service.get(req.caller, req.params.name, req.params.version);
         return reply.header("location", locationOf(codespec)).send(codespec);
       },
     });
 
-    app.route({
-      method: "GET",
-      url: "/codespecs",
-      schema: { querystring: pageQuery.extend({ prefix: textParameter }) },
+    serve(app, ROUTES.listCodespecs, {
       handler: (req) =>
         pageOf(req.query, req.url, (page) => service.list(req.caller, { ...page, prefix: req.query.prefix })),
     });

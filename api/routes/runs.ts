@@ -1,23 +1,13 @@
-import type { FastifyReply, FastifyRequest } from "fastify";
-import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
-import { z } from "zod";
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
+import { serializerOf } from "../../contract/answer.ts";
+import { RUN } from "../../contract/fields/run-fields.ts";
+import { ROUTES } from "../../contract/routes.ts";
 import type { Run } from "../../model/run/run.ts";
-import { newRunSchema } from "../../contract/run-schema.ts";
-import {
-  boolParameter,
-  intParameter,
-  logSinceParameter,
-  pageOf,
-  pageQuery,
-  sinceParameter,
-  statusesOf,
-  tagsOf,
-} from "../http/query.ts";
+import { pageOf } from "../http/query.ts";
+import { serve } from "../http/route.ts";
 import { bytesOf } from "../runs/run-logs.ts";
 import type { RunService } from "../runs/run-service.ts";
 import type { SendStream } from "../http/streams.ts";
-
-const params = z.object({ id: z.string() });
 
 /** The idempotency key of a request, which may be any text. */
 const keyOf = ({ headers }: FastifyRequest): string | undefined => {
@@ -28,17 +18,16 @@ const keyOf = ({ headers }: FastifyRequest): string | undefined => {
 const sendCreated = (reply: FastifyReply, run: Run): FastifyReply =>
   reply.code(201).header("location", `/runs/${run.id}`).send(run);
 
+const textOf = serializerOf({ object: RUN });
+
 async function* linesOf(runs: AsyncIterable<Run>): AsyncGenerator<string> {
-  for await (const run of runs) yield `${JSON.stringify(run)}\n`;
+  for await (const run of runs) yield `${textOf(run)}\n`;
 }
 
 export const runRoutes =
-  (service: RunService, sendStream: SendStream): FastifyPluginAsyncZod =>
+  (service: RunService, sendStream: SendStream): FastifyPluginAsync =>
   async (app) => {
-    app.route({
-      method: "POST",
-      url: "/runs",
-      schema: { body: newRunSchema },
+    serve(app, ROUTES.createRun, {
       // Before the body is looked at: a repeat gets the first run whatever it says.
       preValidation: async (req, reply) => {
         const key = keyOf(req);
@@ -48,34 +37,25 @@ export const runRoutes =
       handler: async (req, reply) => sendCreated(reply, await service.create(req.caller, req.body, keyOf(req))),
     });
 
-    app.route({
-      method: "GET",
-      url: "/runs",
-      schema: { querystring: pageQuery.extend({ since: sinceParameter }) },
+    serve(app, ROUTES.listRuns, {
       handler: (req) => {
-        const { since, status } = req.query;
-        const filter = { since, statuses: statusesOf(status), tags: tagsOf(req.query) };
+        const { since, status: statuses, tag: tags } = req.query;
+        const filter = { since, statuses, tags };
         return pageOf(req.query, req.url, (page) => service.list(req.caller, { ...page, ...filter }));
       },
     });
 
-    app.route({
-      method: "GET",
-      url: "/runs/counts",
-      schema: { querystring: z.looseObject({ since: sinceParameter }) },
+    serve(app, ROUTES.countRuns, {
       handler: async (req) => {
-        const counts = await service.counts(req.caller, { since: req.query.since, tags: tagsOf(req.query) });
+        const counts = await service.counts(req.caller, { since: req.query.since, tags: req.query.tag });
         return Object.fromEntries(Object.entries(counts).map(([status, count]) => [status.toLowerCase(), count]));
       },
     });
 
-    app.route({
-      method: "GET",
-      url: "/runs/:id",
-      schema: { params, querystring: z.looseObject({ watch: boolParameter }) },
+    serve(app, ROUTES.getRun, {
       handler: async (req, reply) => {
-        if (req.query.watch !== true) return service.get(req.caller, req.params.id);
-        const watch = await service.watch(req.caller, req.params.id);
+        if (req.query.watch !== true) return service.get(req.caller, req.params.runId);
+        const watch = await service.watch(req.caller, req.params.runId);
         await sendStream(reply, {
           contentType: "application/json; charset=utf-8",
           headersFirst: true,
@@ -84,28 +64,14 @@ export const runRoutes =
       },
     });
 
-    app.route({
-      method: "POST",
-      url: "/runs/:id/cancel",
-      schema: { params },
-      handler: async (req, reply) => reply.code(202).send(await service.cancel(req.caller, req.params.id)),
+    serve(app, ROUTES.cancelRun, {
+      handler: async (req, reply) => reply.code(202).send(await service.cancel(req.caller, req.params.runId)),
     });
 
-    app.route({
-      method: "GET",
-      url: "/runs/:id/logs",
-      schema: {
-        params,
-        querystring: z.looseObject({
-          timestamps: boolParameter,
-          tailLines: intParameter,
-          since: logSinceParameter,
-          follow: boolParameter,
-        }),
-      },
+    serve(app, ROUTES.getRunLogs, {
       handler: async (req, reply) => {
         const { timestamps = false, tailLines, since, follow = false } = req.query;
-        const read = await service.logs(req.caller, req.params.id, {
+        const read = await service.logs(req.caller, req.params.runId, {
           follow,
           ...(tailLines !== undefined && { tailLines }),
           ...(since !== undefined && { since }),
@@ -119,5 +85,5 @@ export const runRoutes =
     });
 
     // Each run finalises itself; there is nothing that a sweep would have to bring about.
-    app.route({ method: "POST", url: "/runs/_sweep", handler: async (_req, reply) => reply.code(200).send() });
+    serve(app, ROUTES.sweepRuns, { handler: async (_req, reply) => reply.code(200).send() });
   };

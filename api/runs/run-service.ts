@@ -6,7 +6,6 @@ import type { Run, RunRecord, RunRequest, RunStatus } from "../../model/run/run.
 import { requestCancel, type CancelPorts } from "../../runs/cancel.ts";
 import { createRunCreation, type CreationPorts } from "../../runs/create.ts";
 import { readLogs, type LogPorts } from "./run-logs.ts";
-import { shownRun } from "./run-view.ts";
 import { watchRun, type WatchPorts } from "./run-watch.ts";
 
 /** What a caller can do with runs. Every method @throws CodedError Forbidden */
@@ -50,21 +49,19 @@ export function createRunService(ports: RunPorts): RunService {
   return {
     async findByKey(caller, key) {
       checkMember(caller);
-      const run = await creation.findByKey(caller, key);
-      return run && shownRun(run);
+      return creation.findByKey(caller, key);
     },
 
     async create(caller, request, key) {
       checkMember(caller);
-      return shownRun(await creation.create(caller, request, key));
+      return creation.create(caller, request, key);
     },
 
-    get: async (caller, id) => shownRun(await find(caller, id)),
+    get: async (caller, id) => find(caller, id),
 
     async list(caller, query) {
       checkMember(caller);
-      const { items, ...rest } = await runs.list(query);
-      return { items: items.map(shownRun), ...rest };
+      return runs.list(query);
     },
 
     async counts(caller, filter) {
@@ -74,7 +71,7 @@ export function createRunService(ports: RunPorts): RunService {
 
     async cancel(caller, id) {
       checkMember(caller);
-      return shownRun(await having(id, (runId) => requestCancel(ports, runId)));
+      return having(id, (runId) => requestCancel(ports, runId));
     },
 
     async watch(caller, id) {

@@ -1,8 +1,9 @@
+import { answerOf } from "../../contract/answer.ts";
+import { RUN } from "../../contract/fields/run-fields.ts";
 import type { RunRecords } from "../../model/ports/records.ts";
 import { isTerminal, type Run, type RunRecord } from "../../model/run/run.ts";
 import { every, retry } from "../../waiting/retry.ts";
 import type { RunChanges } from "./run-changes.ts";
-import { shownRun } from "./run-view.ts";
 
 /** A change that was not announced is seen by then. */
 const REREAD_MS = 15_000;
@@ -12,6 +13,9 @@ export interface WatchPorts {
   runs: Pick<RunRecords, "find">;
   changes: RunChanges;
 }
+
+/** A change of anything else is not told. */
+const viewOf = answerOf({ object: RUN });
 
 /**
  * The states of a run from `first` on until a terminal one, each once. A state is read when the one before was taken,
@@ -27,11 +31,10 @@ export async function* watchRun(
     let run: RunRecord | undefined = first;
     let shown: string | undefined;
     while (run !== undefined && !signal.aborted) {
-      const next = shownRun(run);
-      const text = JSON.stringify(next);
+      const text = JSON.stringify(viewOf(run));
       // Whatever happened after `first` was read and before the subscription is read in the next moment.
       const isFirst = shown === undefined;
-      if (text !== shown) yield next;
+      if (text !== shown) yield run;
       shown = text;
       if (isTerminal(run.status)) return;
       if (!isFirst) await subscription.changed(REREAD_MS, signal);

@@ -1,5 +1,6 @@
 import { BUFFER_ID, LOCAL, type Buffer } from "../../model/buffer/buffer.ts";
-import type { BufferInput } from "../../contract/buffer-schema.ts";
+import type { BUFFER } from "../../contract/fields/buffer-fields.ts";
+import type { InputOf } from "../../contract/fields/message-types.ts";
 import { checkMember, type Caller } from "../../model/caller.ts";
 import { CodedError, notFound } from "../../model/errors.ts";
 import type { BufferRecords } from "../../model/ports/records.ts";
@@ -23,7 +24,7 @@ export type SignAccess = (grant: AccessGrant) => string;
 
 export interface BufferService {
   /** @throws CodedError InvalidInput */
-  create(caller: Caller, input: BufferInput): Promise<Buffer>;
+  create(caller: Caller, input: InputOf<typeof BUFFER>): Promise<Buffer>;
   /** @throws CodedError NotFound, also when the buffer is not in the asked state */
   get(caller: Caller, id: string, softDeleted: boolean): Promise<Buffer>;
   /** A newly signed URL. @throws CodedError NotFound, BadRequest for a malformed `ttl`, InvalidInput */

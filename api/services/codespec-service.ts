@@ -1,5 +1,7 @@
 import { CODESPEC_NAME, type CodespecVersion } from "../../model/codespec/codespec.ts";
-import { readCodespec } from "../../contract/codespec-schema.ts";
+import type { CODESPEC } from "../../contract/fields/codespec-fields.ts";
+import type { InputOf } from "../../contract/fields/message-types.ts";
+import { checkCodespec } from "../../model/codespec/codespec-rules.ts";
 import { checkMember, type Caller } from "../../model/caller.ts";
 import { CodedError, notFound } from "../../model/errors.ts";
 import type { CodespecRecords, Page, PageQuery } from "../../model/ports/records.ts";
@@ -9,7 +11,7 @@ const MAX_VERSION = 2 ** 31 - 1;
 
 export interface CodespecService {
   /** @throws CodedError InvalidInput */
-  put(caller: Caller, name: string, body: unknown): Promise<CodespecVersion>;
+  put(caller: Caller, name: string, given: InputOf<typeof CODESPEC>): Promise<CodespecVersion>;
   /** The latest version, or the one that the text names. @throws CodedError NotFound */
   get(caller: Caller, name: string, version?: string): Promise<CodespecVersion>;
   list(caller: Caller, query: PageQuery & { prefix?: string | undefined }): Promise<Page<CodespecVersion>>;
@@ -19,7 +21,7 @@ export interface CodespecService {
 export function createCodespecService(codespecs: CodespecRecords): CodespecService {
   const isName = (name: string): boolean => name !== "" && CODESPEC_NAME.test(name);
   return {
-    async put(caller, name, body) {
+    async put(caller, name, { name: givenName, ...codespec }) {
       checkMember(caller);
       if (!isName(name) || name.length > MAX_NAME_LENGTH) {
         throw new CodedError(
@@ -27,11 +29,11 @@ export function createCodespecService(codespecs: CodespecRecords): CodespecServi
           `The codespec name '${name}' must have at most ${MAX_NAME_LENGTH} lower case letters, digits, dashes, dots and underscores`,
         );
       }
-      const given = readCodespec(body);
-      if (given.name !== undefined && given.name !== name) {
-        throw new CodedError("InvalidInput", `The codespec name '${given.name}' is not the '${name}' of the path`);
+      checkCodespec(codespec);
+      if (givenName !== undefined && givenName !== name) {
+        throw new CodedError("InvalidInput", `The codespec name '${givenName}' is not the '${name}' of the path`);
       }
-      return codespecs.put(name, given.codespec);
+      return codespecs.put(name, codespec);
     },
 
     async get(caller, name, version) {

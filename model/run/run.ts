@@ -34,19 +34,12 @@ export type CodespecChoice = { inline: Codespec } | { name: string; version?: nu
 
 /** A request for a run, decoded and with its defaults. */
 export interface RunRequest {
-  kind?: "user" | "system" | undefined;
-  job: {
-    codespec: CodespecChoice;
-    buffers?: Record<string, string> | undefined;
-    tags?: Record<string, string> | undefined;
-    /** TimeSpan. */
-    bufferTtl?: string | undefined;
-    nodePool?: string | undefined;
-    replicas: number;
-  };
-  worker?: { codespec: CodespecChoice } | undefined;
+  kind?: "user" | "system";
+  job: Omit<JobTarget, "codespec"> & { codespec: CodespecChoice };
+  worker?: Omit<WorkerTarget, "codespec"> & { codespec: CodespecChoice };
   timeoutSeconds: number;
-  tags?: Record<string, string> | undefined;
+  cluster?: string;
+  tags?: Record<string, string>;
   bufferAccessTtl: string;
 }
 

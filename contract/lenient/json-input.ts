@@ -1,4 +1,4 @@
-import { CodedError } from "../model/errors.ts";
+import { CodedError } from "../../model/errors.ts";
 
 /** Deeper than any body of the contract, and shallow enough for whoever walks it. */
 const MAX_DEPTH = 64;

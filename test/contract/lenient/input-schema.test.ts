@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { inputInt, inputMap } from "../../contract/input-schema.ts";
+import { inputInt, inputMap } from "../../../contract/lenient/input-schema.ts";
 
 const ports = inputMap(inputInt(1, 9));
 

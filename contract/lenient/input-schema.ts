@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { CodedError } from "../model/errors.ts";
-import { canonicalQuantity } from "../model/codespec/quantity.ts";
+import { CodedError } from "../../model/errors.ts";
+import { canonicalQuantity } from "../../model/codespec/quantity.ts";
 
 /** The members that may be missing are missing, never undefined. */
 type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
@@ -98,18 +98,3 @@ export const quantitySchema = z.preprocess(
   (value) => (typeof value === "number" ? String(value) : value),
   parsedText(canonicalQuantity),
 );
-
-/**
- * The one error of a body that does not fit: the first problem and where it is.
- * @see rest-api.md, errors: such a message begins with these words and names the JSON path.
- */
-export function inputErrorOf(error: z.ZodError): CodedError {
-  const [issue] = error.issues;
-  const path = (issue?.path ?? []).map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
-  return new CodedError("InvalidInput", `Error deserializing input at $${path}: ${reasonOf(issue)}`, { cause: error });
-}
-
-function reasonOf(issue: z.core.$ZodIssue | undefined): string {
-  if (issue?.code !== "unrecognized_keys") return issue?.message ?? "it is not valid";
-  return `the property '${issue.keys[0]?.slice(0, 200) ?? ""}' is not known`;
-}
