@@ -1,3 +1,7 @@
+import { CODESPEC } from "../../contract/fields/codespec-fields.ts";
+import { RUN } from "../../contract/fields/run-fields.ts";
+import { columnsOf, textOf } from "./list-columns.ts";
+import type { Printed } from "./printed.ts";
 import { ageOf, type Column, table } from "./table.ts";
 
 /** How a list is printed: JSON for programs, a table for people, the ids alone for `xargs`. */
@@ -15,17 +19,14 @@ export const outputArg = {
 /** The text of a list as its pages come. */
 export interface ListOutput {
   /** `before`: how many items were printed already. */
-  page(items: readonly Item[], before: number): string;
+  page(items: readonly Printed[], before: number): string;
   end(count: number): string;
 }
 
-/** One resource as it is shown in JSON. */
-export type Item = Readonly<Record<string, unknown>>;
-
 /** What a resource looks like where it is not JSON. */
 export interface ListShape {
-  nameOf(item: Item): string;
-  columns: readonly Column<Item>[];
+  nameOf(item: Printed): string;
+  columns: readonly Column<Printed>[];
 }
 
 /** `room`: the width of the terminal that the list goes to; a wide table is one that may be wider. */
@@ -56,57 +57,26 @@ export async function listOutputOf(format: ListFormat, shape: ListShape, room?: 
   }
 }
 
-const textOf = (value: unknown): string =>
-  typeof value === "string" || typeof value === "number"
-    ? String(value)
-    : value === undefined
-      ? ""
-      : JSON.stringify(value);
-
-const pairs = (value: unknown): string =>
-  Object.entries((value ?? {}) as Item)
-    .map(([key, member]) => `${key}=${textOf(member)}`)
-    .join(",");
-
-const words = (value: unknown): string => (Array.isArray(value) ? value.map(textOf).join(" ") : "");
-
-const age = (value: unknown): string => (typeof value === "string" ? ageOf(value, Date.now()) : "");
-
 /** What the run executes; a run keeps its codespec, and not the name under which it was stored. */
-function imageOf({ job }: Item): string {
-  const { codespec } = (job ?? {}) as Item;
-  return typeof codespec === "object" ? textOf((codespec as Item)["image"]) : textOf(codespec);
+function imageOf({ job }: Printed): string {
+  const { codespec } = (job ?? {}) as Printed;
+  return typeof codespec === "object" ? textOf((codespec as Printed)["image"]) : textOf(codespec);
 }
 
-function durationOf({ startedAt, finishedAt }: Item): string {
+function durationOf({ startedAt, finishedAt }: Printed): string {
   if (typeof startedAt !== "string") return "";
   return ageOf(startedAt, typeof finishedAt === "string" ? Date.parse(finishedAt) : Date.now());
 }
 
 export const RUN_SHAPE: ListShape = {
   nameOf: ({ id }) => textOf(id),
-  columns: [
-    { title: "ID", textOf: ({ id }) => textOf(id) },
-    { title: "STATUS", textOf: ({ status }) => textOf(status) },
-    { title: "IMAGE", isElastic: true, textOf: imageOf },
-    { title: "AGE", textOf: ({ createdAt }) => age(createdAt) },
-    { title: "DURATION", textOf: durationOf },
-    { title: "REASON", isWide: true, textOf: ({ statusReason }) => textOf(statusReason) },
-    { title: "TAGS", isWide: true, textOf: ({ tags }) => pairs(tags) },
-    { title: "CREATED", isWide: true, textOf: ({ createdAt }) => textOf(createdAt) },
-  ],
+  columns: columnsOf(RUN.fields, [
+    { title: "IMAGE", at: 3, isElastic: true, textOf: imageOf },
+    { title: "DURATION", at: 5, textOf: durationOf },
+  ]),
 };
 
 export const CODESPEC_SHAPE: ListShape = {
   nameOf: ({ name }) => textOf(name),
-  columns: [
-    { title: "NAME", textOf: ({ name }) => textOf(name) },
-    { title: "VERSION", textOf: ({ version }) => textOf(version) },
-    { title: "KIND", textOf: ({ kind }) => textOf(kind) },
-    { title: "IMAGE", isElastic: true, textOf: ({ image }) => textOf(image) },
-    { title: "AGE", textOf: ({ createdAt }) => age(createdAt) },
-    { title: "INPUTS", isWide: true, textOf: ({ buffers }) => words((buffers as Item | undefined)?.["inputs"]) },
-    { title: "OUTPUTS", isWide: true, textOf: ({ buffers }) => words((buffers as Item | undefined)?.["outputs"]) },
-    { title: "COMMAND", isWide: true, textOf: ({ command }) => words(command) },
-  ],
+  columns: columnsOf(CODESPEC.fields),
 };

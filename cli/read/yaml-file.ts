@@ -10,6 +10,7 @@ import { fileFailure } from "./file-failure.ts";
 export type Shape =
   | "text"
   | "integer"
+  | "boolean"
   | "textList"
   | "freeMap"
   | "numberMap"
@@ -85,6 +86,7 @@ class YamlReader {
     if (node === null || (isScalar(node) && node.value === null)) return undefined;
     if (shape === "text") return this.#text(node, at);
     if (shape === "integer") return this.#integer(node, at);
+    if (shape === "boolean") return this.#boolean(node, at);
     if (shape === "textList") return this.#list(node, "text", at);
     if (shape === "freeMap") return this.#map(node, () => "text", at, true);
     if (shape === "numberMap") return this.#map(node, () => "integer", at, true);
@@ -161,6 +163,14 @@ class YamlReader {
     if (!isScalar(node)) return this.#refuse(node, `a single value is expected${where(at)}`);
     // As it is written: 1.10 as text is not 1.1.
     return typeof node.value === "string" ? node.value : (node.source ?? String(node.value));
+  }
+
+  #boolean(node: Node, at: string): boolean {
+    const text = this.#text(node, at);
+    if (text !== "true" && text !== "false") {
+      return this.#refuse(node, `true or false is expected${where(at)}, not '${text}'`);
+    }
+    return text === "true";
   }
 
   #integer(node: Node, at: string): number {

@@ -1,6 +1,7 @@
 import type { List, ListOptions } from "../../client/pages.ts";
 import { type Host, writeAll } from "../terminal/host.ts";
-import { type Item, type ListFormat, listOutputOf, type ListShape } from "../print/list-output.ts";
+import { type ListFormat, listOutputOf, type ListShape } from "../print/list-output.ts";
+import type { Printed } from "../print/printed.ts";
 
 /** How many are shown unless `--limit` says otherwise. */
 const DEFAULT_LIMIT = 1000;
@@ -10,7 +11,7 @@ interface Listing<T> {
   list: (options: ListOptions) => List<T>;
   /** As the user gave it, sent as it is. */
   limit: number | undefined;
-  shown: (item: T) => Item;
+  shown: (item: T) => Printed;
   format: ListFormat;
   shape: ListShape;
 }

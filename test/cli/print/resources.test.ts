@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { shownBuffer, shownInstant, shownRun, shownRunSystem } from "../../../cli/print/resources.ts";
+import { printedInstant } from "../../../cli/print/printed.ts";
+import { shownBuffer, shownRun, shownRunSystem } from "../../../cli/print/resources.ts";
 
 test("a run is shown in its order, without what is empty or unknown", () => {
   const run = {
@@ -83,6 +84,6 @@ describe("instants keep all their digits but trailing zeros", () => {
     ["2024-01-25T18:20:49.010+00:00", "2024-01-25T18:20:49.01Z"],
     ["not a time", "not a time"],
   ])("%s", (text, shown) => {
-    expect(shownInstant(text)).toBe(shown);
+    expect(printedInstant(text)).toBe(shown);
   });
 });
