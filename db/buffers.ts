@@ -4,7 +4,7 @@ import { etagOf } from "../model/etag.ts";
 import type { BufferRecords, NewBuffer } from "../model/ports/records.ts";
 import { normalTimestamp } from "../model/time/timestamp.ts";
 import type { Db } from "./client.ts";
-import { present, shownIfAny, shownInstant, shownTags } from "./row.ts";
+import { present, shownRow } from "./row.ts";
 import { buffers } from "./schema.ts";
 import { isStorable, refuseUnstorable } from "./storable.ts";
 
@@ -29,24 +29,18 @@ export function bufferRecords(db: Db): BufferRecords {
 export async function insertBuffers(db: Db, created: readonly NewBuffer[]): Promise<Buffer[]> {
   if (created.length === 0) return [];
   refuseUnstorable(created);
-  const values = created.map(({ id, location, tags, expiresAt }) => ({
-    id,
-    location,
-    ...present({ tags, expiresAt: expiresAt === undefined ? undefined : normalTimestamp(expiresAt) }),
+  const values = created.map(({ expiresAt, ...stated }) => ({
+    ...stated,
+    ...present({ expiresAt: expiresAt === undefined ? undefined : normalTimestamp(expiresAt) }),
   }));
   return (await db.insert(buffers).values(values).returning()).map(bufferOf);
 }
 
 function bufferOf(row: typeof buffers.$inferSelect): Buffer {
-  const { id, location, isSoftDeleted } = row;
-  const [expiresAt, tags] = [shownIfAny(row.expiresAt), shownTags(row.tags)];
-  return {
-    id,
-    location,
-    createdAt: shownInstant(row.createdAt),
-    ...present({ isSoftDeleted: isSoftDeleted || undefined, expiresAt, tags }),
-    eTag: etagOf({ id, isSoftDeleted, expiresAt: expiresAt && toMilliseconds(expiresAt), tags } satisfies BufferState),
-  };
+  const buffer = shownRow(buffers, row);
+  const { id, isSoftDeleted = false, expiresAt, tags } = buffer;
+  const state: BufferState = { id, isSoftDeleted, expiresAt: expiresAt && toMilliseconds(expiresAt), tags };
+  return { ...buffer, eTag: etagOf(state) };
 }
 
 const toMilliseconds = (instant: string): string => new Date(instant).toISOString();

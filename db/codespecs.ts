@@ -1,5 +1,4 @@
 import { and, desc, eq, gt, sql } from "drizzle-orm";
-import { isSameCodespec } from "../model/codespec/codespec-equality.ts";
 import type { CodespecVersion } from "../model/codespec/codespec.ts";
 import type { CodespecRecords } from "../model/ports/records.ts";
 import type { Db } from "./client.ts";
@@ -13,13 +12,13 @@ const MAX_VERSION = 2 ** 31 - 1;
 /** The versions of codespecs: a version, once written, never changes. */
 export function codespecRecords(db: Db): CodespecRecords {
   return {
-    put: async (name, codespec) => {
+    put: async (name, codespec, isSame) => {
       refuseUnstorable([name, codespec]);
       return db.transaction(async (tx) => {
         // Those who put one name at the same time do so one after the other, so that none is refused.
         await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended('codespec ' || ${name}, 0))`);
         const latest = await findLatest(tx, name);
-        if (latest && isSameCodespec(latest.codespec, codespec)) return versionOf(latest);
+        if (latest && isSame(latest.codespec, codespec)) return versionOf(latest);
         const version = (latest?.version ?? 0) + 1;
         const [row] = await tx.insert(codespecs).values({ name, version, codespec }).returning();
         if (!row) throw new Error("An inserted codespec came back without its row");

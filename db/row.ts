@@ -1,3 +1,6 @@
+import { getTableColumns, type InferSelectModel } from "drizzle-orm";
+import type { PgTable } from "drizzle-orm/pg-core";
+
 /** The instant as Postgres writes it (`2024-01-25 18:20:49.95+00`) in the form that is shown. */
 export const shownInstant = (text: string): string => `${text.replace(" ", "T")}:00`;
 
@@ -11,6 +14,26 @@ export function present<T extends object>(fields: T): { [K in keyof T]?: NonNull
   return Object.fromEntries(entries) as { [K in keyof T]?: NonNullable<T[K]> };
 }
 
-/** Tags as they are shown: an empty set is left out. */
-export const shownTags = (tags: Record<string, string>): Record<string, string> | undefined =>
-  Object.keys(tags).length === 0 ? undefined : tags;
+/** Columns that can be empty: nullable ones, flags and maps. */
+type Emptyable<V> = null extends V ? true : V extends boolean ? true : V extends Record<string, string> ? true : false;
+type ShownRow<Row> = { [K in keyof Row as Emptyable<Row[K]> extends true ? never : K]: Row[K] } & {
+  [K in keyof Row as Emptyable<Row[K]> extends true ? K : never]?: NonNullable<Row[K]>;
+};
+
+/** All columns of a row, in their order, as clients see them: instants as text, and no key for null, `false` and `{}`. */
+export function shownRow<T extends PgTable>(table: T, row: InferSelectModel<T>): ShownRow<InferSelectModel<T>> {
+  const shown = new Map<string, unknown>();
+  for (const [name, { columnType }] of Object.entries(getTableColumns(table))) {
+    const value = (row as Record<string, unknown>)[name];
+    if (isEmpty(value)) continue;
+    shown.set(name, columnType === "PgTimestampString" ? shownInstant(String(value)) : value);
+  }
+  // The same keys, less those that are empty.
+  return Object.fromEntries(shown) as ShownRow<InferSelectModel<T>>;
+}
+
+const isEmpty = (value: unknown): boolean =>
+  value === null ||
+  value === undefined ||
+  value === false ||
+  (typeof value === "object" && Object.keys(value).length === 0);

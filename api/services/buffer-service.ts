@@ -38,16 +38,16 @@ export interface BufferService {
 /** What can be done with buffers. */
 export function createBufferService(buffers: BufferRecords, store: BufferStore, sign: SignAccess): BufferService {
   return {
-    async create(caller, { location = LOCAL, tags, expiresAt }) {
+    async create(caller, { location = LOCAL, ...stated }) {
       checkMember(caller);
-      checkTags(tags);
+      checkTags(stated.tags);
       if (location.toLowerCase() !== LOCAL) {
         throw new CodedError("InvalidInput", `The location '${location}' is not known; the only one is '${LOCAL}'`);
       }
       const id = newBufferId();
       // A record is never without its place; a place without a record harms nobody.
       await store.provision(id);
-      return buffers.create({ id, location: LOCAL, ...(tags && { tags }), ...(expiresAt && { expiresAt }) });
+      return buffers.create({ ...stated, id, location: LOCAL });
     },
 
     async get(caller, id, softDeleted) {

@@ -1,5 +1,6 @@
 import { CODESPEC_NAME, type CodespecVersion } from "../../model/codespec/codespec.ts";
-import type { CODESPEC } from "../../contract/fields/codespec-fields.ts";
+import { equalityOf } from "../../contract/equality.ts";
+import { CODESPEC } from "../../contract/fields/codespec-fields.ts";
 import type { InputOf } from "../../contract/fields/message-types.ts";
 import { checkCodespec } from "../../model/codespec/codespec-rules.ts";
 import { checkMember, type Caller } from "../../model/caller.ts";
@@ -8,6 +9,8 @@ import type { CodespecRecords, Page, PageQuery } from "../../model/ports/records
 
 const MAX_NAME_LENGTH = 255;
 const MAX_VERSION = 2 ** 31 - 1;
+
+const isSame = equalityOf(CODESPEC);
 
 export interface CodespecService {
   /** @throws CodedError InvalidInput */
@@ -33,7 +36,7 @@ export function createCodespecService(codespecs: CodespecRecords): CodespecServi
       if (givenName !== undefined && givenName !== name) {
         throw new CodedError("InvalidInput", `The codespec name '${givenName}' is not the '${name}' of the path`);
       }
-      return codespecs.put(name, codespec);
+      return codespecs.put(name, codespec, isSame);
     },
 
     async get(caller, name, version) {

@@ -4,7 +4,7 @@ import { RUN_STATUSES, type Run, type RunStatus } from "../../model/run/run.ts";
 import { normalTimestamp } from "../../model/time/timestamp.ts";
 import type { Db } from "../client.ts";
 import { runPlaceOf, tokenOf, type RunPlace } from "../continuation.ts";
-import { runOf } from "./run-row.ts";
+import { recordOf } from "./run-row.ts";
 import { runCounts, runs, runTags } from "../schema.ts";
 import { refuseUnstorable } from "../storable.ts";
 
@@ -31,7 +31,7 @@ export async function listRuns(db: Db, { limit, after, ...filter }: PageQuery & 
     .from(runs)
     .where(sql`${runs.id} in (${ids})`)
     .orderBy(desc(runs.createdAt), desc(runs.id));
-  const items = rows.slice(0, limit).map(runOf);
+  const items = rows.slice(0, limit).map(recordOf);
   const last = items.at(-1);
   return rows.length > limit && last ? { items, next: tokenOf(last satisfies RunPlace) } : { items };
 }

@@ -86,10 +86,11 @@ const isRunId = (id: number): boolean => Number.isSafeInteger(id) && id > 0;
 const hashOf = (key: string): string => createHash("sha256").update(key).digest("hex");
 
 async function createRun(db: Db, created: NewRun): Promise<{ run: RunRecord; created: boolean }> {
-  const { job, timeoutSeconds, tags, bufferAccessTtl, newBuffers, idempotencyKey } = created;
-  refuseUnstorable({ job, tags, bufferAccessTtl });
+  const { newBuffers, idempotencyKey, ...stated } = created;
+  refuseUnstorable(stated);
   const idempotencyKeyHash = idempotencyKey === undefined ? undefined : hashOf(idempotencyKey);
-  const values = { job, timeoutSeconds, bufferAccessTtl, ...present({ tags, idempotencyKeyHash }) };
+  // What has a column is stored.
+  const values = { ...stated, ...present({ idempotencyKeyHash }) };
   return db.transaction(async (tx) => {
     // A transaction that has written the same key is waited for; if it fails, this one takes its place.
     const [row] = await tx

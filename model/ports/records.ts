@@ -1,7 +1,7 @@
 import type { Buffer } from "../buffer/buffer.ts";
 import type { Codespec, CodespecVersion } from "../codespec/codespec.ts";
 import type { Outcome } from "../run/lifecycle.ts";
-import type { JobTarget, Run, RunRecord, RunStatus } from "../run/run.ts";
+import type { Run, RunRecord, RunStatus, StatedRun } from "../run/run.ts";
 
 /** What db/ offers. Everything in and out is a model type; `CodedError` is thrown where a caller can tell. */
 
@@ -18,8 +18,12 @@ export interface PageQuery {
 }
 
 export interface CodespecRecords {
-  /** Compared with the latest version; equal ones make none. Concurrent calls for one name all succeed. */
-  put(name: string, codespec: Codespec): Promise<CodespecVersion>;
+  /** A codespec that is the same as the latest version makes none. Concurrent calls for one name all succeed. */
+  put(
+    name: string,
+    codespec: Codespec,
+    isSame: (latest: Codespec, given: Codespec) => boolean,
+  ): Promise<CodespecVersion>;
   /** The latest version, or the one asked for. */
   find(name: string, version?: number): Promise<CodespecVersion | undefined>;
   list(query: PageQuery & { prefix?: string | undefined }): Promise<Page<CodespecVersion>>;
@@ -38,13 +42,9 @@ export interface BufferRecords {
   find(id: string): Promise<Buffer | undefined>;
 }
 
-export interface NewRun {
-  job: JobTarget;
+export interface NewRun extends StatedRun {
   /** As in {@link RunRecord}. */
   codespecRef?: string;
-  timeoutSeconds: number;
-  tags?: Record<string, string>;
-  bufferAccessTtl: string;
   /** Buffers to create with the run, in one transaction. */
   newBuffers: NewBuffer[];
   idempotencyKey?: string | undefined;

@@ -29,25 +29,32 @@ export interface WorkerTarget {
   replicas?: number;
 }
 
+/** What a client asks a run to do. */
+export interface StatedRun {
+  job: JobTarget;
+  worker?: WorkerTarget;
+  timeoutSeconds: number;
+  cluster?: string;
+  tags?: Record<string, string>;
+  /** TimeSpan, `01:00:00` unless the client asked for less. */
+  bufferAccessTtl: string;
+}
+
 /** A codespec as a request gives it: whole, or by its name; then the latest version, unless one is named. */
 export type CodespecChoice = { inline: Codespec } | { name: string; version?: number };
 
 /** A request for a run, decoded and with its defaults. */
-export interface RunRequest {
+export interface RunRequest extends Omit<StatedRun, "job" | "worker"> {
   kind?: "user" | "system";
   job: Omit<JobTarget, "codespec"> & { codespec: CodespecChoice };
   worker?: Omit<WorkerTarget, "codespec"> & { codespec: CodespecChoice };
-  timeoutSeconds: number;
-  cluster?: string;
-  tags?: Record<string, string>;
-  bufferAccessTtl: string;
 }
 
 /**
  * A run as clients see it. Instants are RFC 3339 text in UTC with offset `+00:00` and at most microseconds
  * (`2024-01-25T18:20:49.951262+00:00`); what is shown is exactly what is stored and compared.
  */
-export interface Run {
+export interface Run extends StatedRun {
   id: number;
   kind?: "system";
   eTag: string;
@@ -57,13 +64,6 @@ export interface Run {
   createdAt: string;
   startedAt?: string;
   finishedAt?: string;
-  job: JobTarget;
-  worker?: WorkerTarget;
-  timeoutSeconds: number;
-  cluster?: string;
-  tags?: Record<string, string>;
-  /** TimeSpan, `01:00:00` unless the client asked for less. */
-  bufferAccessTtl: string;
 }
 
 /** A run with what the server keeps beside it. */

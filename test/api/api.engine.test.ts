@@ -1,3 +1,4 @@
+import { isSameCodespec } from "../fakes/codespecs.ts";
 import type { Client } from "@temporalio/client";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createApp } from "../../api/app.ts";
@@ -100,11 +101,15 @@ beforeAll(async () => {
   database = await freshDatabase();
   api = await openApi(inject("temporalAddress"));
   temporal = await connectClient({ address: inject("temporalAddress"), namespace: "default" }, 10_000);
-  await api.db.codespecs.put("hello", {
-    kind: "job",
-    image: inject("testImage"),
-    buffers: { inputs: ["input"], outputs: ["output"] },
-  });
+  await api.db.codespecs.put(
+    "hello",
+    {
+      kind: "job",
+      image: inject("testImage"),
+      buffers: { inputs: ["input"], outputs: ["output"] },
+    },
+    isSameCodespec,
+  );
 });
 afterAll(async () => {
   for (const workflow of workflows)

@@ -1,5 +1,4 @@
 import type { Buffer } from "../../model/buffer/buffer.ts";
-import { isSameCodespec } from "../../model/codespec/codespec-equality.ts";
 import type { CodespecVersion } from "../../model/codespec/codespec.ts";
 import { CodedError } from "../../model/errors.ts";
 import { etagOf } from "../../model/etag.ts";
@@ -62,9 +61,9 @@ export function createFakeRecords(): FakeRecords {
       for (const listener of listeners) listener(id);
     },
     codespecs: {
-      async put(name, codespec) {
+      async put(name, codespec, isSame) {
         const latest = versions.get(name)?.at(-1);
-        if (latest && isSameCodespec(latest, codespec)) return latest;
+        if (latest && isSame(latest, codespec)) return latest;
         const version = { ...codespec, name, version: (latest?.version ?? 0) + 1, createdAt: NOW };
         versions.set(name, [...(versions.get(name) ?? []), version]);
         return version;

@@ -1,15 +1,20 @@
+import { isSameCodespec } from "../../fakes/codespecs.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFakeApi, type FakeApi } from "../../fakes/api.ts";
 
 let api: FakeApi;
 beforeEach(async () => {
   api = createFakeApi({ maxOpenRuns: 5 });
-  await api.codespecs.put("hello", {
-    kind: "job",
-    image: "ubuntu",
-    buffers: { inputs: ["input"], outputs: ["output"] },
-  });
-  await api.codespecs.put("worker", { kind: "worker", image: "ubuntu" });
+  await api.codespecs.put(
+    "hello",
+    {
+      kind: "job",
+      image: "ubuntu",
+      buffers: { inputs: ["input"], outputs: ["output"] },
+    },
+    isSameCodespec,
+  );
+  await api.codespecs.put("worker", { kind: "worker", image: "ubuntu" }, isSameCodespec);
 });
 afterEach(() => api.app.close());
 

@@ -1,3 +1,4 @@
+import { isSameCodespec } from "../../fakes/codespecs.ts";
 import { expect, test } from "vitest";
 import type { Outcome } from "../../../model/run/lifecycle.ts";
 import type { RunRecord } from "../../../model/run/run.ts";
@@ -81,7 +82,7 @@ test.each(["nul\0", "half \ud800", "\udc00 half"])("text that Postgres cannot ho
     await expect(database.runs.create(newRun(given))).rejects.toEqual(refusal);
   }
   await expect(database.runs.list({ limit: 1, tags: { a: text } })).rejects.toEqual(refusal);
-  await expect(database.codespecs.put("name", { ...codespec, image: text })).rejects.toEqual(refusal);
+  await expect(database.codespecs.put("name", { ...codespec, image: text }, isSameCodespec)).rejects.toEqual(refusal);
   await expect(database.buffers.create({ id: text, location: "local" })).rejects.toEqual(refusal);
   expect(await database.buffers.find(text)).toBeUndefined();
   expect(await database.codespecs.find(text)).toBeUndefined();
