@@ -23,6 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "model/time": ["model"],
   contract: ["model", "contract"],
   "contract/fields": ["model"],
+  "contract/lenient": ["model", "contract"],
   waiting: ["model"],
   disk: ["model"],
   runs: ["model", "buffers/format"],

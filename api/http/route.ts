@@ -16,13 +16,15 @@ export type RequestTo<R extends Route> = FastifyRequest<{
 export type ReplyOf<R extends Route> = FastifyReply<{ Reply: SuccessOf<R> }>;
 
 export interface Serving<R extends Route> {
-  handler(request: RequestTo<R>, reply: ReplyOf<R>): Promise<SuccessOf<R> | FastifyReply | void>;
+  handler: (request: RequestTo<R>, reply: ReplyOf<R>) => Promise<SuccessOf<R> | FastifyReply | void>;
   /** Before the body is looked at. */
-  preValidation?(request: FastifyRequest, reply: ReplyOf<R>): Promise<FastifyReply | void>;
+  preValidation?: (request: FastifyRequest, reply: ReplyOf<R>) => Promise<FastifyReply | void>;
 }
 
 /** Makes `app` answer a route of the contract; requests are checked by its schemas, and so are answers. */
-export function serve<R extends Route>(app: FastifyInstance, route: R, { handler, preValidation }: Serving<R>): void {
+export function serve<R extends Route>(app: FastifyInstance, route: R, serving: Serving<R>): void {
+  // The schemas make of a request what the types say.
+  const { handler, preValidation } = serving as unknown as Serving<Route>;
   const answers = Object.entries(route.answers).flatMap(([status, { type }]) =>
     type ? [[status, type] as const] : [],
   );
@@ -35,10 +37,7 @@ export function serve<R extends Route>(app: FastifyInstance, route: R, { handler
       ...(route.body && { body: requestSchema(route.body) }),
       response: { "4xx": { object: ERROR_BODY }, "5xx": { object: ERROR_BODY }, ...Object.fromEntries(answers) },
     },
-    // The schemas make of a request what the types say.
-    handler: handler as (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
-    ...(preValidation && {
-      preValidation: preValidation as (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
-    }),
+    handler,
+    ...(preValidation && { preValidation }),
   });
 }

@@ -91,3 +91,10 @@ export function kindsOf(table: Table): { name: string; kinds: readonly string[] 
   }
   return undefined;
 }
+
+/** The table whose fields a value of a type has; undefined for a type that is not an object. */
+export function tableOf(type: Type): Table | undefined {
+  if (typeof type === "string") return undefined;
+  if ("object" in type) return type.object;
+  return "reference" in type ? type.reference : undefined;
+}
