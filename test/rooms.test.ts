@@ -49,7 +49,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "api/data-plane": ["model", "contract", "disk", "api/http", "api/services:types"],
   "api/http": ["model", "contract"],
   "api/routes": ["model", "contract", "api"],
-  "api/runs": ["model", "runs"],
+  "api/runs": ["model", "contract", "runs"],
   "api/services": ["model", "contract", "runs"],
   worker: ["model", "runs", "activities", "temporal", "config:types"],
   "worker/main.ts": ["model", "config", ...BACKENDS],
