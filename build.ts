@@ -42,7 +42,7 @@ const plainBuiltins: Plugin = {
   },
 };
 
-/** A runtime that is too old says so in one sentence, before it stumbles over what it does not know. */
+/** A runtime that is too old fails with one sentence, before it meets syntax that it does not know. */
 const REFUSE_OLD_NODE = `{
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (major < 22 || (major === 22 && minor < 19)) {
@@ -64,7 +64,7 @@ await Promise.all([
     splitting: true,
     entryPoints: { cli: "cli/main.ts", pump: "pump/main.ts" },
     chunkNames: "chunks/[name]-[hash]",
-    // What CommonJS packages in the bundle still ask for at run time is the runtime's own.
+    // CommonJS packages in the bundle require only built-in modules at run time.
     banner: { js: `${REFUSE_OLD_NODE}const require = process.getBuiltinModule;` },
   }),
   build({

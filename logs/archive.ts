@@ -20,7 +20,7 @@ import { decodeLine, encodeLine, withLineFeed } from "./line.ts";
 const RUNS_PER_FOLDER = 1000;
 const WRITE_BYTES = 256 * 1024;
 const READ_BYTES = 256 * 1024;
-/** What a writer that died left behind; one that lives would long be done. */
+/** Age at which an unfinished archive counts as left by a dead writer. */
 const STALE_MS = 24 * 3_600_000;
 const LINE_FEED = 0x0a;
 

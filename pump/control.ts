@@ -3,14 +3,14 @@ import type { PumpState } from "../model/run/lifecycle.ts";
 import { errnoOf } from "../model/errors.ts";
 import type { PumpCommand } from "../model/run/pump.ts";
 
-/** Longer than any command: what sends more without a line end is no client of ours. */
+/** Longer than any command: a client that sends more without a line end is not ours. */
 const LINE_LIMIT = 4096;
-/** How long a client that does not read may hold up the end. */
+/** How long a client that does not read can delay the exit. */
 const FAREWELL_MS = 1000;
 
 /**
- * The socket of a pump, {@link PumpCommand} lines in and {@link PumpState} lines out. Any number of clients; what is no
- * command is ignored.
+ * The socket of a pump: {@link PumpCommand} lines in, {@link PumpState} lines out. It accepts any number of clients and
+ * ignores lines that are not commands.
  */
 export class Control {
   readonly #server: Server;
@@ -30,7 +30,7 @@ export class Control {
     });
   }
 
-  /** False when another process has, or had, this socket: the attempt is its own. */
+  /** False if another process has, or had, this socket: the attempt belongs to that one. */
   listen(path: string): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#server.once("error", (err) => (errnoOf(err) === "EADDRINUSE" ? resolve(false) : reject(err)));
@@ -38,13 +38,13 @@ export class Control {
     });
   }
 
-  /** Tells every client, those that come later too. */
+  /** Sends the state to every client, including future ones. */
   show(state: PumpState): void {
     this.#state = state;
     for (const client of this.#clients) client.write(lineOf(state));
   }
 
-  /** Shows the last state and resolves when the clients have it. */
+  /** Sends the last state and resolves when the clients have received it. */
   async leave(state: PumpState): Promise<void> {
     this.#server.close();
     this.show(state);
@@ -67,7 +67,7 @@ function onLine(client: Socket, handle: (line: string) => void): void {
   });
 }
 
-/** The command in `line`, or undefined where there is none. */
+/** The command in `line`; undefined for anything else. */
 export function commandOf(line: string): PumpCommand | undefined {
   try {
     const said: unknown = JSON.parse(line);

@@ -6,23 +6,23 @@ import { unlessAborted } from "../waiting/bounded.ts";
 import { errnoOf } from "../model/errors.ts";
 
 /**
- * Named pipes without ever blocking: an open that waits for the other end would hold a thread of libuv's pool, four of
- * them every file call of the process. So both ends are opened with O_NONBLOCK and served by epoll through net.Socket.
- * Linux only: a FIFO open for reading shows no hang-up before it has seen a writer, and `/proc/self/fd` opens it again.
+ * Named pipes that never block: an open that waits for the other end would occupy a thread of libuv's pool, and four of
+ * them would block every file call of the process. So both ends are opened with O_NONBLOCK and polled by net.Socket.
+ * Linux only: a FIFO open for reading reports no hang-up before its first writer, and `/proc/self/fd` can reopen it.
  */
 
-/** What ends a pipe from outside: `jobEnded` when the job is done, `halt` when the transfer is given up. */
+/** Signals that end a pipe: `jobEnded` when the job is done, `halt` when the transfer is given up. */
 export interface Endings {
   jobEnded: AbortSignal;
   halt: AbortSignal;
 }
 
-/** The waits between looks for a reader grow with the time that was waited already, of which a look late costs a part. */
+/** The pauses between checks for a reader grow with the time waited so far, so a late check adds only a fraction of it. */
 const FIRST_RETRY_MS = 2;
 const LAST_RETRY_MS = 50;
 const PART_WAITED = 1 / 32;
 
-/** @throws Error when `path` is anything but a named pipe: the job may have put a link or a file in its place. */
+/** @throws Error unless `path` is a named pipe: the job may have replaced it with a link or a file. */
 function openPipe(path: string, access: number): number {
   const fd = openSync(path, access | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   if (fstatSync(fd).isFIFO()) return fd;
@@ -51,7 +51,7 @@ export async function openWriteEnd(path: string, signal: AbortSignal): Promise<W
 /** The last reader closed the pipe: the job does not want the rest. */
 export class ReaderGone extends Error {}
 
-/** Our end of a pipe that the job reads. It stays open, as the job sees it, until {@link WriteEnd.close}. */
+/** Our end of a pipe that the job reads. For the job it stays open until {@link WriteEnd.close}. */
 export class WriteEnd {
   readonly #socket: Socket;
   readonly #signal: AbortSignal;
@@ -75,13 +75,13 @@ export class WriteEnd {
     return unlessAborted(writing, this.#signal);
   }
 
-  /** The end of the data. Nothing is lost: what was written is in the kernel. */
+  /** Ends the data. Nothing is lost: the kernel has all that was written. */
   close(): void {
     this.#socket.destroy();
   }
 }
 
-/** Our end of a pipe that the job writes; open until the process ends, so that a late writer never blocks or dies. */
+/** Our end of a pipe that the job writes. It stays open until the process exits, so a late writer never blocks or dies. */
 export class ReadEnd {
   readonly #path: string;
   readonly #fd: number;
@@ -93,19 +93,19 @@ export class ReadEnd {
   }
 
   /**
-   * The bytes from here on, until no writer is left after there was one. The pipe is watched from this call on; a chunk
-   * is valid until the next one is asked for. @throws the reason of `signal`
+   * The bytes from now on, until the last writer has closed the pipe. The pipe is watched from this call on. A chunk is
+   * valid until the next one is asked for. @throws the reason of `signal`
    */
   stream(signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
     return chunksOf(openSync(`/proc/self/fd/${this.#fd}`, constants.O_RDONLY | constants.O_NONBLOCK), signal);
   }
 
-  /** Ends each {@link ReadEnd.stream} that has no writer, after the bytes that wait in the pipe. */
+  /** Ends each {@link ReadEnd.stream} that has no writer, after the bytes that are still in the pipe. */
   nudge(): void {
     closeSync(openSync(`/proc/self/fd/${this.#fd}`, constants.O_WRONLY | constants.O_NONBLOCK));
   }
 
-  /** Whether there is something else at the pipe's path: a job may `mv` its result over it. */
+  /** Whether something else is at the pipe's path: a job can `mv` its result over it. */
   isReplaced(): boolean {
     const ours = fstatSync(this.#fd);
     const there = lstatSync(this.#path, { throwIfNoEntry: false });
@@ -113,10 +113,10 @@ export class ReadEnd {
   }
 }
 
-/** What a pipe holds at most, unless somebody made it larger. */
+/** The capacity of a pipe, unless a process has enlarged it. */
 const CHUNK_BYTES = 64 * 1024;
 
-/** Reads `fd` to its end through one buffer: a new one for each chunk costs as much as all the rest. */
+/** Reads `fd` to its end through one buffer: a new one for each chunk would double the cost. */
 function chunksOf(fd: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
   let wake = (): void => {};
   let chunk: Uint8Array | undefined;
@@ -127,11 +127,11 @@ function chunksOf(fd: number, signal: AbortSignal): AsyncGenerator<Uint8Array, v
     callback: (sizeBytes: number, buffer: Uint8Array): boolean => {
       chunk = buffer.subarray(0, sizeBytes);
       wake();
-      // Nothing more before this one was taken.
+      // Stops reading until this chunk has been taken.
       return false;
     },
   };
-  // Sockets of descriptors take `onread` as those that connect do; the types do not say so.
+  // Sockets made from descriptors also support `onread`; the types lack it.
   const options: SocketConstructorOpts & { onread: OnReadOpts } = { fd, readable: true, writable: false, onread };
   const socket = addAbortSignal(signal, new Socket(options));
   socket.on("error", (err) => (failure = err));

@@ -10,17 +10,17 @@ export function openJournal(context: Record<string, unknown>): Journal {
     try {
       writeSync(1, `${withoutSecrets(line)}\n`);
     } catch {
-      // There is no other place to say it.
+      // There is nowhere else to report it.
     }
   };
 }
 
-/** `text` with the query of every URL, and every signature, left out. */
+/** `text` without the query of any URL and without signatures. */
 export function withoutSecrets(text: string): string {
   return text.replaceAll(/([a-z+]+:\/\/[^\s"'?]+)\?[^\s"']*/gi, "$1").replaceAll(/\bsig=[^\s"'&]*/gi, "sig=…");
 }
 
-/** `say`, at most once in 10 s: an outage is worth a line, not one for each try. */
+/** `say`, at most once in 10 s: an outage gets one line, not one per attempt. */
 export function sometimes(say: (text: string) => void): (text: string) => void {
   let saidAt = Number.NEGATIVE_INFINITY;
   return (text) => {

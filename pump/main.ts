@@ -7,9 +7,9 @@ import { openJournal } from "./journal.ts";
 import { Pump } from "./pump.ts";
 import { leaveResult } from "./result.ts";
 
-/** `node pump.js FOLDER`: moves all bytes of one launch attempt. What it is told is in the folder, nothing in argv. */
+/** `node pump.js FOLDER`: moves all bytes of one launch attempt. Its instructions are in the folder, not in argv. */
 
-/** How long what is still open may hold a process that has done its work. */
+/** How long open handles can delay the exit of a process that has done its work. */
 const LINGER_MS = 200;
 
 process.umask(0o077);
@@ -25,22 +25,23 @@ buffers.catch(() => {});
 // No command can arrive before this turn of the event loop ends.
 const pump = new Pump(spec, { buffers, journal, onState: (state) => control.show(state) });
 
-// When the machine goes down the job is ended too, and what it makes of cut input must not count: so the pump fails, and
-// holds the pipes until SIGKILL or a command. The others are ignored: the shell that started the stack can go, and batch
+// When the machine shuts down, the job ends too, and its output from partial input must not count. So the pump fails, and
+// keeps the pipes open until SIGKILL or a command. The others are ignored: the shell that started the stack can go, and batch
 // systems signal all processes of a job before its time is up.
-for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => pump.interrupt(`The pump was ended by ${signal}`));
+for (const signal of ["SIGTERM", "SIGINT"])
+  process.on(signal, () => pump.interrupt(`The pump was stopped by ${signal}`));
 for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2"]) process.on(signal, () => {});
 process.on("uncaughtException", (err) => pump.fail(`The pump failed: ${messageOf(err)}`));
 
-journal("info", "the pump has started");
+journal("info", "pump started");
 const result = await pump.run();
 await leave(result);
 await control.leave({ phase: result.status, ...(result.message !== undefined && { message: result.message }) });
-// Not process.exit() at once: it waits for V8's compiler threads, one of which may wait for a garbage collection that
-// then never comes.
+// Not process.exit() at once: it waits for V8's compiler threads, and one of them can be waiting for a garbage collection
+// that then never happens.
 setTimeout(() => process.exit(), LINGER_MS).unref();
 
-/** Undefined when the folder is gone, renamed or not ready: this attempt was given up before it began. */
+/** Undefined if the folder is missing, renamed or not ready: this attempt was given up before it began. */
 function takeFolder(folder: string | undefined): PumpSpec | undefined {
   try {
     process.chdir(folder ?? "");
@@ -51,16 +52,16 @@ function takeFolder(folder: string | undefined): PumpSpec | undefined {
 }
 
 function obey({ command }: PumpCommand): void {
-  journal("info", "the pump was told", { command });
+  journal("info", "command received", { command });
   if (command === "abandon") process.exit(0);
   if (command === "jobEnded") pump.endJob();
   else pump.stop();
 }
 
-/** Without a result the pump counts as dead, so a full disk is waited out; a folder that is gone needs none. */
+/** Without a result the pump counts as dead, so it waits out a full disk. A missing folder needs no result. */
 async function leave(result: PumpResult): Promise<void> {
   const passes = (err: unknown): boolean => errnoOf(err) !== "ENOENT";
-  const onRetry = (err: unknown): void => journal("error", "the result cannot be written", { reason: messageOf(err) });
+  const onRetry = (err: unknown): void => journal("error", "could not write the result", { reason: messageOf(err) });
   try {
     await retry(() => leaveResult(result), { pauses: every(1000), passes, onRetry });
   } catch {

@@ -4,7 +4,7 @@ import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/run/pump.ts";
 import type { PipeBuffers } from "./buffers.ts";
 import { type Endings, ReadEnd } from "./fifo.ts";
 
-/** Moves what the job writes to a named pipe into a buffer. */
+/** Moves the bytes that the job writes to a named pipe into a buffer. */
 export class OutputPipe {
   readonly parameter: string;
   readonly bufferId: string;

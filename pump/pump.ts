@@ -70,7 +70,7 @@ export class Pump {
   fail(message: string): void {
     if (this.#failure !== undefined || this.#halt.signal.aborted) return;
     this.#failure = withoutSecrets(message);
-    this.#parts.journal("error", "the pump failed", { reason: this.#failure });
+    this.#parts.journal("error", "pump failed", { reason: this.#failure });
     this.#halt.abort();
     this.#parts.onState({ phase: "Failed", message: this.#failure });
   }

@@ -8,7 +8,7 @@ import { accessTo } from "../client/transfers.ts";
 import { doubling } from "../waiting/retry.ts";
 import { type Journal, sometimes } from "./journal.ts";
 
-/** However long the API is away, the run's own deadline decides. */
+/** However long the API is unreachable, only the run's own deadline ends the retries. */
 const pauses = doubling(50, 2000);
 
 export interface SignedPlace {
@@ -24,11 +24,11 @@ export interface AccessRequest {
 }
 
 /**
- * A buffer behind signed URLs. The API is asked for one, until it answers or `signal` is aborted; after that, once.
- * The blobs throw CodedError NotFound or InvalidInput when it refuses.
+ * A buffer behind signed URLs. Requests them from the API until it responds or `signal` is aborted; after that, it tries
+ * once. The blobs throw CodedError NotFound or InvalidInput when the API refuses.
  */
 export function signedBlobs(place: SignedPlace, { bufferId, writeable, signal, journal }: AccessRequest): BlobSource {
-  const complain = sometimes((reason) => journal("warn", "the API is asked again", { bufferId, reason }));
+  const complain = sometimes((reason) => journal("warn", "retrying a request to the API", { bufferId, reason }));
   const { buffers } = createClient(parseServerUrl(place.apiUrl), {
     retry: (_failure, { count }) => (signal.aborted ? undefined : pauses(count, undefined)),
     onRetry: (reason) => complain("status" in reason ? String(reason.status) : messageOf(reason.error)),

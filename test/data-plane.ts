@@ -15,13 +15,13 @@ export interface TestDataPlane {
   /** A new buffer with its place. */
   newBuffer(): Promise<string>;
   urlOf(bufferId: string, writeable: boolean, ttlSeconds?: number): string;
-  /** Stops answering, as a server that was killed; `listen` starts it again on the same socket. */
+  /** Stops responding, like a killed server; `listen` starts it again on the same socket. */
   stop(): Promise<void>;
   listen(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** A real data plane over a real store on a Unix socket in a folder of its own. */
+/** A real data plane over a real store on a Unix socket in its own folder. */
 export async function startDataPlane(): Promise<TestDataPlane> {
   const dir = await mkdtemp(join(tmpdir(), "tyger-data-"));
   const socketPath = join(dir, "data.sock");

@@ -3,16 +3,16 @@ import { CodedError } from "../../model/errors.ts";
 import { poll } from "../../waiting/bounded.ts";
 import { every, retry } from "../../waiting/retry.ts";
 
-/** Where the signed URL of a buffer comes from, and comes from anew when it was refused. */
+/** Provides the signed URL of a buffer, and another one when the first was refused. */
 export interface AccessSource {
-  /** Somebody gave it, so that nothing says yet whether a server is there at all. */
+  /** The user passed the URL in, so nothing shows yet that its server exists. */
   isGiven?: true;
   url(): Promise<string>;
-  /** A URL other than `refused`; one refresh serves all requests that were refused. @throws when there is none */
+  /** A URL other than `refused`; one refresh covers all refused requests. @throws when there is none */
   refresh(refused: string, signal?: AbortSignal): Promise<string>;
 }
 
-/** The server's refusal does not say which. */
+/** The server's refusal does not distinguish the two. */
 export const INVALID_URL = "invalid access URL: it has expired or was changed; ask for a new one";
 
 const FILE_POLL_MS = 30_000;
@@ -20,7 +20,7 @@ const FILE_WITHIN_MS = 300_000;
 const SERVER_WAIT_MS = 5_000;
 const SERVER_TRIES = 20;
 
-/** A URL that somebody gave: it cannot be renewed. */
+/** A URL that was passed in: it cannot be renewed. */
 export function fromUrl(url: string): AccessSource {
   return {
     isGiven: true,
@@ -31,7 +31,7 @@ export function fromUrl(url: string): AccessSource {
   };
 }
 
-/** A file that holds a URL and is rewritten before that expires. */
+/** A file that contains a URL and is rewritten before the URL expires. */
 export function fromFile(path: string): AccessSource {
   const read = async (): Promise<string> => (await readFile(path, "utf8")).trim();
   const source = shared(read, async (refused, signal) => {
@@ -49,7 +49,7 @@ export function fromFile(path: string): AccessSource {
 
 const differing = (url: string, refused: string): string | undefined => (url === refused ? undefined : url);
 
-/** A server that is asked, `POST /buffers/{id}/access`. */
+/** A server that issues URLs, `POST /buffers/{id}/access`. */
 export const fromServer = (askServer: () => Promise<string>): AccessSource =>
   shared(askServer, (_refused, signal) =>
     retry(askServer, {

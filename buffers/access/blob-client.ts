@@ -27,7 +27,7 @@ function createBlobClient(
   { signal, outageMs, allocate, hash, onRetry }: BlobOptions,
 ): Blobs {
   let wasReached = access.isGiven !== true;
-  /** Sends until there is an answer that is worth looking at; `tries` says how often the server may have acted. */
+  /** Sends until there is a final response; `tries` is how often the server may have acted. */
   const send = async (path: string, question: Omit<Ask, "timeoutMs">): Promise<{ reply: Reply; tries: number }> => {
     const ended = question.signal ?? signal;
     let tries = 0;
@@ -45,7 +45,7 @@ function createBlobClient(
       try {
         const first = await sendOnce();
         if (first.status !== 403 || errorCodeOf(first) !== "AuthenticationFailed") return worthLookingAt(first);
-        // The refusal does not say whether the URL has expired: a fresh one tells.
+        // The refusal does not distinguish an expired URL: only a fresh one shows that.
         url = await access.refresh(url, signal);
         return worthLookingAt(await sendOnce());
       } catch (err) {
@@ -58,7 +58,7 @@ function createBlobClient(
         pauses: doubling(FIRST_PAUSE_MS, LONGEST_PAUSE_MS),
         outageMs,
         signal: ended,
-        // Over a local socket a server that was never there is an error at once: rest-api.md, client retries.
+        // Over a local socket, a server that was never reached is an error at once.
         passes: (err) => isPassing(err) && (wasReached || !isLocal || connectionFailureOf(err) !== "noListener"),
         onRetry: (err) => onRetry?.(reasonOf(err)),
       });
@@ -83,7 +83,7 @@ function createBlobClient(
         const code = errorCodeOf(reply);
         if (code === "Md5Mismatch" && mismatches < MD5_TRIES) continue;
         if (code === "UnauthorizedBlobOverwrite") {
-          // The start of a buffer is alike for all writers; another blob that equals ours does no harm.
+          // The start of a buffer is the same for all writers; any other blob that equals ours is harmless.
           if (path === START_BLOB && tries + mismatches === 1) return false;
           const there = await send(path, { method: "HEAD" });
           return there.reply.headers["content-md5"] === md5 && there.reply.headers[CHAIN_HEADER] === chain;
@@ -138,9 +138,9 @@ const MEANINGS: Record<string, [ErrorCode, string]> = {
 function refusal(reply: Reply, path: string): Error {
   const [code, message] = MEANINGS[errorCodeOf(reply) ?? ""] ?? [];
   if (code !== undefined) return new CodedError(code, message ?? code);
-  // Not a Conflict of ours, which is another writer's buffer.
+  // Not our code Conflict, which means another writer's buffer.
   if (errorCodeOf(reply) === "Conflict") {
-    return new Error("a blob of the buffer is damaged in the store; its data has to be written anew");
+    return new Error("a blob of the buffer is damaged in the store; its data must be written again");
   }
   if (reply.status === FULL) {
     return new CodedError("Unavailable", "the buffer store has no space left: make room in the stack's data folder");
@@ -151,7 +151,7 @@ function refusal(reply: Reply, path: string): Error {
   );
 }
 
-/** An answer that says: try later. */
+/** A response that asks to try again later. */
 class ServerBusy extends Error {}
 
 /** @throws ServerBusy */
@@ -162,14 +162,14 @@ function worthLookingAt(reply: Reply): Reply {
 
 const reasonOf = (err: unknown): string => messageOf(err) || (errnoOf(err) ?? "connection lost");
 
-/** Trouble that may pass: the server restarts, or its socket is not there yet. A host name that does not exist stays so. */
+/** Failures that can be temporary: the server restarts, or its socket does not exist yet. An unknown host name is final. */
 function isPassing(err: unknown): boolean {
   if (err instanceof ServerBusy || err instanceof TruncatedBody) return true;
   const code = errnoOf(err);
   return code === "HPE_INVALID_CONSTANT" || (code !== "ENOTFOUND" && connectionFailureOf(err) !== undefined);
 }
 
-/** A full disk. */
+/** Status of a full disk. */
 const FULL = 507;
-/** A full disk, or no such method. */
+/** Statuses of a full disk and of an unknown method. */
 const FINAL_STATUSES = new Set([501, FULL]);

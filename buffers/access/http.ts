@@ -2,7 +2,7 @@ import { plainGet, TruncatedBody, UnusualAnswer } from "./plain-get.ts";
 import type { IncomingHttpHeaders } from "node:http";
 import { requesterOf, type Target } from "./request.ts";
 
-/** @throws TypeError when `url` is no absolute http, https or http+unix URL. */
+/** @throws TypeError unless `url` is an absolute http, https or http+unix URL. */
 export function targetOf(url: string, ca?: string): Target {
   const parsed = new URL(url);
   if (parsed.protocol === "http+unix:") {
@@ -12,7 +12,7 @@ export function targetOf(url: string, ca?: string): Target {
   if (parsed.protocol !== "http:" && parsed.protocol !== "https:") throw new TypeError(`Not an HTTP URL: '${url}'`);
   return {
     protocol: parsed.protocol,
-    // Without the brackets of an IPv6 address, which are no part of it.
+    // Without the brackets of an IPv6 address, which only a URL has.
     hostname: parsed.hostname.replace(/^\[|\]$/g, ""),
     port: parsed.port,
     path: `${parsed.pathname}${parsed.search}`,
@@ -31,7 +31,7 @@ export interface Ask {
   headers?: Record<string, string>;
   body?: Uint8Array;
   signal?: AbortSignal | undefined;
-  /** Where the body of an answer of known length goes; a new buffer without this. */
+  /** Provides memory for a body of known length; by default a new buffer. */
   allocate?: ((sizeBytes: number) => Buffer) | undefined;
   /** Silence on the connection for longer than this is an error. */
   timeoutMs: number;
@@ -39,7 +39,7 @@ export interface Ask {
 
 const newBuffer = (sizeBytes: number): Buffer => Buffer.allocUnsafeSlow(sizeBytes);
 
-/** One request, its whole answer read into one buffer of the announced length. @throws what the connection throws */
+/** Sends one request and reads the whole response into one buffer of the announced length. @throws connection errors */
 export async function ask(target: Target, question: Ask): Promise<Reply> {
   const { method, headers = {}, signal, timeoutMs, allocate = newBuffer } = question;
   if (method === "GET" && target.protocol === "http:") {
@@ -67,7 +67,7 @@ async function askAny(
     sending.once("error", reject);
     sending.once("timeout", () => {
       const silence = new Error(`No answer within ${timeoutMs / 1000} s`);
-      // Trouble of the connection as any other: worth another try.
+      // Like any other connection failure, it can be retried.
       sending.destroy(Object.assign(silence, { code: "ETIMEDOUT" }));
     });
     sending.once("response", (response) => {

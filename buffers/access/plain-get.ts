@@ -4,14 +4,14 @@ import type { Reply } from "./http.ts";
 import type { Target } from "./request.ts";
 
 /**
- * GET over connections of our own: what a blob's bytes cost a reader is its speed. The runtime's HTTP client copies each
- * piece of a body twice on its way, into memory that is new each time; here the kernel puts the bytes where they belong.
- * Only answers of a known length over plain HTTP/1.1, as the data plane gives them.
+ * GET over our own connections: a reader is as fast as it can receive bytes. The runtime's HTTP client copies each piece
+ * of a body twice, into newly allocated memory; here the kernel puts the bytes directly into their blob. Supports only
+ * responses of known length over plain HTTP/1.1, which is what the data plane sends.
  */
 
 const HEAD_END = Buffer.from("\r\n\r\n");
 const MAX_HEAD_BYTES = 64 * 1024;
-/** Connections that wait for their next request, for each place. */
+/** Idle connections kept per server. */
 const MAX_IDLE = 64;
 
 export interface PlainAsk {
@@ -22,15 +22,15 @@ export interface PlainAsk {
   timeoutMs: number;
 }
 
-/** An answer that is not for this client. Nothing of it was used; asking in another way may help. */
+/** A response that this client does not support. Nothing of it was used; another client can repeat the request. */
 export class UnusualAnswer extends Error {}
-/** A body that ended before its announced length. Worth another try. */
+/** A body that ended before its announced length. It can be retried. */
 export class TruncatedBody extends Error {}
 
 const CLOSED = new Set(["ECONNRESET", "EPIPE"]);
 const idle = new Map<string, Connection[]>();
 
-/** One answer, whole. @throws UnusualAnswer, TruncatedBody, and what the connection throws */
+/** One whole response. @throws UnusualAnswer, TruncatedBody, and connection errors */
 export async function plainGet(target: Target, ask: PlainAsk): Promise<Reply> {
   const place = target.socketPath ?? hostOf(target);
   const waiting = idle.get(place);
@@ -42,7 +42,7 @@ export async function plainGet(target: Target, ask: PlainAsk): Promise<Reply> {
     return reply;
   } catch (err) {
     connection.destroy();
-    // The other side may have closed it just as we asked.
+    // The server may have closed it just as we sent the request.
     const wasClosed = kept !== undefined && !connection.hasAnswered && CLOSED.has(errnoOf(err) ?? "");
     if (wasClosed) return plainGet(target, ask);
     throw err;
@@ -61,7 +61,7 @@ function keep(place: string, connection: Connection): void {
   });
 }
 
-/** One connection, one question at a time. */
+/** One connection, one request at a time. */
 class Connection {
   readonly #socket: Socket;
   readonly #head = Buffer.allocUnsafeSlow(MAX_HEAD_BYTES);
@@ -70,9 +70,9 @@ class Connection {
   #bodyBytes = 0;
   #closedAtRest = (): void => {};
   #question: { ask: PlainAsk; answer: PromiseWithResolvers<Reply> } | undefined;
-  /** Some of the answer to the last question has come. */
+  /** Part of the response to the last request has arrived. */
   hasAnswered = false;
-  /** The last answer leaves the connection ready for the next question. */
+  /** The last response leaves the connection ready for the next request. */
   isReusable = false;
 
   constructor({ socketPath, hostname = "localhost", port = "" }: Target) {
@@ -112,7 +112,7 @@ class Connection {
     }
   }
 
-  /** Waits for the next question, in nobody's way; `closed` is called if the other side ends it meanwhile. */
+  /** Waits for the next request without keeping the process alive; calls `closed` if the server ends it meanwhile. */
   rest(closed: () => void): void {
     this.#socket.setTimeout(0);
     this.#socket.unref();
@@ -123,7 +123,7 @@ class Connection {
     this.#socket.destroy();
   }
 
-  /** Where the next bytes go: while a body comes, to their place in it. */
+  /** Memory for the next bytes: while a body arrives, the rest of it. */
   #room(): Buffer {
     return this.#reply ? this.#reply.body.subarray(this.#bodyBytes) : this.#head.subarray(this.#headBytes);
   }
@@ -131,7 +131,7 @@ class Connection {
   #take(sizeBytes: number): boolean {
     this.hasAnswered = true;
     if (!this.#question) {
-      // Nobody asked: it must not pass for the next answer.
+      // Unsolicited: it must not count as the next response.
       this.#socket.destroy();
       return false;
     }
@@ -153,7 +153,7 @@ class Connection {
     if (end < 0 && came.length < MAX_HEAD_BYTES) return;
     const { status, headers, contentBytes } = parseHead(came.toString("latin1", 0, Math.max(end, 0)));
     const begun = came.subarray(end + HEAD_END.length);
-    if (begun.length > contentBytes) throw new UnusualAnswer("More came than was asked for");
+    if (begun.length > contentBytes) throw new UnusualAnswer("More arrived than was announced");
     const body = question.ask.allocate(contentBytes);
     begun.copy(body);
     this.#reply = { status, headers, body };

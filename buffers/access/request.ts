@@ -1,6 +1,6 @@
 import { Agent, type ClientRequest, request as httpRequest } from "node:http";
 
-/** Where a URL leads: over TCP, or through the Unix socket that an `http+unix://<socket>:<path>` URL names. */
+/** The address in a URL: over TCP, or through the Unix socket that an `http+unix://<socket>:<path>` URL names. */
 export interface Target {
   socketPath?: string;
   protocol: "http:" | "https:";
@@ -20,14 +20,14 @@ export interface RequestOptions {
   timeoutMs?: number;
 }
 
-/** One connection for each request in flight, kept for the next; a kept one never holds up the end of the process. */
+/** One connection per request in flight, kept for the next; idle ones never keep the process alive. */
 const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 });
 /** Without it Node asks whether the host is an IP address, with expressions that take 7 ms to compile. */
 const WITHOUT_TLS = { agent, servername: "" };
 
 /**
- * How to begin a request to `target`; all that we ask of servers other than Docker's begins here. TLS is loaded for https
- * only: that costs the command line more than a small transfer over a socket.
+ * Starts a request to `target`, as for every server except Docker's. TLS is loaded only for https: loading it costs the
+ * command line more than a small transfer over a socket.
  */
 export async function requesterOf(target: Target): Promise<(options: RequestOptions) => ClientRequest> {
   const { protocol, path, socketPath, hostname, port, ca } = target;

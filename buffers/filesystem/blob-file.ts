@@ -4,17 +4,17 @@ import type { BlobHead } from "../../model/ports/store.ts";
 import { giveBackBatch, takeBatch } from "./batches.ts";
 
 /**
- * How a blob lies in one file, so that one `link` publishes its bytes and its metadata together: 4 bytes magic, the
- * length of the metadata (uint32, big endian), 16 bytes MD5, the metadata as JSON, the bytes. The size is not kept: a
- * file that lost its tail is served as it is, and its MD5 shows the loss.
+ * A blob is stored in one file, so that one `link` publishes its bytes and its metadata together: 4 bytes magic, the
+ * length of the metadata (uint32, big endian), 16 bytes MD5, the metadata as JSON, the bytes. The size is not stored: a
+ * truncated file is sent as it is, and its MD5 shows the loss.
  */
 const MAGIC = "TYB1";
 const FIXED_BYTES = 24;
-/** One read gets the whole of a small blob. */
+/** One read gets all of a small blob. */
 const PROBE_BYTES = 16 * 1024;
 const MAX_METADATA_BYTES = 64 * 1024;
 
-/** What stands before the bytes of a blob. Its length depends on the metadata only. */
+/** The header before a blob's bytes. Its length depends only on the metadata. */
 export function headerOf(metadata: Record<string, string>, md5: Uint8Array): Buffer {
   const json = Buffer.from(JSON.stringify(metadata));
   if (json.length > MAX_METADATA_BYTES) throw new CodedError("InvalidInput", "The metadata of a blob is too long");
@@ -27,13 +27,13 @@ export function headerOf(metadata: Record<string, string>, md5: Uint8Array): Buf
 }
 
 export interface BlobFile extends BlobHead {
-  /** Where the blob's bytes begin in the file. */
+  /** Offset of the blob's bytes in the file. */
   startsAt: number;
-  /** The bytes themselves, when the first read got all of them. */
+  /** The bytes themselves, if the first read got all of them. */
   bytes?: Buffer;
 }
 
-/** @throws CodedError Conflict when the file was damaged, which asking again would not mend. */
+/** @throws CodedError Conflict when the file is damaged, which a retry would not fix. */
 export async function readBlobFile(file: FileHandle, name: string): Promise<BlobFile> {
   const { size: fileBytes } = await file.stat();
   let probe = await readStart(file, PROBE_BYTES);
@@ -54,8 +54,8 @@ export async function readBlobFile(file: FileHandle, name: string): Promise<Blob
 }
 
 /**
- * The bytes of `file` from `position` on; closes it in the end. A piece is good until the next one is asked for: the one
- * after it is being read meanwhile.
+ * The bytes of `file` from `position` on; closes the file at the end. A piece is valid until the next one is asked for;
+ * the one after it is read meanwhile.
  */
 export async function* restOf(file: FileHandle, position: number): AsyncGenerator<Uint8Array, void> {
   let [current, other] = [takeBatch(), takeBatch()];
@@ -82,7 +82,7 @@ export async function* restOf(file: FileHandle, position: number): AsyncGenerato
   }
 }
 
-/** Fills `bytes` with what `file` holds from `position` on. @throws Error when that is less */
+/** Fills `bytes` from `file`, starting at `position`. @throws Error when the file is too short */
 export async function readRest(file: FileHandle, position: number, bytes: Buffer): Promise<void> {
   for (let done = 0; done < bytes.length;) {
     const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done);

@@ -7,10 +7,10 @@ import { giveBackBatch, takeBatch } from "./batches.ts";
 import { headerOf } from "./blob-file.ts";
 
 /**
- * Writes a whole blob file, which is durable when it returns. Two batches are in memory for it: one is filled while the
- * other is written. What the network brings is copied there: held until it is written, each of its chunks would outlive
- * the young generation.
- * @throws CodedError Md5Mismatch, and whatever ends `body` early.
+ * Writes a whole blob file, which is durable on return. It uses two batches of memory: one is filled while the other is
+ * written. Chunks from the network are copied there: if they were held until written, each would outlive the young
+ * generation.
+ * @throws CodedError Md5Mismatch, and any error of `body`.
  */
 export async function writeBlobFile(
   path: string,
@@ -39,7 +39,7 @@ export async function writeBlobFile(
         if (filled < batch.length) break;
         await pending;
         pending = writeBatch(batch, position);
-        pending.catch(() => {}); // Reported by the next await; the chunk in between may be long in coming.
+        pending.catch(() => {}); // Reported by the next await; the next chunk can take long to arrive.
         position += filled;
         batch = takeBatch();
         filled = 0;
@@ -68,7 +68,7 @@ export async function writeBlobFile(
   }
 }
 
-/** A nearly full disk takes a part of a write before it refuses. */
+/** A nearly full disk accepts part of a write before it refuses. */
 async function writeAll(file: FileHandle, parts: Uint8Array[], position: number): Promise<void> {
   const total = parts.reduce((sum, part) => sum + part.length, 0);
   if (total === 0) return;
@@ -79,7 +79,7 @@ async function writeAll(file: FileHandle, parts: Uint8Array[], position: number)
   while (done < total) done += (await file.write(bytes, done, total - done, position + done)).bytesWritten;
 }
 
-/** Writes a blob file whose bytes are all in memory; it is durable when this returns. */
+/** Writes a blob file whose bytes are all in memory; it is durable on return. */
 export async function writeWholeBlob(
   path: string,
   bytes: Uint8Array,

@@ -9,28 +9,28 @@ import { writeBlobFile, writeWholeBlob } from "./blob-writer.ts";
 import { watchFolder } from "./folder-changes.ts";
 import { createFolderSync } from "./folder-sync.ts";
 
-/** Blobs on their way in and buffers on their way out; no buffer can have this name. */
+/** Folder of unfinished uploads and of buffers being deleted; no buffer can have this name. */
 const PASSAGE = "-passage";
-/** What a killed process left in the passage; an upload that rests this long has lost its client. */
+/** Age at which a file there counts as left by a killed process: an upload idle for this long has lost its client. */
 const LEFTOVER_MS = 3_600_000;
-/** Where folders cannot be watched, what waits looks again this often. */
+/** Polling interval where folders cannot be watched. */
 const POLL_MS = 500;
 
-/** What a stored blob is told with that is in memory as a whole. */
+/** Facts about a blob that is in memory as a whole. */
 interface BlobFacts {
   contentMd5: string;
   metadata: Record<string, string>;
 }
 
-/** The store for processes that share its disk; they may write and wait at the same time. */
+/** The store for processes that share its disk; they can write and wait at the same time. */
 export interface FilesystemStore extends BufferStore {
   /**
-   * Stores a blob whose bytes are all there. That `contentMd5` is theirs is the caller's word.
+   * Stores a blob from memory. It trusts the caller that `contentMd5` is the MD5 of `bytes`.
    * @throws CodedError UnauthorizedBlobOverwrite, ContainerNotFound, Unavailable
    */
   putWhole(bufferId: string, blobPath: string, bytes: Uint8Array, facts: BlobFacts): Promise<BlobHead>;
   /**
-   * A blob in the memory that `allocate` gives for its size.
+   * Reads a blob into the memory that `allocate` returns for its size.
    * @throws CodedError BlobNotFound, ContainerNotFound
    */
   getWhole(
@@ -41,7 +41,7 @@ export interface FilesystemStore extends BufferStore {
 }
 
 /**
- * A store in the folder `rootDir`: a folder a buffer, a file a blob, `/` of the blob's path written as `-`.
+ * A store in the folder `rootDir`: one folder per buffer, one file per blob, with `-` for `/` in the blob's path.
  * `link` publishes a file that is already whole and durable, and its EEXIST is what makes a blob write-once.
  */
 export function createFilesystemStore(rootDir: string): FilesystemStore {
@@ -78,7 +78,7 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
     }
   };
 
-  /** Makes what `write` puts in a file of its own visible as the blob. */
+  /** Publishes the temporary file that `write` fills as the blob. */
   const publish = async (
     bufferId: string,
     blobPath: string,
@@ -87,7 +87,7 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
     const path = fileOf(bufferId, blobPath);
     await prepare();
     if (!(await isThere(folderOf(bufferId)))) throw containerNotFound(bufferId);
-    // Saves a repeated upload the trip to the disk; `link` below is what decides.
+    // Saves a repeated upload the disk write; `link` below decides.
     if (await isThere(path)) throw overwrite(blobPath);
     const temporary = inPassage();
     try {
@@ -182,7 +182,7 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
       const folder = folderOf(bufferId);
       await prepare();
       const gone = inPassage();
-      // Renamed first: a reader sees the whole buffer or none of it.
+      // Renamed first, so that a reader sees the whole buffer or none of it.
       await rename(folder, gone).catch(unless("ENOENT"));
       await syncFolder(rootDir);
       await rm(gone, { recursive: true, force: true });
@@ -205,7 +205,7 @@ async function preparePassage(passage: string): Promise<void> {
 
 const isThere = (path: string): Promise<boolean> => stat(path).then(() => true, unless("ENOENT", false));
 
-/** A rejection handler that takes one system error for `value` and passes on any other. */
+/** A rejection handler that turns one system error into `value` and rethrows any other. */
 function unless<T = undefined>(errno: string, value?: T): (err: unknown) => T {
   return (err) => {
     if (errnoOf(err) === errno) return value as T; // T is undefined where no value is given.
@@ -217,7 +217,7 @@ const containerNotFound = (bufferId: string, cause?: unknown): CodedError =>
   new CodedError("ContainerNotFound", `The buffer '${bufferId}' does not exist`, { cause });
 
 const overwrite = (blobPath: string, cause?: unknown): CodedError =>
-  new CodedError("UnauthorizedBlobOverwrite", `The blob '${blobPath}' exists already`, { cause });
+  new CodedError("UnauthorizedBlobOverwrite", `The blob '${blobPath}' already exists`, { cause });
 
 const full = (cause: unknown): CodedError =>
   new CodedError("Unavailable", "The buffer store has no space left: make room in the stack's data folder", { cause });

@@ -1,6 +1,6 @@
 import { watch, type FSWatcher } from "node:fs";
 
-/** Changes of a folder, whichever process makes them. */
+/** Changes to a folder, including those of other processes. */
 export interface FolderChanges {
   /** Resolves with the next change, after `atMostMs`, or when `signal` is aborted. None is lost between two calls. */
   next(atMostMs: number, signal: AbortSignal): Promise<void>;
@@ -12,10 +12,10 @@ interface Watched {
   listeners: Set<() => void>;
 }
 
-/** One watcher a folder, however many wait for it: the kernel gives each user a limited number. */
+/** One watcher per folder, shared by all its waiters: the kernel limits watches per user. */
 const watched = new Map<string, Watched>();
 
-/** Watches the entries of `folder` from this call on. Where that cannot be had, nothing but time passes. */
+/** Watches the entries of `folder` from this call on. If the kernel refuses, waits end only by timeout. */
 export function watchFolder(folder: string): FolderChanges {
   let hasChanged = false;
   let wake = (): void => {};
@@ -58,10 +58,10 @@ function watchedOf(folder: string): Watched {
     entry.watcher = watch(folder, { persistent: false }, () => {
       for (const listener of listeners) listener();
     });
-    // The folder may go, which those who wait see for themselves.
+    // The folder can disappear; the waiters check for that.
     entry.watcher.on("error", () => {});
   } catch {
-    // No such folder, or none of the kernel's watches left.
+    // No such folder, or no kernel watches left.
   }
   return entry;
 }

@@ -1,8 +1,8 @@
 import { syncFolderLater } from "../../disk/write-stream.ts";
 
 /**
- * Gives a function that makes the entries of a folder durable. Calls that arrive while the folder is being synced share
- * the next one: many small blobs then cost few journal commits.
+ * Returns a function that makes the entries of a folder durable. Calls that arrive during a sync share the next one, so
+ * many small blobs cost few journal commits.
  */
 export function createFolderSync(syncOnce = syncFolderLater): (folder: string) => Promise<void> {
   const running = new Map<string, Promise<void>>();

@@ -7,7 +7,7 @@ import { hashOf } from "../format/blob-hash.ts";
 
 const newBuffer = (sizeBytes: number): Buffer => Buffer.allocUnsafeSlow(sizeBytes);
 
-/** A buffer's blobs straight from and to the store's folder, with the meaning that they have over a signed URL. */
+/** A buffer's blobs read from and written to the store's folder directly; behaves as over a signed URL. */
 export const storedBlobs = (store: FilesystemStore, bufferId: string): BlobSource => ({
   open({ signal, hash, allocate = newBuffer }): Blobs {
     const find = async (path: string): Promise<Omit<ReceivedBlob, "wasHeld"> | undefined> => {
@@ -51,7 +51,7 @@ export const storedBlobs = (store: FilesystemStore, bufferId: string): BlobSourc
   },
 });
 
-/** A rejection handler that takes one refusal of the store for undefined and passes on any other error. */
+/** A rejection handler that turns one refusal of the store into undefined and rethrows any other error. */
 const unless =
   (code: ErrorCode) =>
   (err: unknown): undefined => {

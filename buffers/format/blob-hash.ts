@@ -1,12 +1,12 @@
 import type { Worker } from "node:worker_threads";
 import { md5Of } from "./buffer-format.ts";
 
-/** Blobs below this are hashed where they are: handing one over costs about as much. */
+/** Smaller blobs are hashed in place: transferring one costs about as much. */
 const LARGE_BYTES = 256 * 1024;
-/** What is hashed before the thread is started: a small transfer does not wait for it, nor pay for it. */
+/** Bytes hashed before the thread is started, so that a small transfer does not pay for it. */
 const EARLY_BYTES = 16 * 1024 * 1024;
 
-/** Takes and gives back the memory of the bytes, so that nothing is copied. */
+/** Receives and returns the memory of the bytes, so that nothing is copied. */
 const THREAD = `
   const { parentPort } = require("node:worker_threads");
   const { hash } = require("node:crypto");
@@ -16,24 +16,24 @@ const THREAD = `
 `;
 
 export interface Hashed {
-  /** The bytes that were given, which the caller must use from here on. */
+  /** The given bytes; the caller must use these from now on. */
   bytes: Buffer;
   /** Base64. */
   md5: string;
 }
 
-/** The MD5 of `bytes`, by `hash` where there is one. */
+/** The MD5 of `bytes`, computed by `hash` if given. */
 export const hashOf = async (bytes: Buffer, hash: BlobHash | undefined): Promise<Hashed> =>
   hash ? hash.take(bytes) : { bytes, md5: md5Of(bytes) };
 
-/** MD5 of many large blobs, in a thread beside the one that moves them: hashing is most of a reader's work. */
+/** Computes the MD5 of many large blobs in a thread of its own: hashing is most of a reader's work. */
 export class BlobHash {
   #thread: Promise<Worker> | undefined;
   readonly #waiting = new Map<number, PromiseWithResolvers<Hashed>>();
   #lastId = 0;
   #hashedBytes = 0;
 
-  /** `bytes` must have memory of their own. */
+  /** `bytes` must not share their memory. */
   async take(bytes: Buffer): Promise<Hashed> {
     this.#hashedBytes += bytes.length;
     if (bytes.length < LARGE_BYTES || this.#hashedBytes < EARLY_BYTES) return { bytes, md5: md5Of(bytes) };
@@ -47,14 +47,14 @@ export class BlobHash {
     return answer.promise;
   }
 
-  /** Ends the thread; what was not answered yet never will be. */
+  /** Ends the thread; pending hashes never resolve. */
   close(): void {
     void this.#thread?.then((thread) => thread.terminate());
   }
 
   async #start(): Promise<Worker> {
     const { Worker } = await import("node:worker_threads");
-    // Our own streams are no business of the thread: it would open them, whoever has them.
+    // The thread must not open the process's own standard streams.
     const thread = new Worker(THREAD, { eval: true, env: {}, stdout: true, stderr: true });
     thread.on("message", ({ id, bytes, md5 }: { id: number; bytes: Uint8Array<ArrayBuffer>; md5: string }) => {
       this.#waiting.get(id)?.resolve({ bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), md5 });

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 
-/** The buffer format 0.3.0: how a byte stream lies in numbered blobs. @see docs/buffer-format.md */
+/** The buffer format 0.3.0: a byte stream is stored in numbered blobs. @see docs/buffer-format.md */
 
 export const START_BLOB = ".bufferstart";
 export const END_BLOB = ".bufferend";
@@ -9,7 +9,7 @@ export const START_CONTENT = `{"version":"${FORMAT_VERSION}"}`;
 export const END_COMPLETE = `{"status":"complete"}`;
 export const END_FAILED = `{"status":"failed"}`;
 
-/** The name under which a data blob's metadata carries the hash chain. */
+/** The metadata key of a data blob's hash chain. */
 export const CHAIN_METADATA = "cumulative_hash_chain";
 /** H(-1): base64 of sixteen ASCII zeros. */
 export const CHAIN_START = "MDAwMDAwMDAwMDAwMDAwMA==";

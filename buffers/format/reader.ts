@@ -6,9 +6,9 @@ import type { Blobs, BlobSource, ReceivedBlob } from "./blobs.ts";
 import { SpareBuffers } from "./spare-buffers.ts";
 import { unlessAborted } from "../../waiting/bounded.ts";
 
-/** How long our data plane may hold a request for a blob that is not there yet. */
+/** How long our data plane holds a request for a blob that does not exist yet. */
 const WAIT_SECONDS = 20;
-/** What is fetched ahead of the reader, in bytes, whatever `dop` says: a process may grow by 150 MiB, garbage included. */
+/** Most bytes fetched ahead, regardless of `dop`: a process must not grow by more than 150 MiB, garbage included. */
 const AHEAD_BYTES = 16 * 1024 * 1024;
 const END_POLL_MS = 5_000;
 
@@ -110,7 +110,7 @@ async function* piecesOf(
 function openBlobs(blobs: Blobs, signal: AbortSignal, onWarning: ((message: string) => void) | undefined) {
   const ended = new AbortController();
   const waits = AbortSignal.any([signal, ended.signal]);
-  // Until the end mark is there, a missing blob is waited for; then it is missing for good.
+  // A missing blob is waited for until the end mark exists; after that it will never arrive.
   const fetch = async (path: string): Promise<ReceivedBlob> => {
     if (!ended.signal.aborted) {
       try {
@@ -140,7 +140,7 @@ function openBlobs(blobs: Blobs, signal: AbortSignal, onWarning: ((message: stri
   };
 }
 
-/** Asks for a blob until it is there: held requests where the server offers them, else at growing intervals. */
+/** Requests a blob until it exists: with held requests if the server supports them, otherwise at growing intervals. */
 async function waitForBlob(blobs: Blobs, path: string, signal: AbortSignal, pollMs?: number): Promise<ReceivedBlob> {
   for (let tries = 1; ; tries++) {
     const askedAt = Date.now();

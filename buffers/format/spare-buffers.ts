@@ -1,5 +1,5 @@
 /**
- * Large buffers that are used again: a new one for each blob keeps the garbage collector as busy as the transfer itself.
+ * Reuses large buffers: with a new one for each blob, garbage collection costs as much as the transfer itself.
  */
 export class SpareBuffers {
   readonly #spare: ArrayBufferLike[] = [];
@@ -11,7 +11,7 @@ export class SpareBuffers {
     return Buffer.allocUnsafeSlow(sizeBytes);
   }
 
-  /** Takes back what {@link SpareBuffers.take} gave, or a part of it; nobody may look at it any more. */
+  /** Takes back a buffer from {@link SpareBuffers.take}, or a part of it; the caller must not use it anymore. */
   giveBack(bytes: Uint8Array): void {
     this.#spare.push(bytes.buffer);
   }

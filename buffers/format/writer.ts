@@ -13,20 +13,20 @@ import { CodedError, messageOf } from "../../model/errors.ts";
 import type { Blobs, BlobSource } from "./blobs.ts";
 import { unlessAborted } from "../../waiting/bounded.ts";
 
-/** A user who cancels does not wait longer for the mark. */
+/** A user who cancels should not wait longer for the mark. */
 const END_MARK_MS = 3_000;
-/** After any other failure: as long as a server may take to start again. */
+/** After any other failure: as long as a server can take to restart. */
 const PATIENT_END_MARK_MS = 30_000;
-/** What is being uploaded, in bytes, whatever `dop` says: a process may grow by 150 MiB, garbage included. */
+/** Most bytes in upload, regardless of `dop`: a process must not grow by more than 150 MiB, garbage included. */
 const IN_FLIGHT_BYTES = 40 * 1024 * 1024;
-/** How often a flush looks again while all uploads are busy. */
+/** How often a flush checks for a free upload slot. */
 const BUSY_FLUSH_MS = 50;
 
 export interface WriteOptions {
   /** Parallel uploads. */
   dop?: number;
   blockSizeBytes?: number;
-  /** After this long without a block, what is waiting is sent; 0 waits for full blocks. */
+  /** Sends a partial block after this long; 0 waits for full blocks. */
   flushIntervalMs?: number;
   outageMs?: number;
   signal?: AbortSignal;
@@ -41,9 +41,9 @@ const isTaken = (): CodedError =>
   new CodedError("Conflict", "The buffer has already been written to; write to a new one");
 
 /**
- * Writes `source` into a buffer, block by block as it comes, and completes it. Holds at most `dop + 1` blocks.
- * On failure or abort the buffer gets a failed end mark, but for a buffer that somebody else has written.
- * @throws CodedError Conflict when the buffer is written already; what the source throws
+ * Writes `source` to a buffer, block by block as it arrives, and completes the buffer. Holds at most `dop + 1` blocks in
+ * memory. On failure or abort the buffer gets a failed end mark, unless another writer has written it.
+ * @throws CodedError Conflict when the buffer has already been written; errors of the source
  */
 export async function writeBuffer(
   source: AsyncIterable<Uint8Array>,
@@ -66,7 +66,7 @@ export async function writeBuffer(
     const end = Buffer.from(END_COMPLETE);
     try {
       const isOurs = await blobs.put(END_BLOB, end, md5Of(end));
-      if (!isOurs) options.onWarning?.("The buffer was given another end mark meanwhile");
+      if (!isOurs) options.onWarning?.("Another writer gave the buffer a different end mark");
     } catch (err) {
       if (signal.aborted) throw err;
       options.onWarning?.(`The end mark could not be written: ${messageOf(err)}`);
@@ -80,7 +80,7 @@ export async function writeBuffer(
   }
 }
 
-/** Another writer's buffer must be left alone, and one that cannot be reached cannot be marked. */
+/** Another writer's buffer must not be marked, and an inaccessible one cannot be. */
 const isPointless = (reason: unknown): boolean =>
   reason instanceof CodedError &&
   (reason.code === "Conflict" ||
@@ -88,7 +88,7 @@ const isPointless = (reason: unknown): boolean =>
     reason.code === "AuthenticationFailed" ||
     reason.code === "AuthorizationPermissionMismatch");
 
-/** Writes the failed end mark, within a limit of its own; what goes wrong here must not hide why. */
+/** Writes the failed end mark, with its own time limit; an error here must not hide the original one. */
 export async function markFailed(target: BlobSource, withinMs = END_MARK_MS): Promise<void> {
   const end = Buffer.from(END_FAILED);
   const blobs = target.open({ signal: AbortSignal.timeout(withinMs), outageMs: withinMs });
@@ -152,7 +152,7 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
     const dueMs = Math.max(isBusy ? BUSY_FLUSH_MS : 0, lastBlockAt + flushIntervalMs - Date.now());
     flushTimer = setTimeout(() => {
       flushTimer = undefined;
-      // With every slot taken the block goes on growing; the next due time comes soon.
+      // With every slot in use the block keeps growing; try again soon.
       if (uploads.size < dop) flush();
       else flushSoon();
     }, dueMs);
@@ -190,7 +190,7 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
         signal.throwIfAborted();
         return sizeBytes;
       } catch (err) {
-        // A source that is waiting for input would hold its return for as long.
+        // Not awaited: a source that waits for input returns only after it arrives.
         void chunks.return?.().catch(() => undefined);
         throw err;
       } finally {

@@ -48,7 +48,7 @@ describe("a buffer", () => {
     ["less than a block", 10, 1024],
     ["exactly one block", 1024, 1024],
     ["exactly two blocks", 2048, 1024],
-    ["many blocks and a rest", 100_001, 1024],
+    ["many blocks and a remainder", 100_001, 1024],
     ["more blobs than one folder level of names", 4100, 1],
   ])(
     "of %s comes back identical",
@@ -57,7 +57,7 @@ describe("a buffer", () => {
       const bytes = randomBytes(sizeBytes);
       await writeTo(id, Readable.from([bytes.subarray(0, 700), bytes.subarray(700)]), { blockSizeBytes });
       expect(sha(await read(id).done)).toBe(sha(bytes));
-      // Each blob is brought to the disk; thousands of them take their time on a busy one.
+      // Each blob is synced to the disk; thousands of them take long on a busy one.
     },
     120_000,
   );
@@ -76,7 +76,7 @@ describe("a buffer", () => {
     ]);
   });
 
-  test("can be read before it is written, and its bytes come while it is written", async () => {
+  test("can be read before it is written, and its bytes arrive while it is written", async () => {
     const id = await plane.newBuffer();
     const reading = read(id);
     const source = new PassThrough();
@@ -88,7 +88,7 @@ describe("a buffer", () => {
     expect((await reading.done).toString()).toBe("first second");
   });
 
-  test("takes one writer; a second one fails and does it no harm", async () => {
+  test("accepts one writer; a second one fails and does no harm", async () => {
     const id = await plane.newBuffer();
     const source = new PassThrough();
     const first = writeTo(id, source);
@@ -120,7 +120,7 @@ describe("a buffer", () => {
     await expect(reading.done).rejects.toThrow("the buffer is in a permanently failed state");
   });
 
-  test("whose writer could not even start is marked failed", async () => {
+  test("whose writer could not start is marked failed", async () => {
     const id = await plane.newBuffer();
     await writeFile(fileOf(id, ".bufferstart"), "damaged");
     await expect(writeTo(id, bytesOf("x"))).rejects.toThrow("damaged in the store");
@@ -138,7 +138,7 @@ describe("a buffer", () => {
   });
 });
 
-describe("what is not whole is never short data", () => {
+describe("an incomplete buffer is never short data", () => {
   const damage = async (id: string, path: string, change: (file: Buffer) => Buffer): Promise<void> => {
     const file = fileOf(id, path);
     const bytes = await readFile(file);
@@ -157,7 +157,7 @@ describe("what is not whole is never short data", () => {
     ["a truncated blob", (id: string) => damage(id, blobPathOf(1), (file) => file.subarray(0, -1))],
     ["a missing blob", (id: string) => rm(fileOf(id, blobPathOf(1)))],
     [
-      "a blob in another's place",
+      "a blob in place of another",
       async (id: string) =>
         damage(id, blobPathOf(1), () => Buffer.alloc(0)).then(async () =>
           writeFile(fileOf(id, blobPathOf(1)), await readFile(fileOf(id, blobPathOf(2)))),
@@ -179,14 +179,14 @@ describe("what is not whole is never short data", () => {
     await expect(read(id, { outageMs: 500 }).done).rejects.toThrow(/MD5 mismatch|hash chain mismatch|is missing/);
   });
 
-  test("a buffer that does not exist is said to be so", async () => {
+  test("a missing buffer is reported as missing", async () => {
     await expect(read("aaaaaaaaaaaaaaaaaaaaaaaaaa").done).rejects.toThrow("the buffer does not exist");
     await expect(writeTo("aaaaaaaaaaaaaaaaaaaaaaaaaa", bytesOf("x"))).rejects.toThrow("the buffer does not exist");
   });
 });
 
 describe("access", () => {
-  test("that expires in mid-stream is renewed once for all requests", async () => {
+  test("that expires in midstream is renewed once for all requests", async () => {
     const id = await plane.newBuffer();
     const given: string[] = [];
     const access = blobsOver(
@@ -225,7 +225,7 @@ describe("access", () => {
   });
 });
 
-test("a data plane that is away for a while loses nothing", async () => {
+test("a data plane outage loses nothing", async () => {
   const id = await plane.newBuffer();
   const bytes = randomBytes(300_000);
   const source = new PassThrough();
@@ -344,7 +344,7 @@ describe("a consumer", () => {
     await expect(reading.done).rejects.toThrow("enough");
   });
 
-  test("that has read all is not told of a failure", async () => {
+  test("that has read everything gets no failure", async () => {
     const id = await plane.newBuffer();
     await writeTo(id, bytesOf("x"));
     const pieces = readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))));
@@ -353,7 +353,7 @@ describe("a consumer", () => {
   });
 });
 
-test("a trickle is seen by a reader soon after each flush", async () => {
+test("a trickle reaches a reader soon after each flush", async () => {
   const id = await plane.newBuffer();
   const source = new PassThrough();
   const writing = writeTo(id, source, { flushIntervalMs: 100 });
@@ -367,11 +367,11 @@ test("a trickle is seen by a reader soon after each flush", async () => {
   expect((await reading.done).toString()).toBe("abc");
 });
 
-test("nothing half-written stays behind in the store", async () => {
+test("no partial blob stays behind in the store", async () => {
   expect(await readdir(join(plane.dir, "buffers", "-passage"))).toEqual([]);
 });
 
-test("a given URL of a local socket that nobody listens on fails at once", async () => {
+test("a given URL fails at once if nothing is listening on its local socket", async () => {
   const gone = blobsOver(fromUrl(`http+unix://${join(plane.dir, "gone.sock")}:/buffer?sig=x`));
   const reading = Readable.from(readBuffer(gone)).toArray();
   await expect(reading).rejects.toThrow(/^The data plane does not answer: .*ENOENT/);

@@ -3,10 +3,10 @@ import { expect, test } from "vitest";
 import type { BlobSource } from "../../buffers/format/blobs.ts";
 import { md5Of } from "../../buffers/format/buffer-format.ts";
 
-/** A new buffer, and the way to its blobs that is under test. */
+/** A new buffer, and the access to its blobs under test. */
 export interface BlobsUnderTest {
   source: BlobSource;
-  /** Cuts the stored blob short. */
+  /** Truncates the stored blob. */
   damage: (path: string) => Promise<void>;
 }
 
@@ -14,7 +14,7 @@ const START = ".bufferstart";
 const TEXT = Buffer.from("some bytes");
 const OTHER = Buffer.from("other bytes");
 
-/** What readers and writers of the format rely on, however the blobs of a buffer are reached. */
+/** The guarantees that readers and writers of the format rely on, for every kind of access to blobs. */
 export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: () => BlobSource): void {
   const open = (source: BlobSource, signal = new AbortController().signal) => source.open({ signal, outageMs: 1000 });
 
@@ -27,7 +27,7 @@ export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: ()
     expect(got).toMatchObject({ md5: md5Of(bytes), chain: "chain=", wasHeld: false });
   });
 
-  test("the memory of a blob is the reader's", async () => {
+  test("a blob is put in the reader's memory", async () => {
     const { source } = await makeBuffer();
     const memory = Buffer.alloc(TEXT.length);
     const signal = new AbortController().signal;
@@ -37,7 +37,7 @@ export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: ()
     expect(memory.equals(TEXT)).toBe(true);
   });
 
-  test("a blob is stored once: the same again is fine, another is not, and a second start never is", async () => {
+  test("a blob is stored once: the same again is fine, a different one is not, and a second start never is", async () => {
     const blobs = open((await makeBuffer()).source);
     expect(await blobs.exists("00/000")).toBe(false);
     const put = (path: string, bytes: Buffer, chain?: string) => blobs.put(path, bytes, md5Of(bytes), chain);
@@ -49,7 +49,7 @@ export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: ()
     expect([await put(START, TEXT), await put(START, TEXT)]).toEqual([true, false]);
   });
 
-  test("a missing blob is waited for, and no longer than was asked", async () => {
+  test("a missing blob is waited for, but no longer than requested", async () => {
     const blobs = open((await makeBuffer()).source);
     expect(await blobs.get("00/000", 0)).toBe(undefined);
     expect(await blobs.get("00/000", 1)).toBe(undefined);
@@ -58,7 +58,7 @@ export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: ()
     expect(await waiting).toMatchObject({ bytes: TEXT, wasHeld: true });
   });
 
-  test("a wait ends with its own signal, and with that of all", async () => {
+  test("a wait ends with its own signal, and with the common one", async () => {
     const { source } = await makeBuffer();
     const [own, all] = [new AbortController(), new AbortController()];
     const blobs = open(source, all.signal);
@@ -71,7 +71,7 @@ export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: ()
     await expect(blobs.put("00/000", TEXT, md5Of(TEXT))).rejects.toThrow("aborted");
   });
 
-  test("a blob that lost its tail is never passed on", async () => {
+  test("a truncated blob is never passed on", async () => {
     const { source, damage } = await makeBuffer();
     const blobs = open(source);
     const bytes = randomBytes(100_000);
@@ -80,7 +80,7 @@ export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: ()
     await expect(blobs.get("00/000", 0)).rejects.toMatchObject({ code: "Md5Mismatch" });
   });
 
-  test("a buffer that does not exist is told as such", async () => {
+  test("a missing buffer is reported as missing", async () => {
     const blobs = open(missing());
     const refusal = { code: "ContainerNotFound" };
     await expect(blobs.get("00/000", 1)).rejects.toMatchObject(refusal);

@@ -12,7 +12,7 @@ async function bytesOf(store: BufferStore, bufferId: string, blobPath: string): 
   return allOf((await store.get(bufferId, blobPath)).body);
 }
 
-/** A piece may be overwritten once the next one was asked for. */
+/** A piece can be overwritten once the next one has been asked for. */
 async function allOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const pieces: Buffer[] = [];
   for await (const piece of body) pieces.push(Buffer.from(piece));
@@ -25,7 +25,7 @@ async function pathsOf(store: BufferStore, bufferId: string): Promise<string[]> 
   return paths;
 }
 
-/** What every implementation of the port keeps; `makeStore` is called once a test and cleans up after itself. */
+/** The tests of every implementation of the port; `makeStore` is called once per test and cleans up after itself. */
 export function testBufferStore(makeStore: () => Promise<BufferStore>): void {
   const newBuffer = async (): Promise<{ store: BufferStore; id: string }> => {
     const store = await makeStore();
@@ -72,7 +72,7 @@ export function testBufferStore(makeStore: () => Promise<BufferStore>): void {
     expect(await Promise.all([readSlowly(), readSlowly(), readSlowly()])).toEqual([true, true, true]);
   });
 
-  test("a reader that gives up in the middle does no harm to others", async () => {
+  test("a reader that stops halfway does not affect others", async () => {
     const { store, id } = await newBuffer();
     const bytes = randomBytes(3_000_001);
     await store.put(id, "00/000", streamOf(bytes), { metadata: {} });
@@ -125,7 +125,7 @@ export function testBufferStore(makeStore: () => Promise<BufferStore>): void {
     expect((await bytesOf(store, id, "00/000")).toString()).toBe("whole");
   });
 
-  test("a blob is not visible before its last byte has come", async () => {
+  test("a blob is not visible before its last byte has arrived", async () => {
     const { store, id } = await newBuffer();
     const body = new Readable({ read() {} });
     const stored = store.put(id, "00/000", body, { metadata: {} });
@@ -137,7 +137,7 @@ export function testBufferStore(makeStore: () => Promise<BufferStore>): void {
     expect(await pathsOf(store, id)).toEqual(["00/000"]);
   });
 
-  test("a buffer without blobs is not a buffer that does not exist", async () => {
+  test("a buffer without blobs is not a missing buffer", async () => {
     const { store, id } = await newBuffer();
     const other = `x${id}`;
     expect([await store.exists(id), await store.exists(other)]).toEqual([true, false]);
@@ -149,7 +149,7 @@ export function testBufferStore(makeStore: () => Promise<BufferStore>): void {
     await expect(pathsOf(store, other)).rejects.toMatchObject(refusal);
   });
 
-  test("provisioning again keeps what is there", async () => {
+  test("provisioning again keeps existing blobs", async () => {
     const { store, id } = await newBuffer();
     await store.put(id, "00/000", streamOf("kept"), { metadata: {} });
     await store.provision(id);
@@ -163,7 +163,7 @@ export function testBufferStore(makeStore: () => Promise<BufferStore>): void {
     expect(await pathsOf(store, id)).toEqual(paths);
   });
 
-  test("a deleted buffer is gone with all blobs, and deleting again is harmless", async () => {
+  test("deleting removes a buffer with all blobs, and deleting again is harmless", async () => {
     const { store, id } = await newBuffer();
     await store.put(id, "00/000", streamOf("x"), { metadata: {} });
     await store.delete(id);
@@ -194,7 +194,7 @@ export function testBufferStore(makeStore: () => Promise<BufferStore>): void {
     },
   );
 
-  test("waiting for a blob ends when it arrives, when the buffer goes, when time is over and when it is given up", async () => {
+  test("waiting for a blob ends when it arrives, when the buffer is deleted, on timeout and on abort", async () => {
     const { store, id } = await newBuffer();
     const never = new AbortController();
     const ended: string[] = [];

@@ -5,7 +5,7 @@ import type { LogQuery } from "../../model/ports/log.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { eventually } from "../eventually.ts";
 
-/** What a job of these tests does. */
+/** The behavior of a test's job. */
 export interface JobScript {
   /** Written at once, one by one. */
   lines?: string[];
@@ -32,7 +32,7 @@ export interface ComputeUnderTest {
   close(): Promise<void>;
 }
 
-/** What every Compute keeps, and the fake promises. */
+/** The tests of every Compute, including the fake. */
 export function describeCompute(name: string, open: () => Promise<ComputeUnderTest>): void {
   describe(`compute: ${name}`, () => {
     let compute: ComputeUnderTest;
@@ -140,7 +140,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       await compute.writer.remove(run);
     });
 
-    test("a run that nobody launched has not ended", async () => {
+    test("a run that was never launched has not ended", async () => {
       expect((await compute.writer.observe(compute.run({}))).container.phase).toBe("Unknown");
     });
 

@@ -34,7 +34,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("every client is told the state on connection, on each change, and then the end", async () => {
+test("every client receives the state on connection, on each change, and at the end", async () => {
   const first = client();
   await eventually(() => first.said() === `{"phase":"Running"}\n`);
   control.show({ phase: "Failed", message: "x" });
@@ -46,7 +46,7 @@ test("every client is told the state on connection, on each change, and then the
   expect(first.said().split("\n")).toHaveLength(4);
 });
 
-test("commands arrive whole however they are cut, and garbage does no harm", async () => {
+test("commands arrive whole however they are split, and garbage is harmless", async () => {
   const { socket } = client();
   socket.write(`nonsense\n\n[]\n{"command":"rm -rf"}\n{"command":"jobE`);
   const other = client();

@@ -27,7 +27,7 @@ const blobFile = (bufferId: string, path: string): string =>
 const started = (bufferId: string) => eventually(() => existsSync(blobFile(bufferId, "00/000")));
 const FAILED = `{"status":"failed"}`;
 
-describe("an input that is not whole", () => {
+describe("an incomplete input", () => {
   const broken: [string, () => Promise<string>, string][] = [
     [
       "whose writer failed",
@@ -69,18 +69,21 @@ describe("an input that is not whole", () => {
     ["that does not exist", async () => "a".repeat(26), "does not exist"],
   ];
 
-  test.each(broken)("%s leaves the pipe open, fails the outputs and says why", async (_name, make, reason) => {
-    const pump = await suite.start({ inputs: { in: await make() }, outputs: { out } });
-    const job = pump.startJob("echo begun > out.pipe; cat in.pipe > /dev/null; echo the job saw an end");
-    const { message } = await failureOf(pump);
-    expect(message).toContain(`The input 'in' failed: `);
-    expect(message).toContain(reason);
-    await stays(() => job.process.exitCode === null && pump.result() === undefined);
-    job.end();
-    expect((await job.ended).stdout).toBe("");
-    pump.tell("jobEnded");
-    expect(await resultOf(pump)).toEqual({ status: "Failed", message });
-  });
+  test.each(broken)(
+    "%s leaves the pipe open, fails the outputs and reports the reason",
+    async (_name, make, reason) => {
+      const pump = await suite.start({ inputs: { in: await make() }, outputs: { out } });
+      const job = pump.startJob("echo begun > out.pipe; cat in.pipe > /dev/null; echo the job saw an end");
+      const { message } = await failureOf(pump);
+      expect(message).toContain(`The input 'in' failed: `);
+      expect(message).toContain(reason);
+      await stays(() => job.process.exitCode === null && pump.result() === undefined);
+      job.end();
+      expect((await job.ended).stdout).toBe("");
+      pump.tell("jobEnded");
+      expect(await resultOf(pump)).toEqual({ status: "Failed", message });
+    },
+  );
 
   test("fails the outputs that are open or were never opened", async () => {
     const [open, untouched] = [out, await suite.world.plane.newBuffer()];
@@ -99,8 +102,8 @@ describe("an input that is not whole", () => {
   });
 });
 
-describe("an output that somebody else has written", () => {
-  test("is left as it is, and the pump fails", async () => {
+describe("an output that another writer has written", () => {
+  test("stays unchanged, and the pump fails", async () => {
     const source = new Readable({ read() {} });
     const other = writeBuffer(source, blobsOver(fromUrl(suite.world.plane.urlOf(out, true))));
     await eventually(() => existsSync(blobFile(out, ".bufferstart")));
@@ -115,7 +118,7 @@ describe("an output that somebody else has written", () => {
 });
 
 describe("commands", () => {
-  test("stop in mid-stream marks the output failed and does not end the input", async () => {
+  test("stop in midstream marks the output failed and does not end the input", async () => {
     const pump = await suite.start({ inputs: { in: await suite.world.plane.newBuffer() }, outputs: { out } });
     const job = pump.startJob("exec 3> out.pipe; echo part >&3; cat in.pipe");
     await started(out);
@@ -126,11 +129,11 @@ describe("commands", () => {
     job.end();
   });
 
-  test("stop is heard before the end of the job that was killed after it, also where both wait for the pump", async () => {
+  test("a stop is handled before the end of the job that was killed after it, even if both wait for the pump", async () => {
     const pump = await suite.start({ outputs: { out } });
     const job = pump.startJob("exec 3> out.pipe; echo part >&3; sleep 60");
     await started(out);
-    // As on a machine under load.
+    // Like a pump on an overloaded machine.
     process.kill(pump.pid, "SIGSTOP");
     await endPump(pump.folder, { command: "stop" }, 0);
     job.end();
@@ -148,7 +151,7 @@ describe("commands", () => {
     expect(await suite.world.endOf(out)).toBe(FAILED);
   });
 
-  test("stop after all was moved is a success", async () => {
+  test("stop after everything was moved is a success", async () => {
     const pump = await suite.start({ outputs: { out } });
     pump.startJob("echo x > out.pipe; sleep 60");
     await eventually(() => pump.log().includes("buffer complete"));
@@ -156,7 +159,7 @@ describe("commands", () => {
     expect((await resultOf(pump)).status).toBe("Succeeded");
   });
 
-  test("abandon leaves no result and touches no buffer, also in a folder that was renamed", async () => {
+  test("abandon leaves no result and touches no buffer, even in a renamed folder", async () => {
     const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("x")) }, outputs: { out } });
     renameSync(pump.folder, `${pump.folder}.fenced`);
     pump.tell("abandon");
@@ -178,8 +181,8 @@ describe("commands", () => {
   });
 });
 
-describe("what happens to the process", () => {
-  test("kill -9 in mid-stream leaves no result and no end mark", async () => {
+describe("the process", () => {
+  test("kill -9 in midstream leaves no result and no end mark", async () => {
     const pump = await suite.start({ outputs: { out } });
     pump.startJob("exec 3> out.pipe; echo part >&3; sleep 60");
     await started(out);
@@ -194,7 +197,7 @@ describe("what happens to the process", () => {
     const job = pump.startJob("exec 3> out.pipe; echo part >&3; cat in.pipe");
     await started(out);
     process.kill(pump.pid, "SIGTERM");
-    expect((await failureOf(pump)).message).toBe("The pump was ended by SIGTERM");
+    expect((await failureOf(pump)).message).toBe("The pump was stopped by SIGTERM");
     await expect.poll(() => suite.world.endOf(out)).toBe(FAILED);
     expect(job.process.exitCode).toBe(null);
     pump.tell("jobEnded");
@@ -202,10 +205,10 @@ describe("what happens to the process", () => {
   });
 
   test.each([
-    ["is not there", undefined],
+    ["does not exist", undefined],
     ["has no spec", ""],
-    ["has a socket already", PUMP_FILES.socket],
-    ["has a result already", PUMP_FILES.result],
+    ["already has a socket", PUMP_FILES.socket],
+    ["already has a result", PUMP_FILES.result],
   ])("a folder that %s is left alone", async (_name, file) => {
     const pump = await suite.start({ outputs: { out } });
     const folder = join(pump.folder, "other");
@@ -220,7 +223,7 @@ describe("what happens to the process", () => {
     expect(left).toBe("theirs");
   });
 
-  test("a pipe that is not there is a failure that says so", async () => {
+  test("a missing pipe is reported as a failure", async () => {
     const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("x")) }, outputs: { out } });
     const other = await suite.start({ outputs: { out: await suite.world.plane.newBuffer() } });
     rmSync(join(pump.folder, "pipes/in.pipe"));
@@ -229,7 +232,7 @@ describe("what happens to the process", () => {
     expect((await resultOf(other)).status).toBe("Succeeded");
   });
 
-  test("its files are for their owner alone, and its log is JSON lines", async () => {
+  test("its files are private to their owner, and its log consists of JSON lines", async () => {
     const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("x")) }, outputs: { out } });
     await pump.runJob("cat in.pipe > out.pipe");
     const modes = spawnSync("stat", ["-c", "%a", PUMP_FILES.result], { cwd: pump.folder, encoding: "utf8" });

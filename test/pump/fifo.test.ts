@@ -31,7 +31,7 @@ afterEach(() => {
   folder.remove();
 });
 
-test("a pipe that nobody has opened is not at its end", async () => {
+test("a pipe that no process has opened is not at its end", async () => {
   let ended = false;
   void contentOf(new ReadEnd(path).stream(never)).then(() => (ended = true));
   await stays(() => !ended);
@@ -45,7 +45,7 @@ test("writers that overlap are one stream", async () => {
   expect(await contentOf(stream)).toBe("a\nc\nb\nd\n");
 });
 
-test("a nudge ends a pipe that nobody opened, and keeps the bytes that wait in one", async () => {
+test("a nudge ends a pipe that no process opened, and keeps the bytes in it", async () => {
   const end = new ReadEnd(path);
   const untouched = contentOf(end.stream(never));
   end.nudge();
@@ -77,7 +77,7 @@ test("a file moved over the pipe is noticed, a pipe that was removed is not", as
   end.nudge();
 });
 
-test("a stream that waits is given up on a signal", async () => {
+test("a waiting stream ends on a signal", async () => {
   const abort = new AbortController();
   const content = contentOf(new ReadEnd(path).stream(abort.signal));
   await turns(3);
@@ -85,7 +85,7 @@ test("a stream that waits is given up on a signal", async () => {
   await expect(content).rejects.toThrow("enough");
 });
 
-test("what is no pipe is never opened", async () => {
+test("anything but a pipe is never opened", async () => {
   const target = join(folder.path, "target");
   writeFileSync(target, "precious");
   const link = join(folder.path, "link");
@@ -96,7 +96,7 @@ test("what is no pipe is never opened", async () => {
   expect(readFileSync(target, "utf8")).toBe("precious");
 });
 
-test("a job that reads late gets all, and the end only when it is given", async () => {
+test("a job that reads late gets everything, and the end only on close", async () => {
   const reader = job("sleep 0.2; cat p.pipe; echo -n ' end'");
   const end = await openWriteEnd(path, never);
   await end?.write(Buffer.from("all"));
@@ -105,7 +105,7 @@ test("a job that reads late gets all, and the end only when it is given", async 
   expect((await reader.ended).stdout).toBe("all end");
 });
 
-test("a job that closes early is told apart from a failure", async () => {
+test("a job that closes early is not a failure", async () => {
   const reader = job("head -c 1 p.pipe");
   const end = await openWriteEnd(path, never);
   const writeAll = async (): Promise<void> => {
@@ -115,7 +115,7 @@ test("a job that closes early is told apart from a failure", async () => {
   expect((await reader.ended).code).toBe(0);
 });
 
-test("waiting for a job that never opens, or never reads, is given up on a signal", async () => {
+test("waiting for a job that never opens, or never reads, ends on a signal", async () => {
   const abort = new AbortController();
   const waiting = openWriteEnd(path, abort.signal);
   await turns(3);

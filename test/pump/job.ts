@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PUMP_FILES, pipeFileOf } from "../../model/run/pump.ts";
 
-/** The folder of a launch attempt with named pipes, as a launch leaves it. */
+/** The folder of a launch attempt with named pipes, as a launch creates it. */
 export function attemptFolder(parameters: readonly string[]): { path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), "pump-test-"));
   mkdirSync(join(path, PUMP_FILES.pipes));
@@ -14,7 +14,7 @@ export function attemptFolder(parameters: readonly string[]): { path: string; re
 
 export interface Job {
   process: ChildProcess;
-  /** What it printed, when it has ended. */
+  /** Its output, once it has ended. */
   ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
   end(): void;
 }
@@ -34,7 +34,7 @@ export function startJob(folder: string, script: string): Job {
     ended,
     end: () => {
       try {
-        // The whole group, as the end of a container does.
+        // The whole group, as when a container ends.
         if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
       } catch {
         // It has ended.

@@ -23,13 +23,13 @@ export interface PumpProcess {
   folder: string;
   pid: number;
   exit: Promise<number | null>;
-  /** The states that it has told, oldest first. */
+  /** The states that it has reported, oldest first. */
   states: () => { phase: string; message?: string }[];
   tell(command: PumpCommand["command"]): void;
   result(): PumpResult | undefined;
   log(): string;
   startJob(script: string): Job;
-  /** Runs the job, says that it ended, and waits for the result. */
+  /** Runs the job, reports its end to the pump, and waits for the result. */
   runJob(script: string): Promise<{ code: number | null; stdout: string; stderr: string; result: PumpResult }>;
   rssMiB(): number;
   end(): void;
@@ -57,7 +57,7 @@ export async function startPump(
 
   const folderFd = await open(folder);
   const connecting = eventually(() => tryConnect(`/proc/self/fd/${folderFd.fd}/${PUMP_FILES.socket}`));
-  // One that does not come up must not stay.
+  // A pump that does not start must not stay behind.
   const socket = await connecting.catch((err: unknown) => {
     child.kill("SIGKILL");
     throw err;
@@ -103,7 +103,7 @@ export async function startPump(
   return pump;
 }
 
-/** @throws Error when nobody listens; between `bind` and `listen` the socket's file is there already. */
+/** @throws Error when nothing is listening; between `bind` and `listen` the socket's file already exists. */
 async function tryConnect(path: string): Promise<Socket> {
   const socket = connect(path);
   await once(socket, "connect");

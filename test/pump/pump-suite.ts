@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll } from "vitest";
 import { startPump, type PumpProcess } from "./pump-process.ts";
 import { startWorld, type World } from "./world.ts";
 
-/** What the tests of a file share: one world, and pumps that end with the test that started them. */
+/** Shared by the tests of a file: one world, and pumps that end with the test that started them. */
 export interface PumpSuite {
   readonly world: World;
   start(pipes: Parameters<typeof startPump>[1]): Promise<PumpProcess>;
@@ -21,7 +21,7 @@ export function pumpSuite(way: keyof World["places"]): PumpSuite {
   });
   return {
     get world() {
-      if (!world) throw new Error("The world is there from beforeAll on");
+      if (!world) throw new Error("The world exists only after beforeAll");
       return world;
     },
     async start(pipes) {

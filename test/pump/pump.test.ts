@@ -36,7 +36,7 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
       expect(pump.states().at(-1)).toEqual({ phase: "Succeeded" });
     });
 
-    test("gets an empty input as an end at once", async () => {
+    test("sees the end of an empty input at once", async () => {
       const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.alloc(0)) }, outputs: { out } });
       const { code, result } = await pump.runJob("wc -c < in.pipe > out.pipe");
       expect([code, result.status]).toEqual([0, "Succeeded"]);
@@ -51,7 +51,7 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
       expect(sha(await suite.world.contentOf(out))).toBe(sha(bytes));
     });
 
-    test("may have several inputs and outputs", async () => {
+    test("can have several inputs and outputs", async () => {
       const second = await suite.world.plane.newBuffer();
       const inputs = { a: await suite.world.fill(Buffer.from("1")), b: await suite.world.fill(Buffer.from("2")) };
       const pump = await suite.start({ inputs, outputs: { c: out, d: second } });
@@ -60,19 +60,19 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
       expect(text(await suite.world.contentOf(second))).toBe("2");
     });
 
-    test("may write one pipe from several processes at once", async () => {
+    test("can write one pipe from several processes at once", async () => {
       const pump = await suite.start({ outputs: { out } });
       await pump.runJob("(echo a; sleep 0.3; echo b) > out.pipe & (sleep 0.1; echo c; sleep 0.4) > out.pipe & wait");
       expect(text(await suite.world.contentOf(out))).toBe("a\nc\nb\n");
     });
 
-    test("shows its bytes to readers while it goes on", async () => {
+    test("shows its bytes to readers while it runs", async () => {
       const pump = await suite.start({ outputs: { out } });
       pump.startJob("exec 3> out.pipe; echo first >&3; sleep 60");
       await expect.poll(() => suite.world.blobsOf(out), { timeout: 3000 }).toContain("00/000");
     });
 
-    test("may write a lot: the pump stays small", async () => {
+    test("can write a lot: the pump stays small", async () => {
       const pump = await suite.start({ outputs: { out } });
       const before = pump.rssMiB();
       const job = pump.startJob(`head -c ${256 << 20} /dev/zero > out.pipe`);
@@ -82,14 +82,14 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
       expect(await eventually(() => pump.result())).toEqual({ status: "Succeeded" });
     });
 
-    test("may fail half-way: what it wrote is complete", async () => {
+    test("can fail halfway: its partial output is complete", async () => {
       const pump = await suite.start({ outputs: { out } });
       const { code, result } = await pump.runJob("echo part > out.pipe; exit 3");
       expect([code, result.status]).toEqual([3, "Succeeded"]);
       expect(text(await suite.world.contentOf(out))).toBe("part\n");
     });
 
-    test("may read while its input is still being written", async () => {
+    test("can read while its input is still being written", async () => {
       const input = await suite.world.plane.newBuffer();
       const pump = await suite.start({ inputs: { in: input }, outputs: { out } });
       const run = pump.runJob("cat in.pipe > out.pipe");
@@ -127,13 +127,13 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
       expect(await suite.world.contentOf(out)).toHaveLength(1);
     });
 
-    test("ends while its input is still coming", async () => {
+    test("ends while its input is still arriving", async () => {
       const pump = await suite.start({ inputs: { in: await suite.world.plane.newBuffer() } });
       const { result } = await pump.runJob("exec 3< in.pipe; exit 0");
       expect(result).toEqual({ status: "Succeeded" });
     });
 
-    test("opens its input again after the end: it is told at once", async () => {
+    test("opens its input again after the end: it gets an error at once", async () => {
       const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("once")) } });
       const { code, stdout, stderr } = await pump.runJob(
         "cat in.pipe; while [ -e in.pipe ]; do sleep 0.02; done; cat in.pipe",
@@ -142,7 +142,7 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
       expect(stderr).toContain("No such file");
     });
 
-    test("opens its output again without a byte: that is fine", async () => {
+    test("opens its output again without writing: that is fine", async () => {
       const pump = await suite.start({ outputs: { out } });
       const { result } = await pump.runJob("echo x > out.pipe; sleep 0.2; true > out.pipe; sleep 0.1; true > out.pipe");
       expect(result).toEqual({ status: "Succeeded" });
@@ -150,12 +150,12 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
     });
 
     test.each([
-      ["while it goes on", "echo y > out.pipe; sleep 60"],
+      ["while it runs", "echo y > out.pipe; sleep 60"],
       ["as its last act", "echo y > out.pipe"],
     ])("writes after the end of its output, %s: the pump fails", async (_name, rest) => {
       const pump = await suite.start({ outputs: { out } });
       const job = pump.startJob(`echo x > out.pipe; until [ -e over ]; do sleep 0.02; done; ${rest}`);
-      // Two writes that are closer to each other than the pump looks are one.
+      // Two writes in quick succession look like one to the pump.
       await eventually(() => pump.log().includes("buffer complete"));
       writeFileSync(join(pump.folder, PUMP_FILES.pipes, "over"), "");
       if (!rest.endsWith("60")) await job.ended;
@@ -168,7 +168,7 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
       expect(await suite.world.endOf(out)).toBe(COMPLETE);
     });
 
-    test("moves a file over its output pipe: the pump fails rather than lose it", async () => {
+    test("moves a file over its output pipe: the pump fails instead of losing it", async () => {
       const pump = await suite.start({ outputs: { out } });
       const { result } = await pump.runJob("echo x > file; mv file out.pipe");
       expect(result.message).toContain("replaced the output pipe 'out'");

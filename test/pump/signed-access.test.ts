@@ -20,7 +20,7 @@ const hasWarned = (pump: PumpProcess): boolean => pump.log().includes('"level":"
 const started = (bufferId: string) =>
   eventually(() => existsSync(join(suite.world.plane.dir, "buffers", bufferId, "00-000")));
 
-test("its log holds no signature", async () => {
+test("its log contains no signature", async () => {
   const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("x")) }, outputs: { out } });
   await pump.runJob("cat in.pipe > out.pipe");
   expect(pump.log()).not.toContain("sig=");
@@ -33,7 +33,7 @@ test("a buffer that does not exist fails the pump", async () => {
   expect((await resultOf(pump)).message).toBe("The input 'in' failed: the buffer does not exist");
 });
 
-test("an outage of the data plane in mid-stream is waited out, both ways", async () => {
+test("an outage of the data plane in midstream is waited out, in both directions", async () => {
   const bytes = randomBytes(48 << 20);
   const pump = await suite.start({ inputs: { in: await suite.world.fill(bytes) }, outputs: { out } });
   const run = pump.runJob("exec 3< in.pipe 4> out.pipe; head -c 9000000 <&3 >&4; sleep 1; cat <&3 >&4");
@@ -46,7 +46,7 @@ test("an outage of the data plane in mid-stream is waited out, both ways", async
   expect((await suite.world.contentOf(out)).equals(bytes)).toBe(true);
 });
 
-test("the API and the data plane away at the start are waited out", async () => {
+test("an API and a data plane that are down at the start are waited out", async () => {
   const input = await suite.world.fill(Buffer.from("late"));
   const asked = suite.world.asked.length;
   await suite.world.stopApi();
@@ -61,7 +61,7 @@ test("the API and the data plane away at the start are waited out", async () => 
   expect((await suite.world.contentOf(out)).toString()).toBe("late");
 });
 
-test("a stop while everything is away still leaves a result", async () => {
+test("a stop while everything is down still leaves a result", async () => {
   await suite.world.stopApi();
   await suite.world.plane.stop();
   try {
@@ -76,7 +76,7 @@ test("a stop while everything is away still leaves a result", async () => {
   }
 });
 
-test("URLs that expire in mid-stream are renewed", async () => {
+test("URLs that expire in midstream are renewed", async () => {
   suite.world.ttlSeconds = 1;
   const pump = await suite.start({ outputs: { out } });
   const run = pump.runJob("(for i in 1 2 3 4 5; do echo $i; sleep 1; done) > out.pipe");

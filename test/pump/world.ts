@@ -10,12 +10,12 @@ import { writeBuffer } from "../../buffers/format/writer.ts";
 import type { BufferPlace } from "../../model/run/pump.ts";
 import { startDataPlane, type TestDataPlane } from "../data-plane.ts";
 
-/** What a pump finds around it: a real data plane, and the one route of the API that it asks. */
+/** The environment of a pump: a real data plane, and the one API route that it uses. */
 export interface World {
   plane: TestDataPlane;
   /** The two ways to the same buffers. */
   places: Record<"store" | "urls", BufferPlace>;
-  /** The life of the URLs that are given out. */
+  /** Lifetime of issued URLs. */
   ttlSeconds: number;
   /** `path?query` of each request to the API. */
   asked: string[];

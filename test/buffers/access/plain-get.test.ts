@@ -43,7 +43,7 @@ const whole = (body: string, more = ""): string =>
 const get = (more: Partial<Parameters<typeof plainGet>[1]> = {}) =>
   plainGet(target, { headers: {}, timeoutMs: 5000, allocate: (size) => Buffer.alloc(size), ...more });
 
-test("an answer comes with its status, headers and body, and the connection serves the next question", async () => {
+test("a response has its status, headers and body, and the connection takes the next request", async () => {
   answer = (socket) => socket.write(whole("hello", "Content-MD5: abc\r\nX-Empty:\r\n"));
   const { status, headers, body } = await get({ headers: { prefer: "wait=20" } });
   expect([status, headers["content-md5"], headers["x-empty"], body.toString()]).toEqual([200, "abc", "", "hello"]);
@@ -57,7 +57,7 @@ test("an answer comes with its status, headers and body, and the connection serv
   ]);
 });
 
-test("an answer may come byte by byte", async () => {
+test("a response can arrive byte by byte", async () => {
   answer = async (socket) => {
     for (const byte of whole("hello")) {
       socket.write(byte);
@@ -67,7 +67,7 @@ test("an answer may come byte by byte", async () => {
   expect((await get()).body.toString()).toBe("hello");
 });
 
-test("a large body lands in the memory that was asked for", async () => {
+test("a large body arrives in the allocated memory", async () => {
   const bytes = randomBytes(3_000_001);
   answer = (socket) => {
     socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${bytes.length}\r\n\r\n`);
@@ -89,12 +89,12 @@ test.each([
   expect(asked).toHaveLength(2);
 });
 
-test("what is no HTTP at all is an error, however long it is", async () => {
+test("a response that is not HTTP is an error, however long it is", async () => {
   answer = (socket) => socket.write("x".repeat(200_000));
   await expect(ask(target, { method: "GET", timeoutMs: 5000 })).rejects.toThrow("Parse Error");
 });
 
-test("a body that is cut off is told as such, and so is an answer that never began", async () => {
+test("a body that is cut off and a response that never began are distinct errors", async () => {
   answer = (socket) => socket.end(whole("hello").slice(0, -1));
   await expect(get()).rejects.toBeInstanceOf(TruncatedBody);
   answer = (socket) => socket.end();
@@ -102,7 +102,7 @@ test("a body that is cut off is told as such, and so is an answer that never beg
   expect(asked).toHaveLength(2);
 });
 
-test("a connection that was closed while it waited is not used; one that closes as it is asked is replaced", async () => {
+test("a connection closed while idle is not used; one that closes during a request is replaced", async () => {
   const sockets: Socket[] = [];
   answer = (socket) => {
     sockets.push(socket);
@@ -120,16 +120,16 @@ test("a connection that was closed while it waited is not used; one that closes 
   expect(asked).toHaveLength(3);
 });
 
-test("an answer that says so ends the connection", async () => {
+test("a response with 'connection: close' ends the connection", async () => {
   answer = (socket) => socket.write(whole("hello", "Connection: Close\r\n"));
   await get();
   await get();
   expect(asked).toHaveLength(2);
 });
 
-test("more than was announced is not taken for the next answer", async () => {
+test("bytes beyond the announced length do not count as the next response", async () => {
   answer = (socket) => socket.write(`${whole("hello")}HTTP/1.1 200 OK\r\n`);
-  await expect(get()).rejects.toThrow("More came");
+  await expect(get()).rejects.toThrow("More arrived");
   let socket: Socket | undefined;
   answer = (asking) => {
     socket = asking;
@@ -141,7 +141,7 @@ test("more than was announced is not taken for the next answer", async () => {
   expect((await get()).body.toString()).toBe("hello");
 });
 
-test("silence, a signal and a server that is not there end the wait", async () => {
+test("silence, a signal and a missing server end the wait", async () => {
   answer = () => {};
   await expect(get({ timeoutMs: 50 })).rejects.toMatchObject({ code: "ETIMEDOUT" });
   const given = new AbortController();
@@ -154,7 +154,7 @@ test("silence, a signal and a server that is not there end the wait", async () =
   await expect(get()).rejects.toMatchObject({ code: "ENOENT" });
 });
 
-test.each(["127.0.0.1", "[::1]"])("a server at %s is reached over TCP, too", async (host) => {
+test.each(["127.0.0.1", "[::1]"])("a server at %s can be reached over TCP", async (host) => {
   const address = host.replace(/[[\]]/g, "");
   const overTcp = createServer((socket) => {
     socket.on("data", (bytes) => socket.write(whole(bytes.toString())));

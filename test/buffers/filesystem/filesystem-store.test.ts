@@ -38,7 +38,7 @@ test("neither a refused nor a torn upload leaves a file behind", async () => {
   expect(await readdir(join(root, PASSAGE))).toEqual([]);
 });
 
-test("a full disk is told as such and leaves nothing visible", async () => {
+test("a full disk is reported and leaves nothing visible", async () => {
   const root = await freshFolder();
   const store = createFilesystemStore(root);
   await store.provision("abc");
@@ -58,7 +58,7 @@ test("a full disk is told as such and leaves nothing visible", async () => {
   expect(await readdir(join(root, PASSAGE))).toEqual([]);
 });
 
-test("what a killed process left behind long ago is swept, a fresh upload of another process is not", async () => {
+test("old leftovers of a killed process are removed, a fresh upload of another process is not", async () => {
   const root = await freshFolder();
   const passage = join(root, PASSAGE);
   await mkdir(passage, { recursive: true });
@@ -91,7 +91,7 @@ test("a file that lost its tail keeps the MD5 it was stored with", async () => {
   expect(await store.head("abc", "00/000")).toEqual({ ...stored, sizeBytes: 3 });
 });
 
-test.for([0, 3, 10, 30])("a file of %d bytes that holds no blob is told as damaged", async (size) => {
+test.for([0, 3, 10, 30])("a file of %d bytes without a blob is reported as damaged", async (size) => {
   const root = await freshFolder();
   const store = createFilesystemStore(root);
   await store.provision("abc");

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { watchFolder } from "../../../buffers/filesystem/folder-changes.ts";
 
 const NEVER = new AbortController().signal;
-/** Longer than a test may take. */
+/** Longer than a test can take. */
 const LONG_MS = 3_600_000;
 let folder: string;
 
@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-test("each of several that wait hears of a new file", async () => {
+test("each of several waiters notices a new file", async () => {
   const [one, two] = [watchFolder(folder), watchFolder(folder)];
   const waiting = [one.next(LONG_MS, NEVER), two.next(LONG_MS, NEVER)];
   await writeFile(join(folder, "x"), "");
@@ -35,7 +35,7 @@ test("a change between two calls is not lost", async () => {
   witness.stop();
 });
 
-test("a wait ends with its time and with its signal, also where there is nothing to watch", async () => {
+test("a wait ends with its timeout and with its signal, even if there is nothing to watch", async () => {
   const given = new AbortController();
   for (const place of [folder, join(folder, "missing")]) {
     const changes = watchFolder(place);
@@ -48,7 +48,7 @@ test("a wait ends with its time and with its signal, also where there is nothing
   }
 });
 
-test("the end of the folder itself is a change", async () => {
+test("removing the folder itself is a change", async () => {
   const changes = watchFolder(folder);
   const waiting = changes.next(LONG_MS, NEVER);
   await rmdir(folder);

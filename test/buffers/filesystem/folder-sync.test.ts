@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createFolderSync } from "../../../buffers/filesystem/folder-sync.ts";
 
-test("calls during a sync share the next one, for their entries may be too late for the first", async () => {
+test("calls during a sync share the next one, because their entries may be too late for the first", async () => {
   const started: (() => void)[] = [];
   const sync = createFolderSync(() => new Promise((resolve) => started.push(resolve)));
   const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -7,7 +7,7 @@ const hash = new BlobHash();
 afterEach(() => hash.close());
 
 const md5 = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("base64");
-/** Memory of its own, as the hash asks for. */
+/** Bytes with their own memory, as the hash requires. */
 const copyOf = (bytes: Uint8Array): Buffer => {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
   copy.set(bytes);
@@ -22,7 +22,7 @@ test("small and large, early and late, each blob gets its own MD5 and its bytes 
   expect(hashed.map(({ bytes }, i) => bytes.equals(blobs[i]!))).toEqual(sizes.map(() => true));
 });
 
-test("the bytes are a part of the memory that they were a part of, which is moved and not copied", async () => {
+test("the bytes keep their memory, which is moved and not copied", async () => {
   const late = new BlobHash();
   await late.take(Buffer.alloc(16 * MIB));
   const memory = Buffer.allocUnsafeSlow(MIB).fill(7).buffer;
