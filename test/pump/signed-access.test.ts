@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 
 const resultOf = (pump: PumpProcess) => eventually(() => pump.result());
-/** It has tried in vain to reach the API or the data plane. */
+/** An attempt to reach the API or the data plane has failed. */
 const hasWarned = (pump: PumpProcess): boolean => pump.log().includes('"level":"warn"');
 const started = (bufferId: string) =>
   eventually(() => existsSync(join(suite.world.plane.dir, "buffers", bufferId, "00-000")));
