@@ -23,7 +23,7 @@ const NO_SPACE = { writing: "the disk is full" };
 const NOT_PERMITTED = {
   connecting: "you do not have permission to use it",
   reading: "you do not have permission to read it",
-  writing: "you do not have permission to write it",
+  writing: "you do not have permission to write to it",
 };
 
 /** The one table of system error codes. A code of Node's HTTP parser or of a library is not among them. */

@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { StackConfig } from "../config/stack.ts";
+import { errnoWordsOf } from "../model/errno.ts";
 import { errnoOf, messageOf } from "../model/errors.ts";
 import { controlSocketOf } from "./supervisor/control.ts";
 
@@ -17,9 +18,8 @@ export function makeFolders({ paths, uid }: StackConfig): void {
     makeFolder(paths.dataDir);
     makeFolder(paths.stateDir);
   } catch (err) {
-    const reason = REASONS[errnoOf(err) ?? ""] ?? messageOf(err);
     throw new Error(
-      `The data folder '${paths.dataDir}' cannot be used: ${reason}; name another in TYGER_DATA_DIR, or XDG_DATA_HOME`,
+      `The data folder '${paths.dataDir}' cannot be used: ${reasonOf(err)}; name another in TYGER_DATA_DIR, or XDG_DATA_HOME`,
       { cause: err },
     );
   }
@@ -27,14 +27,9 @@ export function makeFolders({ paths, uid }: StackConfig): void {
   mustBeOurs(dirname(paths.runtimeDir), uid);
 }
 
-const REASONS: Record<string, string> = {
-  EACCES: "you may not make it or write to it",
-  EEXIST: "a file of this name is in the way",
-  ENOENT: "it cannot be made there",
-  ENOSPC: "the disk is full",
-  ENOTDIR: "a part of its path is no folder",
-  EROFS: "the file system is read-only",
-};
+/** A file system that takes no folders, such as /proc, says that something is missing. */
+const reasonOf = (err: unknown): string =>
+  errnoOf(err) === "ENOENT" ? "it cannot be made there" : (errnoWordsOf(err, "writing") ?? messageOf(err));
 
 /** As `mkdir` with `recursive`, which in Node never returns for a folder that /proc refuses to make. */
 function makeFolder(folder: string): void {

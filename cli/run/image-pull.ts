@@ -1,7 +1,7 @@
 import type { Client } from "../../client/client.ts";
-import { askDocker } from "./docker-engine.ts";
+import { EngineRefusal } from "../../docker/engine/engine-call.ts";
+import { connectEngine, type Engine } from "../../docker/engine/engine.ts";
 import type { Host } from "../terminal/host.ts";
-import { lineBatchesOf } from "../../client/line-reader.ts";
 import type { Log } from "../terminal/log.ts";
 import type { RunRequest } from "./run-request.ts";
 import type { CodespecFile } from "../read/spec-file.ts";
@@ -20,7 +20,8 @@ export async function pullImages(
   const codespecs = [request.job.codespec, request.worker?.codespec].filter((codespec) => codespec !== undefined);
   const images = new Set<string>();
   for (const codespec of codespecs) images.add(await imageOf(client, codespec));
-  for (const image of images) if (image !== "") await pullImage(image, host.config.dockerHost, log);
+  const engine = connectEngine(host.config.dockerHost);
+  for (const image of images) if (image !== "") await pullImage(engine, image, log);
 }
 
 async function imageOf(client: Client, codespec: string | CodespecFile): Promise<string> {
@@ -28,32 +29,20 @@ async function imageOf(client: Client, codespec: string | CodespecFile): Promise
   return (await client.codespecs.find(codespec)).image;
 }
 
-/** An image that is here serves when it cannot be pulled: nobody is then left without a run. */
-async function pullImage(image: string, dockerHost: string | undefined, log: Log): Promise<void> {
+/** An image that is here is used if it cannot be pulled, so that a run does not depend on a registry. */
+async function pullImage(engine: Engine, image: string, log: Log): Promise<void> {
   log.info("Pulling image", { image });
-  const isTagged = /[:@][^/]*$/.test(image);
-  const query = new URLSearchParams({ fromImage: image, ...(isTagged ? {} : { tag: "latest" }) });
-  const response = await askDocker(dockerHost, "POST", `/images/create?${query.toString()}`);
-  let failure: string | undefined;
   let last = "";
-  for await (const { lines, cut } of lineBatchesOf(response as AsyncIterable<Buffer>)) {
-    for (const line of cut ? [...lines, cut] : lines) {
-      const { error, message, status, id } = JSON.parse(line.toString("utf8")) as Partial<Record<string, string>>;
-      failure ??= error ?? (response.statusCode === 200 ? undefined : message);
-      if (status !== undefined && status !== last && !/^(?:Downloading|Extracting)$/.test(status)) {
-        log.info(status, { image, layer: id });
-      }
-      last = status ?? last;
-    }
-  }
-  if (failure === undefined && response.statusCode === 200) {
+  try {
+    await engine.pullImage(image, ({ status, layer }) => {
+      if (status !== last && !/^(?:Downloading|Extracting)$/.test(status)) log.info(status, { image, layer });
+      last = status;
+    });
     log.info("Pulled image", { image });
-    return;
+  } catch (err) {
+    if (!(err instanceof EngineRefusal)) throw err;
+    const isHere = await engine.hasImage(image);
+    if (!isHere) throw new Error(`the image '${image}' could not be pulled: ${err.message}`, { cause: err });
+    log.warn("The image could not be pulled; the local one is used", { image, error: err.message });
   }
-  const present = await askDocker(dockerHost, "GET", `/images/${encodeURIComponent(image)}/json`);
-  present.resume();
-  if (present.statusCode !== 200) {
-    throw new Error(`the image '${image}' could not be pulled: ${failure ?? response.statusCode}`);
-  }
-  log.warn("The image could not be pulled; the one that is here is used", { image, error: failure });
 }

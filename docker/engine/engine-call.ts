@@ -1,8 +1,10 @@
-import type { IncomingMessage } from "node:http";
-import type Dockerode from "dockerode";
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
+import { errnoWordsOf } from "../../model/errno.ts";
 import { CodedError, messageOf } from "../../model/errors.ts";
+import type { EngineAddress } from "./engine-address.ts";
 
-/** What the engine answered instead of doing what it was asked; `message` is its own text. */
+/** The engine's refusal of a request; `message` is its own text. */
 export class EngineRefusal extends Error {
   readonly statusCode: number;
 
@@ -16,8 +18,12 @@ export class EngineRefusal extends Error {
 export interface Call {
   method: "GET" | "POST" | "DELETE";
   path: string;
-  query?: Record<string, unknown>;
-  body?: unknown;
+  /** A list repeats its name; an object is sent as JSON. */
+  query?: Readonly<Record<string, unknown>>;
+  /** Sent as JSON. */
+  body?: object;
+  /** A tar archive, instead of `body`. */
+  archive?: Readable;
   withinMs: number;
 }
 
@@ -26,38 +32,22 @@ export interface Caller {
   /** The whole answer, parsed; undefined where it has no body. */
   ask<T>(this: void, call: Call): Promise<T>;
   /** An answer that is read as it comes; `withinMs` is for its beginning. */
-  open(this: void, call: Call, signal: AbortSignal): Promise<IncomingMessage>;
+  open(this: void, call: Call, signal?: AbortSignal): Promise<IncomingMessage>;
+  /** The error of a connection that failed while an answer was read. */
+  unavailable(this: void, cause: unknown): CodedError;
 }
 
 /** The engine was going down while it answered; the same call may work on the next one. */
 const GOING_DOWN = /context canceled|transport is closing|connection (?:refused|reset)|shutting down|grpc.*closing/i;
 
-/** All of them: which ones are errors is decided here. */
-const STATUS_CODES = Object.fromEntries(Array.from({ length: 600 }, (_, status) => [status, true]));
-
-/**
- * The calls that the client of `docker` makes, as streams throughout: asked for a whole answer it waits for ever when the
- * engine goes away in the middle of one. `place` names the engine in errors.
- */
-export function createCaller(docker: Dockerode, place: string): Caller {
-  function dial({ method, path, query, body }: Call, abortSignal: AbortSignal): Promise<IncomingMessage> {
-    return new Promise((resolve, reject) => {
-      docker.modem.dial(
-        {
-          method,
-          path: `${path}?`,
-          options: { _query: query ?? {}, _body: body ?? {} },
-          isStream: true,
-          abortSignal,
-          statusCodes: STATUS_CODES,
-        },
-        (err: unknown, answer: unknown) => (err instanceof Error ? reject(err) : resolve(answer as IncomingMessage)),
-      );
+/** Calls to the engine at `address`, over one connection each: a kept one that is stale fails a call that must not be repeated. */
+export function createCaller(address: EngineAddress): Caller {
+  const unavailable = (cause: unknown): CodedError => {
+    const reason = errnoWordsOf(cause, "connecting") ?? messageOf(cause);
+    return new CodedError("Unavailable", `The Docker engine at '${address.host}' does not answer: ${reason}`, {
+      cause,
     });
-  }
-
-  const unavailable = (cause: unknown): CodedError =>
-    new CodedError("Unavailable", `The Docker engine at '${place}' does not answer: ${messageOf(cause)}`, { cause });
+  };
 
   /** Gives `work` a signal that is aborted when its time is up, or with `outer`. */
   async function within<T>(ms: number, outer: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>) {
@@ -73,13 +63,12 @@ export function createCaller(docker: Dockerode, place: string): Caller {
     }
   }
 
-  /** @throws Error of the client, EngineRefusal, CodedError Unavailable */
+  /** @throws Error of the connection, EngineRefusal, CodedError Unavailable */
   async function begin(call: Call, signal: AbortSignal): Promise<IncomingMessage> {
-    const answer = await dial(call, signal);
+    const answer = await dial(address, call, signal);
     const { statusCode = 0 } = answer;
     if (statusCode < 400) return answer;
-    const text = await textOf(answer);
-    const message = wordsOf(text);
+    const message = wordsOf(await textOf(answer)) || `status ${statusCode}`;
     const isPassing = statusCode === 503 || (statusCode === 500 && GOING_DOWN.test(message));
     throw isPassing ? unavailable(new Error(message)) : new EngineRefusal(statusCode, message);
   }
@@ -91,7 +80,37 @@ export function createCaller(docker: Dockerode, place: string): Caller {
         return (text.trim() === "" ? undefined : JSON.parse(text)) as T;
       }),
     open: (call, signal) => within(call.withinMs, signal, (either) => begin(call, either)),
+    unavailable,
   };
+}
+
+async function dial(address: EngineAddress, call: Call, signal: AbortSignal): Promise<IncomingMessage> {
+  const request = address.isTls ? (await import("node:https")).request : httpRequest;
+  const { method, path, query = {}, body, archive } = call;
+  const search = searchOf(query);
+  const json = body === undefined ? undefined : JSON.stringify(body);
+  const type = archive ? "application/x-tar" : "application/json";
+  const headers = {
+    ...((archive ?? json) !== undefined && { "content-type": type }),
+    ...(json !== undefined && { "content-length": String(Buffer.byteLength(json)) }),
+  };
+  const full = search === "" ? path : `${path}?${search}`;
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ ...address.connection, agent: false, method, path: full, headers, signal }, resolve);
+    outgoing.on("error", reject);
+    if (archive) archive.once("error", (err) => outgoing.destroy(err)).pipe(outgoing);
+    else outgoing.end(json);
+  });
+}
+
+function searchOf(query: Readonly<Record<string, unknown>>): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined) search.append(name, typeof one === "string" ? one : JSON.stringify(one));
+    }
+  }
+  return search.toString();
 }
 
 async function textOf(answer: IncomingMessage): Promise<string> {

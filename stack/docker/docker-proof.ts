@@ -2,13 +2,12 @@ import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { chmod, mkdtemp, realpath, rm } from "node:fs/promises";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { z } from "zod";
 import { errnoOf, messageOf } from "../../model/errors.ts";
-import { ask, mustAsk, type DockerEngine } from "./docker-engine.ts";
+import type { EngineAddress } from "../../docker/engine/engine-address.ts";
+import { connectEngine } from "../../docker/engine/engine.ts";
 import { poll } from "../../waiting/bounded.ts";
 import { mustRun } from "../host/command.ts";
 
-const created = z.object({ Id: z.string() });
 const SCRIPT = 'read -r line < /proof/in; echo "$line" > /proof/out';
 
 /**
@@ -16,11 +15,12 @@ const SCRIPT = 'read -r line < /proof/in; echo "$line" > /proof/out';
  * @throws Error in one sentence when the word does not come back, as from an engine in a virtual machine.
  */
 export async function proveNamedPipes(
-  engine: DockerEngine,
+  { host }: EngineAddress,
   image: string,
   folder: string,
   path: string,
 ): Promise<void> {
+  const engine = connectEngine(host);
   const proof = await realpath(await mkdtemp(join(folder, "proof-")));
   await chmod(proof, 0o711);
   let container: string | undefined;
@@ -30,26 +30,26 @@ export async function proveNamedPipes(
     await mustRun("mkfifo", ["-m", "666", ...pipes], { env: { PATH: path }, timeoutMs: 5000 });
     // Opened for both directions a pipe never blocks its opener.
     descriptors = pipes.map((pipe) => openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK));
-    const body = {
+    const options = {
       Image: image,
       Entrypoint: ["sh", "-c", SCRIPT],
       Labels: { "tyger-proof": "1" },
       // As a job has it: unlike Binds, a mount whose source the engine cannot see is refused instead of made.
-      HostConfig: { Mounts: [{ Type: "bind", Source: proof, Target: "/proof" }], NetworkMode: "none" },
+      HostConfig: { Mounts: [{ Type: "bind" as const, Source: proof, Target: "/proof" }], NetworkMode: "none" },
     };
-    container = created.parse(JSON.parse(await mustAsk(engine, "POST", "/containers/create", { body }))).Id;
-    await mustAsk(engine, "POST", `/containers/${container}/start`);
+    container = await engine.create(undefined, options);
+    await engine.start(container);
     const word = randomBytes(8).toString("hex");
     writeSync(descriptors[0] ?? -1, `${word}\n`);
     if ((await readLine(descriptors[1] ?? -1, 15_000)) !== word) throw new Error("what was sent did not come back");
   } catch (cause) {
     throw new Error(
-      `Named pipes in '${folder}' do not reach containers of the Docker engine at '${engine.host}' (${messageOf(cause)}): name in DOCKER_HOST one that runs on this machine, not in a virtual machine, and as root or as you`,
+      `Named pipes in '${folder}' do not reach containers of the Docker engine at '${host}' (${messageOf(cause)}): name in DOCKER_HOST one that runs on this machine, not in a virtual machine, and as root or as you`,
       { cause },
     );
   } finally {
     for (const descriptor of descriptors) closeSync(descriptor);
-    if (container) await ask(engine, "DELETE", `/containers/${container}?force=1&v=1`).catch(() => {});
+    if (container) await engine.remove(container, { force: true }).catch(() => {});
     await rm(proof, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,6 @@
 import { canInstallPackages } from "../host/debian.ts";
-import { engineCandidates, refusalOf, type DockerEngine } from "./docker-engine.ts";
+import type { EngineAddress } from "../../docker/engine/engine-address.ts";
+import { engineCandidates, refusalOf } from "./docker-engine.ts";
 import { lockDockerd, startDockerd } from "./dockerd.ts";
 import { claimEngine, stackNameOf } from "./engine-claims.ts";
 import type { Report } from "../host/progress.ts";
@@ -15,7 +16,7 @@ export interface DockerSearch {
 
 /** An engine, and this process's claim on it, which lasts as long as the process where nobody gives it back. */
 export interface FoundDocker {
-  engine: DockerEngine;
+  engine: EngineAddress;
   claim: AsyncDisposable;
 }
 

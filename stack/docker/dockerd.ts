@@ -4,7 +4,9 @@ import { basename, join } from "node:path";
 import { messageOf } from "../../model/errors.ts";
 import { poll } from "../../waiting/bounded.ts";
 import { installPackages } from "../host/debian.ts";
-import { ask, engineAt, isAnswering, type DockerEngine } from "./docker-engine.ts";
+import type { EngineAddress } from "../../docker/engine/engine-address.ts";
+import { connectEngine } from "../../docker/engine/engine.ts";
+import { engineAt, isAnswering } from "./docker-engine.ts";
 import { stackNameOf, usersOf } from "./engine-claims.ts";
 import { lock, tryLock } from "../host/lock.ts";
 import {
@@ -22,7 +24,7 @@ import type { Report } from "../host/progress.ts";
 export interface DockerdPlace {
   /** What is known of it, for root only. */
   folder: string;
-  engine: DockerEngine;
+  engine: EngineAddress;
   /** Its own and that of the containerd it starts, by the name of the program. */
   pidFiles: { dockerd: string; containerd: string };
 }
@@ -50,7 +52,7 @@ export const lockDockerd = (report: Report, place: DockerdPlace = MACHINE): Prom
 export async function startDockerd(
   { path, report }: { path: string; report: Report },
   place: DockerdPlace = MACHINE,
-): Promise<DockerEngine> {
+): Promise<EngineAddress> {
   if (!findProgram("dockerd", path) || !findProgram("iptables", path)) {
     report("installing the Docker engine (docker.io)");
     await installPackages(["docker.io", "iptables"], path);
@@ -116,10 +118,11 @@ export async function leaveDockerd(
   await using _locked = await lockDockerd(report, place);
   const dockerd = ourDockerd(place);
   if (!dockerd) return undefined;
-  const listed = ask(place.engine, "GET", "/containers/json", { timeoutMs: 5000 });
-  const { status, text } = await listed.catch(() => ({ status: 0, text: "" }));
-  if (status !== 200) return "in use by whatever it does not tell";
-  if (text.trim() !== "[]") return "in use by containers that run";
+  const running = await connectEngine(place.engine.host)
+    .countRunning(5000)
+    .catch(() => undefined);
+  if (running === undefined) return "in use by whatever it does not tell";
+  if (running > 0) return "in use by containers that run";
   const other = usersOf(place.engine).find(({ stack }) => stack !== stackNameOf(paths));
   if (other) return `in use by a stack of user ${other.uid}`;
   // Without the record nobody starts it again.

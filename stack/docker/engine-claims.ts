@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { DockerEngine } from "./docker-engine.ts";
+import type { EngineAddress } from "../../docker/engine/engine-address.ts";
 import { tryLock } from "../host/lock.ts";
 import { holdsSocket, userOf } from "../host/processes.ts";
 
@@ -13,7 +13,7 @@ export const stackNameOf = ({ runtimeDir }: { runtimeDir: string }): string =>
  * Notes that this process uses the engine for `stack`, until it gives the claim back or ends, however it ends: as with
  * a lock the claim is an abstract socket, whose name all users of the machine see.
  */
-export async function claimEngine(engine: DockerEngine, stack: string): Promise<AsyncDisposable> {
+export async function claimEngine(engine: EngineAddress, stack: string): Promise<AsyncDisposable> {
   const claim = `${prefixOf(engine)}${stack}-${process.pid}`;
   const held = await tryLock(claim);
   if (!held) throw new Error(`The claim '${claim}' on the Docker engine at '${engine.host}' is taken`);
@@ -30,7 +30,7 @@ export interface EngineUser {
  * The stacks, of all users, that use the engine at this moment. Everybody can take a name: one counts only while the
  * process it names is of the user it names, and holds it as far as we are told; to end an engine that is used is worse.
  */
-export function usersOf(engine: DockerEngine): EngineUser[] {
+export function usersOf(engine: EngineAddress): EngineUser[] {
   const prefix = `@tyger-${prefixOf(engine)}`;
   const sockets = readFileSync("/proc/net/unix", "utf8").split("\n").slice(1);
   const users = sockets.flatMap((line) => {
@@ -46,7 +46,7 @@ export function usersOf(engine: DockerEngine): EngineUser[] {
 }
 
 /** The same for all paths to one socket, also before there is one. */
-function prefixOf({ host }: DockerEngine): string {
+function prefixOf({ host }: EngineAddress): string {
   const socket = host.startsWith("unix://") ? host.slice("unix://".length) : undefined;
   const place = socket === undefined ? host : join(realFolder(dirname(socket)), basename(socket));
   return `uses-${createHash("sha256").update(place).digest("hex").slice(0, 10)}-`;

@@ -4,22 +4,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mustRun, runCommand } from "../host/command.ts";
 import { canInstallPackages, downloadPackages } from "../host/debian.ts";
-import { ask, mustAsk, type DockerEngine } from "./docker-engine.ts";
+import type { EngineAddress } from "../../docker/engine/engine-address.ts";
+import { connectEngine } from "../../docker/engine/engine.ts";
+import { messageOf } from "../../model/errors.ts";
 import type { Report } from "../host/progress.ts";
 
 /** The image of the examples. */
 export const EXAMPLE_IMAGE = "ubuntu";
+const PULL_MS = 180_000;
 
 export interface ImageSource {
-  engine: DockerEngine;
+  engine: EngineAddress;
   path: string;
   uid: number;
   report: Report;
 }
 
-export async function hasImage(engine: DockerEngine, image: string): Promise<boolean> {
-  return (await ask(engine, "GET", `/images/${encodeURIComponent(image)}/json`)).status === 200;
-}
+export const hasImage = ({ host }: EngineAddress, image: string): Promise<boolean> =>
+  connectEngine(host).hasImage(image);
 
 /**
  * Sees to it that the engine has EXAMPLE_IMAGE: it is there, or a registry gives it, or a stand-in is made of two
@@ -41,21 +43,19 @@ export async function provideExampleImage(source: ImageSource): Promise<void> {
 }
 
 /** Pulls an image; returns why it could not be had, or undefined when it is there. */
-async function pull(engine: DockerEngine, image: string): Promise<string | undefined> {
+async function pull({ host }: EngineAddress, image: string): Promise<string | undefined> {
+  const limit = AbortSignal.timeout(PULL_MS);
   try {
-    const path = `/images/create?fromImage=${encodeURIComponent(image)}&tag=latest`;
-    const { text } = await ask(engine, "POST", path, { timeoutMs: 180_000 });
-    if (await hasImage(engine, image)) return undefined;
-    // The engine answers 200 and reports a failure in the stream.
-    const refusal = /"(?:message|error)":("(?:[^"\\]|\\.)*")/.exec(text)?.[1];
-    return refusal ? String(JSON.parse(refusal)) : "it is not there after the pull";
+    const engine = connectEngine(host);
+    await engine.pullImage(image, () => {}, limit);
+    return (await engine.hasImage(image)) ? undefined : "it is not there after the pull";
   } catch (err) {
-    return err instanceof Error && err.name === "TimeoutError" ? "it took too long" : String(err);
+    return limit.aborted ? "it took too long" : messageOf(err);
   }
 }
 
 /** Makes `image` of two programs of Debian. */
-export async function importStandIn(engine: DockerEngine, image: string, path: string): Promise<void> {
+export async function importStandIn({ host }: EngineAddress, image: string, path: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "tyger-image-"));
   try {
     await downloadPackages(["busybox-static", "bash-static"], folder, path);
@@ -66,12 +66,11 @@ export async function importStandIn(engine: DockerEngine, image: string, path: s
     const root = join(folder, "root");
     await layOut(join(folder, "unpacked"), root);
     await mustRun("tar", ["-cf", "root.tar", "--owner=0", "--group=0", "-C", root, "."], options);
-    const body = createReadStream(join(folder, "root.tar"));
-    const query = new URLSearchParams({ fromSrc: "-", repo: image, tag: "latest" });
-    query.append("changes", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    query.append("changes", 'CMD ["/bin/bash"]');
-    query.append("changes", "LABEL tyger-stand-in=1");
-    await mustAsk(engine, "POST", `/images/create?${query.toString()}`, { body, timeoutMs: 60_000 });
+    await connectEngine(host).importImage(image, createReadStream(join(folder, "root.tar")), [
+      "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      'CMD ["/bin/bash"]',
+      "LABEL tyger-stand-in=1",
+    ]);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -1,15 +1,9 @@
 import { once } from "node:events";
 import { connect } from "node:net";
+import { errnoWordsOf } from "../../model/errno.ts";
 import { errnoOf, messageOf } from "../../model/errors.ts";
 
 const WITHIN_MS = 5000;
-
-const REASONS: Record<string, string> = {
-  ECONNREFUSED: "nothing listens there",
-  ENOTFOUND: "there is no such host",
-  EAI_AGAIN: "its host name cannot be looked up",
-  ABORT_ERR: `no answer within ${WITHIN_MS / 1000} s`,
-};
 
 /** @throws Error that names the server that somebody gave us, and why it cannot be reached */
 export async function mustReach(server: string, variable: string, host: string, port: number): Promise<void> {
@@ -17,7 +11,10 @@ export async function mustReach(server: string, variable: string, host: string, 
   try {
     await once(socket, "connect", { signal: AbortSignal.timeout(WITHIN_MS) });
   } catch (err) {
-    const reason = REASONS[errnoOf(err) ?? ""] ?? messageOf(err);
+    const isLate = errnoOf(err) === "ABORT_ERR";
+    const reason = isLate
+      ? `no answer within ${WITHIN_MS / 1000} s`
+      : (errnoWordsOf(err, "connecting") ?? messageOf(err));
     throw new Error(
       `The ${server} of ${variable} at '${host}:${port}' cannot be reached: ${reason}; start it, or correct ${variable}`,
       { cause: err },

@@ -194,7 +194,7 @@ const CASES: Record<string, Case> = {
   "The stack is down": { prepare: () => loginTo("gone-login", join(folder, "gone.sock")) },
   "No Docker engine": { prepare: () => otherStack("no-engine") },
   "A Docker engine on another host": { prepare: () => otherStack("far-engine") },
-  "The Docker socket is closed to you": {
+  "You do not have permission to use the Docker socket": {
     isUnprivileged: true,
     prepare: async () => {
       const socket = await deadSocket("closed.sock");

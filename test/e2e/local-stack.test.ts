@@ -177,7 +177,9 @@ test("an engine that does not answer is named by up, in one line", async () => {
   await stack.tyger(["down"]);
   const { code, stderr } = await stack.shell("DOCKER_HOST=tcp://127.0.0.1:1 tyger up");
   expect(code).toBe(1);
-  expect(stderr).toContain("Error: The Docker engine at 'tcp://127.0.0.1:1' cannot be used: nothing listens there");
+  expect(stderr).toContain(
+    "Error: The Docker engine at 'tcp://127.0.0.1:1' cannot be used: nothing is listening there",
+  );
   expect((await stack.tyger(["up"], { limitMs: 120_000 })).code).toBe(0);
   expect(await sayHello(stack)).toEqual(HELLO);
 });

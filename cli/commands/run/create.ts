@@ -3,7 +3,6 @@ import { stdinOf } from "../../buffer/buffer-transfer.ts";
 import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
-import { pullImages } from "../../run/image-pull.ts";
 import { runArgs, runRequestOf } from "../../run/run-request.ts";
 import { readRunFile } from "../../read/spec-file.ts";
 
@@ -21,7 +20,10 @@ export default command({
       args,
     );
     const client = await connect(context);
-    if (args.pull) await pullImages(client, request, context);
+    if (args.pull) {
+      const { pullImages } = await import("../../run/image-pull.ts");
+      await pullImages(client, request, context);
+    }
     const run = await client.runs.create(request as NewRun);
     await writeAll(host.stdout, `${run.id}\n`);
   },

@@ -4,7 +4,6 @@ import { connect } from "../../server/connect.ts";
 import { ServerError } from "../../../client/errors.ts";
 import { command } from "../../line/command.ts";
 import { parseBlockSize } from "../../read/data-size.ts";
-import { pullImages } from "../../run/image-pull.ts";
 import { executeRun } from "../../run/run-execution.ts";
 import { runArgs, type RunRequest, runRequestOf } from "../../run/run-request.ts";
 import { type CodespecFile, readRunFile } from "../../read/spec-file.ts";
@@ -55,7 +54,10 @@ export default command({
     if (unmapped.input !== undefined || unmapped.output !== undefined) warnPowerShell(host, log);
     const stdoutFault = unmapped.output === undefined ? undefined : host.faultOf("stdout");
     if (stdoutFault !== undefined) throw new Error(`stdout ${stdoutFault}, but the output goes to it`);
-    if (args.pull) await pullImages(client, request, context);
+    if (args.pull) {
+      const { pullImages } = await import("../../run/image-pull.ts");
+      await pullImages(client, request, context);
+    }
     await executeRun({
       client,
       host,

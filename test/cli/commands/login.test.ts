@@ -122,7 +122,7 @@ test("a login that cannot be written leaves the old one", async () => {
   const path = join(folder, "login");
   writeLogin(path, { serverUrl: "http://old" });
   expect(() => writeLogin(join(path, "below"), { serverUrl: "http://new" })).toThrow(
-    `the login file '${path}/below' cannot be written: a part of its path is no folder`,
+    `the login file '${path}/below' cannot be written: a part of its path is not a folder`,
   );
   expect(await readLogin(path)).toEqual({ serverUrl: "http://old" });
 });

@@ -7,7 +7,7 @@ test.each([
   ["tcp://127.0.0.1:2375", { host: "127.0.0.1", port: 2375 }],
   ["http://localhost:2375/", { host: "localhost", port: 2375 }],
 ])("an engine at '%s' is reached", (host, connection) => {
-  expect(engineAt(host)).toEqual({ host, connection });
+  expect(engineAt(host)).toEqual({ host, isTls: false, connection });
 });
 
 test.each(["ssh://me@far", "npipe:////./pipe/docker_engine", "nonsense"])(
@@ -25,7 +25,7 @@ test("DOCKER_HOST leaves no other engine to try", () => {
 
 test.each([
   ["unix:///nowhere.sock", "there is no such socket; start the engine, or name another in DOCKER_HOST"],
-  ["tcp://127.0.0.1:1", "nothing listens there; start the engine, or name another in DOCKER_HOST"],
+  ["tcp://127.0.0.1:1", "nothing is listening there; start the engine, or name another in DOCKER_HOST"],
 ])("why the engine at '%s' cannot be used is said: %s", async (host, reason) => {
   expect(await refusalOf(engineAt(host))).toBe(reason);
 });

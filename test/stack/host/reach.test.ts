@@ -8,7 +8,7 @@ test("a server that listens is reached, one that does not is named with the reas
   await mustReach("Postgres", "DATABASE_URL", "127.0.0.1", (server.address() as AddressInfo).port);
   server.close();
   await expect(mustReach("Postgres", "DATABASE_URL", "127.0.0.1", 1)).rejects.toThrow(
-    "The Postgres of DATABASE_URL at '127.0.0.1:1' cannot be reached: nothing listens there; start it, or correct DATABASE_URL",
+    "The Postgres of DATABASE_URL at '127.0.0.1:1' cannot be reached: nothing is listening there; start it, or correct DATABASE_URL",
   );
 });
 

@@ -1,0 +1,65 @@
+import type { Readable } from "node:stream";
+import { orMissing, QUICK_MS, SLOW_MS } from "./containers.ts";
+import { EngineRefusal, type Call, type Caller } from "./engine-call.ts";
+import { jsonLinesOf } from "./json-lines.ts";
+
+/** One step of a pull, of one layer or of the whole image. */
+export interface PullStep {
+  status: string;
+  layer?: string | undefined;
+}
+
+/** What an engine does with images. @throws CodedError Unavailable, EngineRefusal */
+export interface Images {
+  hasImage(image: string): Promise<boolean>;
+  /**
+   * Pulls an image, `latest` unless it has a tag or digest, for as long as it takes or until `signal` is aborted.
+   * @throws EngineRefusal with the reason of the engine or the registry
+   */
+  pullImage(image: string, onStep: (step: PullStep) => void, signal?: AbortSignal): Promise<void>;
+  /** Makes the image `image:latest` of the files in a tar archive. */
+  importImage(image: string, archive: Readable, changes: readonly string[]): Promise<void>;
+}
+
+/** Until the engine says the first word about a pull: its registry may be slow. */
+const PULL_BEGINS_MS = 180_000;
+
+export function imagesOf({ ask, open, unavailable }: Caller): Images {
+  /** Passes on what the engine says about a new image. Once it has begun, it answers 200 and reports a failure in the stream. */
+  async function create(call: Omit<Call, "method" | "path">, onStep: (step: PullStep) => void, signal?: AbortSignal) {
+    const answer = await open({ method: "POST", path: "/images/create", ...call }, signal);
+    try {
+      for await (const line of jsonLinesOf(answer)) {
+        const { error, status, id } = line as Partial<Record<string, string>>;
+        if (error !== undefined) throw new EngineRefusal(200, error);
+        if (status !== undefined) onStep({ status, layer: id });
+      }
+    } catch (err) {
+      throw err instanceof EngineRefusal ? err : unavailable(err);
+    }
+  }
+
+  return {
+    async hasImage(image) {
+      // An empty or dotted segment would name another resource of the engine.
+      if (!/^[a-zA-Z0-9][^\s?#]*$/.test(image) || image.split("/").some((part) => /^\.{0,2}$/.test(part))) return false;
+      const path = `/images/${image.split("/").map(encodeURIComponent).join("/")}/json`;
+      try {
+        return (await orMissing(ask({ method: "GET", path, withinMs: QUICK_MS }))) !== undefined;
+      } catch (err) {
+        if (err instanceof EngineRefusal && err.statusCode === 400) return false;
+        throw err;
+      }
+    },
+
+    pullImage(image, onStep, signal) {
+      const tag = /[:@][^/]*$/.test(image) ? undefined : "latest";
+      return create({ query: { fromImage: image, tag }, withinMs: PULL_BEGINS_MS }, onStep, signal);
+    },
+
+    importImage(image, archive, changes) {
+      const query = { fromSrc: "-", repo: image, tag: "latest", changes };
+      return create({ query, archive, withinMs: SLOW_MS }, () => {});
+    },
+  };
+}
