@@ -181,7 +181,7 @@ test("a name that is taken by a container of somebody else is neither adopted no
   });
   try {
     await expect(rig.writer.launch(run)).rejects.toThrow(
-      `The container name '${name}' is taken by one that is not ours`,
+      `The container name '${name}' is taken by a container that is not ours`,
     );
     await rig.writer.stop(run);
     await rig.writer.remove(run);
@@ -211,7 +211,7 @@ test("an image that is gone, and a pump that does not start, fail the launch wit
   const gone = rig.shell("true", { image: "no-such-image:1" });
   await expect(rig.writer.launch(gone)).rejects.toMatchObject({
     code: "LaunchFailed",
-    message: "The image 'no-such-image:1' is not on the host of the engine any more",
+    message: "The image 'no-such-image:1' is no longer on the host of the engine",
   });
   const dies = rig.shell("true", { buffers: { outputs: ["dies"] } });
   await expect(rig.writer.launch(dies)).rejects.toMatchObject({

@@ -1,0 +1,152 @@
+import { randomBytes } from "node:crypto";
+import { base32 } from "../../model/buffer/buffer.ts";
+import { CodedError } from "../../model/errors.ts";
+import type { LaunchClaim } from "../../model/ports/compute.ts";
+import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import { containerNameOf } from "../../model/run/names.ts";
+import type { RunRecord } from "../../model/run/run.ts";
+import { settleAll } from "../../waiting/bounded.ts";
+import { EngineRefusal } from "../engine/engine-call.ts";
+import { startPump, type PumpCommandLine } from "../pump/pump-process.ts";
+import { isThere, makeAttemptFolder } from "./attempt-folder.ts";
+import { createOptionsOf, pipesOf } from "./container-spec.ts";
+import { isContainerOf } from "./container-state.ts";
+import { adopt, discard, fence } from "./fence.ts";
+import { afterFailure, verdictOn, type Seen } from "./launch-plan.ts";
+import { attemptOf, folderOf, notStarted, observe, REPLICA, replicaOf, seenOf, type ReplicaPorts } from "./replica.ts";
+
+export interface LaunchPorts extends ReplicaPorts {
+  /** The filesystem store, in which pumps find the buffers. */
+  storeDir: string;
+  pumpCommand: PumpCommandLine;
+  /** What runs containers without GPUs where the engine's default would show them all. */
+  runtimeWithoutGpu(): Promise<string | undefined>;
+}
+
+/** How often a name may turn out to be taken by what an earlier attempt left. */
+const MAX_CREATES = 5;
+
+/**
+ * Launches a run at most once, however often it is called and by however many workers.
+ * @throws CodedError LaunchFailed, Unavailable
+ * @see docs/decisions/0020-launching-on-docker.md
+ */
+export async function launch(ports: LaunchPorts, run: RunRecord): Promise<ReplicaState> {
+  const attempt = base32(randomBytes(10));
+  const claim = await ports.claims.claim(run.id, REPLICA, attempt);
+  if (!claim) return notStarted();
+  const isOurs = claim.attempt === attempt;
+  const canGo = claim.state === "claimed" && (isOurs || (await takeOver(ports, run, claim, attempt)));
+  return canGo ? execute(ports, run, attempt) : observe(ports, run);
+}
+
+/** True when the unlaunched claim of an earlier attempt has become ours and nothing was started under it. */
+async function takeOver(ports: LaunchPorts, run: RunRecord, claim: LaunchClaim, attempt: string): Promise<boolean> {
+  const first = await fence(ports, run, claim);
+  const verdict = verdictOn(claim, seenOf(first));
+  if (verdict.kind === "adopt") await adopt(ports, run, claim.attempt, verdict.containerId);
+  if (verdict.kind !== "discard") return false;
+  if (!(await ports.claims.takeOver(run.id, REPLICA, claim.attempt, attempt))) return false;
+  // Only now is no further container recorded for that attempt: one that was made since the first fence shows here.
+  const second = await fence(ports, run, first ? { ...claim, containerId: first.Id } : claim);
+  // One that was only made and has gone meanwhile was fenced: nothing came of it.
+  return settleEarlier(ports, run, { attempt, earlier: claim.attempt, seen: seenOf(second) });
+}
+
+/** Adopts what an earlier attempt started (false), or undoes it (true); `attempt` holds the claim. */
+async function settleEarlier(
+  ports: LaunchPorts,
+  run: RunRecord,
+  { attempt, earlier, seen }: { attempt: string; earlier: string; seen: Seen },
+): Promise<boolean> {
+  const verdict = verdictOn({ attempt: earlier }, seen);
+  if (verdict.kind === "adopt") await adopt(ports, run, attempt, verdict.containerId);
+  if (verdict.kind === "discard") await discard(ports, run, verdict);
+  return verdict.kind === "discard";
+}
+
+/** Carries out an attempt that holds the claim. */
+async function execute(ports: LaunchPorts, run: RunRecord, attempt: string): Promise<ReplicaState> {
+  const { engine, claims, storeDir, pumpCommand } = ports;
+  const folder = folderOf(ports, run, attempt);
+  const pipes = pipesOf(run);
+  let containerId: string | undefined;
+  try {
+    await makeAttemptFolder(folder, { runId: run.id, buffers: { storeDir }, pipes });
+    [containerId] = await settleAll([
+      create(ports, run, attempt),
+      pipes.length > 0 ? startPump(pumpCommand, folder) : undefined,
+    ]);
+    if (containerId === undefined || !(await claims.recordContainer(run.id, REPLICA, attempt, containerId))) {
+      await discard(ports, run, { attempts: [attempt], ...(containerId !== undefined && { containerId }) });
+      return await observe(ports, run);
+    }
+    await engine.start(containerId);
+  } catch (err) {
+    return endFailed(ports, run, { attempt, containerId, err });
+  }
+  await claims.recordLaunched(run.id, REPLICA, attempt);
+  const info = await engine.inspect(containerId);
+  return info ? replicaOf(ports, run, info) : observe(ports, run);
+}
+
+/** Ends an attempt that failed. @throws its error, unless another attempt or a removal has the run */
+async function endFailed(
+  ports: LaunchPorts,
+  run: RunRecord,
+  { attempt, containerId, err }: { attempt: string; containerId: string | undefined; err: unknown },
+): Promise<ReplicaState> {
+  const claim = await ports.claims.find(run.id, REPLICA);
+  const isClaimed = claim?.attempt === attempt && claim.state === "claimed";
+  const next = afterFailure({
+    isOurs: isClaimed && (await isThere(folderOf(ports, run, attempt))),
+    isFinal: err instanceof EngineRefusal || (err instanceof CodedError && err.code !== "Unavailable"),
+  });
+  if (next === "keep") throw err;
+  await discard(ports, run, { attempts: [attempt], ...(containerId !== undefined && { containerId }) });
+  if (next === "report") return observe(ports, run);
+  if (!(err instanceof EngineRefusal)) throw err;
+  throw new CodedError("LaunchFailed", reasonOf(err, run), { cause: err });
+}
+
+/** Makes the container; undefined when one of this run turned up that was started already. */
+async function create(ports: LaunchPorts, run: RunRecord, attempt: string): Promise<string | undefined> {
+  const { engine, installationId } = ports;
+  const name = containerNameOf(installationId, run.id);
+  const runtimeWithoutGpu = await ports.runtimeWithoutGpu();
+  const place = { installationId, attempt, folder: folderOf(ports, run, attempt), runtimeWithoutGpu };
+  const spec = createOptionsOf(run, place);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await engine.create(name, spec);
+    } catch (err) {
+      if (!(err instanceof EngineRefusal) || err.statusCode !== 409 || tries === MAX_CREATES) throw err;
+    }
+    if (!(await isNameFree(ports, run, attempt))) return undefined;
+  }
+}
+
+/**
+ * Frees the name of the container: we hold the claim, so what has it is what an attempt before us left behind. False when
+ * that was started, and has been adopted.
+ * @throws CodedError LaunchFailed when it is not ours
+ */
+async function isNameFree(ports: LaunchPorts, run: RunRecord, attempt: string): Promise<boolean> {
+  const name = containerNameOf(ports.installationId, run.id);
+  const other = await ports.engine.inspect(name);
+  if (!other) return true;
+  if (!isContainerOf(other, ports.installationId, run.id)) {
+    throw new CodedError("LaunchFailed", `The container name '${name}' is taken by a container that is not ours`);
+  }
+  const earlier = attemptOf(other);
+  const seen = seenOf(await fence(ports, run, { attempt: earlier, containerId: other.Id }));
+  return settleEarlier(ports, run, { attempt, earlier, seen });
+}
+
+function reasonOf(refusal: EngineRefusal, run: RunRecord): string {
+  const { image } = run.job.codespec;
+  if (/no such image/i.test(refusal.message)) return `The image '${image}' is no longer on the host of the engine`;
+  const [, program] = /exec: "(.+?)": .*(?:not found|no such file)/.exec(refusal.message) ?? [];
+  if (program !== undefined) return `The program '${program}' is not in the image '${image}': ${refusal.message}`;
+  return `The container could not be started: ${refusal.message}`;
+}

@@ -1,0 +1,73 @@
+import type { LaunchClaim, LaunchClaims } from "../../model/ports/compute.ts";
+import type { PumpState, ReplicaState } from "../../model/run/lifecycle.ts";
+import { containerNameOf } from "../../model/run/names.ts";
+import type { RunRecord } from "../../model/run/run.ts";
+import type { ContainerInfo, Engine } from "../engine/engine.ts";
+import { pumpStateOf } from "../pump/pump-link.ts";
+import { attemptFolderOf, findFolder } from "./attempt-folder.ts";
+import { LABEL_ATTEMPT, pipesOf } from "./container-spec.ts";
+import { containerStateOf, isContainerOf, wasStarted } from "./container-state.ts";
+import type { Seen } from "./launch-plan.ts";
+
+/** What the replicas of an installation are found with. */
+export interface ReplicaPorts {
+  engine: Engine;
+  claims: LaunchClaims;
+  installationId: string;
+  /** Has a folder for each run. */
+  runsDir: string;
+}
+
+/** A Docker run has one replica. */
+export const REPLICA = 0;
+
+const NEVER_STARTED = "The run was ended before its container was started";
+const RUNNING_PUMP: PumpState = { phase: "Running" };
+
+export const hasPump = (run: RunRecord): boolean => pipesOf(run).length > 0;
+
+export const folderOf = ({ runsDir }: Pick<ReplicaPorts, "runsDir">, run: RunRecord, attempt: string): string =>
+  attemptFolderOf(runsDir, run.id, attempt);
+
+export const attemptOf = (info: ContainerInfo): string => info.Config.Labels[LABEL_ATTEMPT] ?? "";
+
+export function seenOf(info: ContainerInfo | undefined): Seen {
+  if (!info) return { phase: "none" };
+  return { phase: wasStarted(info) ? "started" : "made", containerId: info.Id, attempt: attemptOf(info) };
+}
+
+export const notStarted = (): ReplicaState => ({ container: { phase: "Gone", message: NEVER_STARTED } });
+
+/** The container of the run, by the id in its claim or else by name; one that is not ours does not count. */
+export async function findContainer(
+  { engine, installationId }: ReplicaPorts,
+  run: RunRecord,
+  claim: Pick<LaunchClaim, "containerId"> | undefined,
+): Promise<ContainerInfo | undefined> {
+  const info = await engine.inspect(claim?.containerId ?? containerNameOf(installationId, run.id));
+  return info && isContainerOf(info, installationId, run.id) ? info : undefined;
+}
+
+/** The replica of a run, whoever launched it and whether it was launched at all. */
+export async function observe(ports: ReplicaPorts, run: RunRecord): Promise<ReplicaState> {
+  const claim = await ports.claims.find(run.id, REPLICA);
+  const info = await findContainer(ports, run, claim);
+  if (info) return replicaOf(ports, run, info);
+  const canCome = !claim || (claim.state === "claimed" && claim.containerId === undefined);
+  if (canCome) return { container: { phase: "Unknown" }, ...(hasPump(run) && { pump: RUNNING_PUMP }) };
+  if (claim.containerId === undefined) return notStarted();
+  const container = containerStateOf(undefined);
+  return { container, ...(hasPump(run) && { pump: await pumpOf(ports, run, claim.attempt) }) };
+}
+
+/** The replica whose container is `info`. */
+export async function replicaOf(ports: ReplicaPorts, run: RunRecord, info: ContainerInfo): Promise<ReplicaState> {
+  const container = containerStateOf(info);
+  if (!hasPump(run)) return { container };
+  return { container, pump: wasStarted(info) ? await pumpOf(ports, run, attemptOf(info)) : RUNNING_PUMP };
+}
+
+async function pumpOf(ports: ReplicaPorts, run: RunRecord, attempt: string): Promise<PumpState> {
+  const folder = folderOf(ports, run, attempt);
+  return pumpStateOf((await findFolder(folder)) ?? folder);
+}

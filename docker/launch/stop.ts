@@ -1,0 +1,57 @@
+import type { PumpState, ReplicaState } from "../../model/run/lifecycle.ts";
+import type { RunRecord } from "../../model/run/run.ts";
+import type { ContainerInfo } from "../engine/engine.ts";
+import { endPump } from "../pump/pump-link.ts";
+import { containerStateOf, wasStarted } from "./container-state.ts";
+import { discard, fence } from "./fence.ts";
+import {
+  attemptOf,
+  findContainer,
+  folderOf,
+  hasPump,
+  notStarted,
+  observe,
+  REPLICA,
+  type ReplicaPorts,
+} from "./replica.ts";
+
+export interface StopPorts extends ReplicaPorts {
+  /** Between SIGTERM and SIGKILL. */
+  stopGraceSeconds: number;
+}
+
+/** How long a pump may take to end its buffers once its job is over. */
+const PUMP_END_MS = 5000;
+/** A pump answers a stop at once; one that is suspended must not hold up the end of its job. */
+const STOP_HEARD_MS = 1000;
+
+/** Ends the replica of a run and keeps it from being launched: what had ended by itself before is left as it is. */
+export async function stop(ports: StopPorts, run: RunRecord): Promise<ReplicaState> {
+  const claim = await ports.claims.markRemoved(run.id, REPLICA);
+  const info = claim ? await fence(ports, run, claim) : await findContainer(ports, run, undefined);
+  if (info && wasStarted(info)) return stopStarted(ports, run, info);
+  await discard(ports, run, { attempts: [claim?.attempt ?? ""], ...(info && { containerId: info.Id }) });
+  return claim?.containerId !== undefined && !info ? observe(ports, run) : notStarted();
+}
+
+async function stopStarted(ports: StopPorts, run: RunRecord, info: ContainerInfo): Promise<ReplicaState> {
+  const { engine, stopGraceSeconds } = ports;
+  const folder = folderOf(ports, run, attemptOf(info));
+  const isRunning = info.State.Running;
+  // The pump has heard it before the job is killed: the end of a killed job's pipe must not pass for the end of its
+  // output, and the watcher, which tells the pump that the job has ended, may be quicker than we are.
+  if (isRunning && hasPump(run)) await endPump(folder, { command: "stop" }, STOP_HEARD_MS);
+  if (isRunning) await engine.stop(info.Id, stopGraceSeconds);
+  const container = containerStateOf(await engine.inspect(info.Id));
+  return hasPump(run) ? { container, pump: await settlePump(folder, isRunning) } : { container };
+}
+
+/** Ends the pump of a job that is over; one whose job was stopped has been told so already. */
+async function settlePump(folder: string, wasStopped: boolean): Promise<PumpState> {
+  const steps = wasStopped ? (["stop"] as const) : (["jobEnded", "stop"] as const);
+  for (const command of steps) {
+    const state = await endPump(folder, { command }, PUMP_END_MS);
+    if (state.phase !== "Running") return state;
+  }
+  return { phase: "Failed", message: "The process that streams the buffers did not end in time" };
+}
