@@ -1,11 +1,11 @@
+import { connectionFailureOf } from "../model/errno.ts";
 import { CodedError, errnoOf } from "../model/errors.ts";
 import { within } from "../waiting/bounded.ts";
 
 /** SQLSTATE classes and codes after which the same call may succeed: connections, resources, shutdown, conflicts. */
 const PASSING_STATE = /^(08...|53...|57014|57P0.|58030|25006|40001|40P01|55P03|25P03)$/;
-/** Codes of the driver and of sockets; a lost connection has no SQLSTATE. */
-const LOST_CONNECTION =
-  /^(CONNECT_TIMEOUT|CONNECTION_\w+|E(CONN\w+|PIPE|NOENT|TIMEDOUT|HOST\w+|NET\w+|NOTFOUND|AI_AGAIN))$/;
+/** Codes of the driver for a connection that is lost, which has no SQLSTATE. */
+const LOST_CONNECTION = /^(CONNECT_TIMEOUT|CONNECTION_\w+)$/;
 /** Values that the column cannot hold: too large a number, a date out of range, too long an index entry. */
 const UNSTORABLE_STATE = /^(22003|22008|22021|22P05|54000)$/;
 /** Classes of refusals that whoever set up the connection can mend. */
@@ -36,7 +36,8 @@ export function translated(thrown: unknown): Error {
       .map((key) => [key, Reflect.get(failure as object, key)])
       .filter(([, value]) => typeof value === "string"),
   );
-  if (PASSING_STATE.test(code) || LOST_CONNECTION.test(code)) return unavailable(facts);
+  const isLost = LOST_CONNECTION.test(code) || connectionFailureOf(failure) !== undefined;
+  if (PASSING_STATE.test(code) || isLost) return unavailable(facts);
   if (UNSTORABLE_STATE.test(code)) {
     return new CodedError("InvalidInput", "A value is too large or too long to be stored", { cause: facts });
   }

@@ -15,17 +15,17 @@ import { PumpWatch } from "./pump/pump-watch.ts";
 export interface DockerWatcherOptions {
   installationId: string;
   claims: LaunchClaims;
-  /** Holds a folder for each run. */
+  /** Has a folder for each run. */
   runsDir: string;
   dockerHost?: string | undefined;
 }
 
 const REPLICA = 0;
 const RELIST_MS = 60_000;
-/** Inspections at a time: a relist must not hold up what happens meanwhile. */
+/** Inspections at a time: a relist must not delay events that happen meanwhile. */
 const LOOKS_AT_ONCE = 8;
 const AGAIN_MS = 200;
-/** An engine that is away for longer is for somebody else to see. */
+/** When the engine is away for longer, the watch fails, and its caller starts it again. */
 const LOST_MS = 60_000;
 
 type Report = (runId: number, state: ReplicaState) => Promise<void>;
@@ -59,13 +59,13 @@ interface Replica {
   pump: PumpWatch | undefined;
 }
 
-/** What one watcher knows of the replicas of its installation. */
+/** The replicas of an installation, as one watcher knows them. */
 class Watch {
   readonly #engine: Engine;
   readonly #options: DockerWatcherOptions;
   readonly #report: Report;
   readonly #replicas = new Map<number, Replica>();
-  /** What is done about a run is done in order. */
+  /** The actions for one run happen in order. */
   readonly #turns = new Map<number, Promise<void>>();
 
   constructor(engine: Engine, options: DockerWatcherOptions, report: Report) {
@@ -79,7 +79,7 @@ class Watch {
     const round = new AbortController();
     const labels = { [LABEL_INSTALLATION]: this.#options.installationId };
     const fail = (err: unknown): void => round.abort(err);
-    // First the stream, then the list: nothing can happen between the two.
+    // First the stream, then the list, so that no event is missed in between.
     const stream = await this.#engine.events(labels, AbortSignal.any([signal, round.signal]));
     let relisting = this.#relist();
     const timer = setInterval(() => {
@@ -90,7 +90,7 @@ class Watch {
       await relisting;
       onListed();
       for await (const { action, containerId, runId } of readEvents(stream)) {
-        // At once: the engine answers questions about the container only when it has taken its network down.
+        // At once: the engine answers an inspection only after it has taken down the network of the container.
         if (action === "die") this.#replicas.get(runId)?.pump?.send({ command: "jobEnded" });
         const look =
           action === "destroy" ? () => this.#lookGone(runId, containerId) : () => this.#look(runId, containerId);
@@ -129,12 +129,12 @@ class Watch {
     }
   }
 
-  /** Looks at a container that is, or was a moment ago. */
+  /** Looks at a container that exists, or did a moment ago. */
   async #look(runId: number, containerId: string, again = false): Promise<void> {
     const info = await this.#engine.inspect(containerId);
     if (!info) return this.#lookGone(runId, containerId);
     const container = containerStateOf(info);
-    // Its launch is under way, and has its own word to say.
+    // Its launch is in progress and reports by itself.
     if (container.phase === "Created") return;
     const replica = this.#replicaOf(runId, { container });
     if (info.Config.Labels[LABEL_CONTAINER_NAME] !== undefined) await this.#watchPump(runId, replica, info);
@@ -142,7 +142,7 @@ class Watch {
     await this.#update(runId, replica, { ...replica.state, container }, again);
   }
 
-  /** Looks at a run whose container is not there: launched and lost, or not launched, or cleaned up. */
+  /** Looks at a run without a container: launched and lost, or not launched, or cleaned up. */
   async #lookGone(runId: number, containerId?: string): Promise<void> {
     const claim = await this.#options.claims.find(runId, REPLICA);
     if (!claim || claim.state === "removed") return this.#forget(runId);
@@ -151,11 +151,11 @@ class Watch {
     if (info) return;
     const container = containerStateOf(undefined);
     const replica = this.#replicaOf(runId, { container });
-    // Removed after its end: the pump goes on until the outputs are complete.
+    // Removed after its end: the pump continues until the outputs are complete.
     if (replica.state.container.phase === "Exited") return this.#update(runId, replica, replica.state, true);
     const folder = await this.#folderOf(runId, claim.attempt);
     if (await isThere(join(folder, PUMP_FILES.spec))) await this.#watchPumpOf(runId, replica, folder);
-    // How the job ended is not known, so what it wrote does not count.
+    // How the job ended is unknown, so its outputs do not count.
     replica.pump?.send({ command: "stop" });
     await this.#update(runId, replica, { ...replica.state, container }, true);
   }

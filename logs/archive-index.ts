@@ -2,20 +2,20 @@ import { ZERO_INSTANT } from "../model/ports/log.ts";
 
 /**
  * An archived log is one file: the lines as text, each `<instant> <bytes>`; then the index, one JSON object; then
- * its offset as sixteen digits, a space and `tygerlog1`, 26 bytes in all. So it can be read with `less`, and its end is
- * found without reading it.
+ * its offset as sixteen digits, a space and `tygerlog1`, 26 bytes in all. It can be read with `less`, and its end is
+ * found without reading all of it.
  */
 export interface ArchiveIndex {
   /** Of the whole log. */
   lineCount: number;
   sizeBytes: number;
-  /** A block every so many bytes, each beginning with a line; the first one at 0. Empty when the log is. */
+  /** A block about every {@link BLOCK_BYTES}, each starting with a line; the first one at 0. Empty if the log is. */
   blocks: readonly ArchiveBlock[];
 }
 
 export interface ArchiveBlock {
   offset: number;
-  /** How many lines come before it. */
+  /** The number of lines before it. */
   linesBefore: number;
   /** The latest instant before it: lines need not be in order to the last digit. */
   latestBefore: string;
@@ -25,13 +25,13 @@ export const BLOCK_BYTES = 1024 * 1024;
 export const TRAILER_BYTES = 26;
 const MAGIC = "tygerlog1";
 
-/** The bytes that come after the lines. */
+/** The bytes after the lines. */
 export function encodeIndex(index: ArchiveIndex): Buffer {
   return Buffer.from(`${JSON.stringify(index)}${String(index.sizeBytes).padStart(16, "0")} ${MAGIC}`);
 }
 
 /**
- * Where the index begins.
+ * The offset of the index.
  * @throws Error when the file does not end like an archived log
  */
 export function indexOffsetOf(trailer: Buffer): number {
@@ -50,7 +50,7 @@ export const blockOfLine = ({ blocks }: ArchiveIndex, number: number): ArchiveBl
 export const blockOfInstant = ({ blocks }: ArchiveIndex, since: string): ArchiveBlock | undefined =>
   lastWhere(blocks, (block) => block.latestBefore <= since);
 
-/** The last of blocks for which `holds`, which holds for a number of first ones and for none after them. */
+/** The last block for which `holds` is true; it is true for the first ones and false for all others. */
 function lastWhere(blocks: readonly ArchiveBlock[], holds: (block: ArchiveBlock) => boolean): ArchiveBlock | undefined {
   let low = 0;
   let high = blocks.length;
@@ -63,7 +63,7 @@ function lastWhere(blocks: readonly ArchiveBlock[], holds: (block: ArchiveBlock)
   return blocks[low - 1];
 }
 
-/** Notes the blocks while the lines are written. */
+/** Collects the blocks while the lines are written. */
 export class IndexBuilder {
   readonly #blocks: ArchiveBlock[] = [];
   #nextBlockAt = 0;

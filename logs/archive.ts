@@ -130,13 +130,13 @@ async function readRange(file: FileHandle, from: number, to: number): Promise<Bu
   let filled = 0;
   while (filled < bytes.length) {
     const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, from + filled);
-    if (bytesRead === 0) throw new Error("The archived log is shorter than it says");
+    if (bytesRead === 0) throw new Error("The archived log is shorter than its index says");
     filled += bytesRead;
   }
   return bytes;
 }
 
-/** The lines of a range that begins with one, a batch for each part that is read. */
+/** The lines of a range that starts with a line, a batch for each part that is read. */
 async function* linesFrom(file: FileHandle, from: number, to: number): LogLines {
   let begun: Buffer[] = [];
   for (let offset = from; offset < to; offset += READ_BYTES) {

@@ -40,6 +40,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ENOTFOUND: { connection: "unsent", connecting: "there is no such host" },
   EAI_AGAIN: { connection: "unsent", connecting: "its host name could not be looked up" },
   EHOSTUNREACH: { connection: "unsent", connecting: "there is no route to its host" },
+  EHOSTDOWN: { connection: "unsent", connecting: "its host is down" },
+  ENETDOWN: { connection: "unsent", connecting: "the network is down" },
   ENETUNREACH: { connection: "unsent", connecting: "there is no route to its network" },
   ECONNRESET: { connection: "lost", connecting: "the connection was reset" },
   ECONNABORTED: { connection: "lost", connecting: "the connection was aborted" },

@@ -1,6 +1,7 @@
-import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { StackConfig } from "../config/stack.ts";
+import { makeFolder } from "../disk/folders.ts";
 import { errnoWordsOf } from "../model/errno.ts";
 import { errnoOf, messageOf } from "../model/errors.ts";
 import { controlSocketOf } from "./supervisor/control.ts";
@@ -15,15 +16,15 @@ export function makeFolders({ paths, uid }: StackConfig): void {
     throw new Error(`The path of the socket '${longest}' is too long: set XDG_RUNTIME_DIR to a shorter one`);
   }
   try {
-    makeFolder(paths.dataDir);
-    makeFolder(paths.stateDir);
+    makeOurs(paths.dataDir);
+    makeOurs(paths.stateDir);
   } catch (err) {
     throw new Error(
       `The data folder '${paths.dataDir}' cannot be used: ${reasonOf(err)}; name another in TYGER_DATA_DIR, or XDG_DATA_HOME`,
       { cause: err },
     );
   }
-  makeFolder(paths.runtimeDir);
+  makeOurs(paths.runtimeDir);
   mustBeOurs(dirname(paths.runtimeDir), uid);
 }
 
@@ -31,16 +32,9 @@ export function makeFolders({ paths, uid }: StackConfig): void {
 const reasonOf = (err: unknown): string =>
   errnoOf(err) === "ENOENT" ? "it cannot be made there" : (errnoWordsOf(err, "writing") ?? messageOf(err));
 
-/** As `mkdir` with `recursive`, which in Node never returns for a folder that /proc refuses to make. */
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { mode: 0o700 });
-  } catch (err) {
-    if (errnoOf(err) === "EEXIST" && statSync(folder).isDirectory()) return accessSync(folder, constants.W_OK);
-    if (errnoOf(err) !== "ENOENT" || existsSync(dirname(folder))) throw err;
-    makeFolder(dirname(folder));
-    mkdirSync(folder, { mode: 0o700 });
-  }
+function makeOurs(folder: string): void {
+  makeFolder(folder, 0o700);
+  accessSync(folder, constants.W_OK);
 }
 
 /** @throws Error when another user may put sockets of their own where ours are looked for, as anybody may in /tmp. */

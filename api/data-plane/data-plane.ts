@@ -8,6 +8,7 @@ import Fastify, {
   type FastifyReply,
   type FastifyRequest,
 } from "fastify";
+import { isDiskFull } from "../../model/errno.ts";
 import { CodedError, errnoOf, type ErrorCode } from "../../model/errors.ts";
 import type { Blob, BlobHead, BufferStore } from "../../model/ports/store.ts";
 import { errorBodyOf, statusOf } from "../../contract/error-status.ts";
@@ -245,10 +246,9 @@ const BARE: readonly ErrorCode[] = [
 function refuse(err: CodedError, req: FastifyRequest, reply: FastifyReply): FastifyReply {
   void reply.header("x-ms-error-code", err.code);
   if (BARE.includes(err.code)) return reply.code(statusOf(err.code)).send();
-  const reason = errnoOf(err.cause);
-  // A full disk is not a busy server: clients would try again in vain for as long as they have patience.
-  const isFull = reason === "ENOSPC" || reason === "EDQUOT";
-  if (isFull) req.log.error({ reason }, "the buffer store is full");
+  // A full disk is not a busy server: clients would retry in vain until they give up.
+  const isFull = isDiskFull(err.cause);
+  if (isFull) req.log.error({ reason: errnoOf(err.cause) }, "the buffer store is full");
   return reply.code(isFull ? 507 : statusOf(err.code)).send(errorBodyOf(err.code, err.message));
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { link, mkdir, open, readdir, rename, rm, stat, unlink, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
+import { isDiskFull } from "../../model/errno.ts";
 import { CodedError, errnoOf } from "../../model/errors.ts";
 import type { Blob, BlobHead, BufferStore } from "../../model/ports/store.ts";
 import { readBlobFile, readRest, restOf } from "./blob-file.ts";
@@ -98,7 +99,7 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
     } catch (err) {
       if (errnoOf(err) === "EEXIST") throw overwrite(blobPath, err);
       if (errnoOf(err) === "ENOENT") throw containerNotFound(bufferId, err);
-      if (errnoOf(err) === "ENOSPC" || errnoOf(err) === "EDQUOT") throw full(err);
+      if (isDiskFull(err)) throw full(err);
       throw err;
     } finally {
       await unlink(temporary).catch(unless("ENOENT"));

@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Login } from "../../client/login-file.ts";
+import { makeFolder } from "../../disk/folders.ts";
 import { writeWhole } from "../../disk/write-whole.ts";
 import { fileFailure } from "../read/file-failure.ts";
 
@@ -11,22 +11,10 @@ export function writeLogin(path: string, login: Login): void {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]: [string, string]) => `${key}: ${yamlScalar(value)}\n`);
   try {
-    makeFolder(dirname(path));
+    makeFolder(dirname(path), 0o775);
     writeWhole(path, lines.length > 0 ? lines.join("") : "{}\n", { durable: true });
   } catch (err) {
     throw fileFailure(path, "written", err, "login file");
-  }
-}
-
-/** As `mkdir` with `recursive`, which in Node never returns for a folder that /proc refuses to make. */
-function makeFolder(folder: string): void {
-  if (existsSync(folder)) return;
-  makeFolder(dirname(folder));
-  try {
-    mkdirSync(folder, { mode: 0o775 });
-  } catch (err) {
-    // Another login may have made it meanwhile.
-    if (!existsSync(folder)) throw err;
   }
 }
 

@@ -14,20 +14,20 @@ export interface LogStreamOptions {
   since?: string;
 }
 
-/** What an engine does with containers. Each call has a deadline. @throws CodedError Unavailable, EngineRefusal */
+/** Calls about containers. Each call has a deadline. @throws CodedError Unavailable, EngineRefusal */
 export interface Containers {
   /** By name or id; undefined when there is none. */
   inspect(container: string): Promise<ContainerInfo | undefined>;
-  /** Gives the id. */
+  /** Returns the id. */
   create(name: string | undefined, options: CreateOptions): Promise<string>;
   start(id: string): Promise<void>;
-  /** The stop signal, then SIGKILL after the grace; resolves when the container is down, or gone. */
+  /** The stop signal, then SIGKILL after the grace; resolves when the container has ended or is gone. */
   stop(id: string, graceSeconds: number): Promise<void>;
   /** A container that is gone counts as removed. Without `force` a running one is refused (409). */
   remove(id: string, options: { force: boolean }): Promise<void>;
   /** Containers in any state that have all these labels. */
   list(labels: LabelFilter): Promise<Dockerode.ContainerInfo[]>;
-  /** How many containers run, whoever started them. */
+  /** The number of running containers, those of others included. */
   countRunning(withinMs: number): Promise<number>;
   /** Start, end and removal of containers with these labels from this moment on, as JSON lines. */
   events(labels: LabelFilter, signal: AbortSignal): Promise<IncomingMessage>;
@@ -87,7 +87,7 @@ export function containersOf({ ask, open }: Caller): Containers {
   };
 }
 
-/** Undefined instead of a refusal because there is no such thing. */
+/** Undefined instead of a refusal with status 404. */
 export async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;

@@ -1,7 +1,7 @@
 import type { RequestOptions } from "node:http";
 import { CodedError } from "../../model/errors.ts";
 
-/** Where an engine listens: as `DOCKER_HOST` has it, for errors, and as Node's HTTP client takes it. */
+/** Where an engine listens: as written in `DOCKER_HOST`, for errors, and as options of Node's HTTP client. */
 export interface EngineAddress {
   host: string;
   isTls: boolean;
@@ -13,7 +13,7 @@ const TLS_PORT = 2376;
 const PLAIN_PORT = 2375;
 
 /**
- * The engine at `dockerHost` (`unix://`, `tcp://`, `http://` or `https://`); without one, that of the usual socket.
+ * The engine at `dockerHost` (`unix://`, `tcp://`, `http://` or `https://`); without one, the engine at the usual socket.
  * @throws CodedError InvalidInput
  */
 export function engineAddressOf(dockerHost = `unix://${DEFAULT_SOCKET}`): EngineAddress {
@@ -25,7 +25,7 @@ export function engineAddressOf(dockerHost = `unix://${DEFAULT_SOCKET}`): Engine
     throw new CodedError("InvalidInput", `DOCKER_HOST '${dockerHost}' is neither unix://PATH nor tcp://HOST:PORT`);
   }
   const isTls = url.protocol === "https:";
-  // A URL has no port where it is the usual one of HTTP.
+  // Not from the URL, which drops the default port of HTTP.
   const port = Number(/:(\d+)\/?$/.exec(dockerHost)?.[1] ?? (isTls ? TLS_PORT : PLAIN_PORT));
   return { host: dockerHost, isTls, connection: { host: url.hostname.replace(/^\[|\]$/g, ""), port } };
 }

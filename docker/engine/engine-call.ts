@@ -29,9 +29,9 @@ export interface Call {
 
 /** Calls to one engine. @throws CodedError Unavailable, EngineRefusal */
 export interface Caller {
-  /** The whole answer, parsed; undefined where it has no body. */
+  /** The whole answer, parsed; undefined if it has no body. */
   ask<T>(this: void, call: Call): Promise<T>;
-  /** An answer that is read as it comes; `withinMs` is for its beginning. */
+  /** An answer that is read as it arrives; `withinMs` limits the time to its start. */
   open(this: void, call: Call, signal?: AbortSignal): Promise<IncomingMessage>;
   /** The error of a connection that failed while an answer was read. */
   unavailable(this: void, cause: unknown): CodedError;
@@ -40,7 +40,10 @@ export interface Caller {
 /** The engine was going down while it answered; the same call may work on the next one. */
 const GOING_DOWN = /context canceled|transport is closing|connection (?:refused|reset)|shutting down|grpc.*closing/i;
 
-/** Calls to the engine at `address`, over one connection each: a kept one that is stale fails a call that must not be repeated. */
+/**
+ * Calls to the engine at `address`, with a connection each: on a stale kept-alive connection a call would fail that must not
+ * be repeated.
+ */
 export function createCaller(address: EngineAddress): Caller {
   const unavailable = (cause: unknown): CodedError => {
     const reason = errnoWordsOf(cause, "connecting") ?? messageOf(cause);
@@ -120,13 +123,13 @@ async function textOf(answer: IncomingMessage): Promise<string> {
   return text;
 }
 
-/** The engine's own words in the body of a refusal. */
+/** The message in the body of a refusal. */
 function wordsOf(text: string): string {
   try {
     const { message } = JSON.parse(text) as { message?: unknown };
     if (typeof message === "string") return message;
   } catch {
-    // Something between us and the engine answered.
+    // A proxy answered.
   }
   return text.trim().slice(0, 500);
 }

@@ -9,7 +9,7 @@ export type { ContainerInfo, CreateOptions, LabelFilter, LogStreamOptions } from
 export interface Engine extends Containers, Images {
   /** @throws also when it does not answer within `withinMs` */
   ping(withinMs: number): Promise<void>;
-  /** Whether containers can be given GPUs, and what runs those that ask for none. */
+  /** Whether containers can use GPUs, and the runtime of those that do not ask for any. */
   gpu(): Promise<{ available: boolean; runtimeWithout?: string }>;
 }
 

@@ -9,7 +9,7 @@ export interface PullStep {
   layer?: string | undefined;
 }
 
-/** What an engine does with images. @throws CodedError Unavailable, EngineRefusal */
+/** Calls about images. @throws CodedError Unavailable, EngineRefusal */
 export interface Images {
   hasImage(image: string): Promise<boolean>;
   /**
@@ -17,15 +17,15 @@ export interface Images {
    * @throws EngineRefusal with the reason of the engine or the registry
    */
   pullImage(image: string, onStep: (step: PullStep) => void, signal?: AbortSignal): Promise<void>;
-  /** Makes the image `image:latest` of the files in a tar archive. */
+  /** Creates the image `image:latest` from the files in a tar archive. */
   importImage(image: string, archive: Readable, changes: readonly string[]): Promise<void>;
 }
 
-/** Until the engine says the first word about a pull: its registry may be slow. */
+/** Until the first progress of a pull: a registry can be slow. */
 const PULL_BEGINS_MS = 180_000;
 
 export function imagesOf({ ask, open, unavailable }: Caller): Images {
-  /** Passes on what the engine says about a new image. Once it has begun, it answers 200 and reports a failure in the stream. */
+  /** Passes on the progress. Once it has begun, the engine answers 200 and reports a failure in the stream. */
   async function create(call: Omit<Call, "method" | "path">, onStep: (step: PullStep) => void, signal?: AbortSignal) {
     const answer = await open({ method: "POST", path: "/images/create", ...call }, signal);
     try {
@@ -41,7 +41,7 @@ export function imagesOf({ ask, open, unavailable }: Caller): Images {
 
   return {
     async hasImage(image) {
-      // An empty or dotted segment would name another resource of the engine.
+      // An empty or dotted segment would address another resource.
       if (!/^[a-zA-Z0-9][^\s?#]*$/.test(image) || image.split("/").some((part) => /^\.{0,2}$/.test(part))) return false;
       const path = `/images/${image.split("/").map(encodeURIComponent).join("/")}/json`;
       try {

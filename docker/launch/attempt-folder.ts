@@ -11,17 +11,17 @@ const FENCED = ".fenced";
 export const runFolderOf = (runsDir: string, runId: number): string => join(runsDir, String(runId));
 
 /**
- * Where the attempt keeps its pipes; the container that it makes mounts them from there and from nowhere else. What
- * is no word of an attempt (a claim that was removed before there was one, a label that others wrote) has no folder.
+ * The folder with the pipes of an attempt; its container mounts them from there only. Anything that is not the name of an
+ * attempt (a claim that was removed before there was one, a label that another program wrote) has no folder.
  */
 export const attemptFolderOf = (runsDir: string, runId: number, attempt: string): string =>
   join(runFolderOf(runsDir, runId), /^[a-z0-9]+$/.test(attempt) ? attempt : ".none");
 
-/** Makes the folder of an attempt: its pipes, and what its pump is told. */
+/** Creates the folder of an attempt, with its pipes and the specification for its pump. */
 export async function makeAttemptFolder(folder: string, spec: PumpSpec): Promise<void> {
   const pipesFolder = join(folder, PUMP_FILES.pipes);
   await mkdir(pipesFolder, { recursive: true, mode: 0o700 });
-  // By chmod, for the umask would take bits away; the job may run as any user, and mounts this folder alone.
+  // By chmod, because the umask would remove bits; the job can run as any user, and mounts only this folder.
   await chmod(pipesFolder, 0o755);
   if (spec.pipes.length === 0) return;
   const pipes = spec.pipes.map(({ parameter }) => join(pipesFolder, pipeFileOf(parameter)));
@@ -29,13 +29,13 @@ export async function makeAttemptFolder(folder: string, spec: PumpSpec): Promise
   await Promise.all(pipes.map((pipe) => chmod(pipe, 0o777)));
 }
 
-/** Renames the folder, so that the engine refuses to start what mounts it; repeating it is harmless. */
+/** Renames the folder, so that the engine refuses to start a container that mounts it. Repeating it is harmless. */
 export const fenceFolder = (folder: string): Promise<void> => move(folder, folder + FENCED);
 
-/** Takes the fence back: the container had been started before, and goes on with the same pipes. */
+/** Removes the fence again: the container had been started before, and continues with the same pipes. */
 export const unfenceFolder = (folder: string): Promise<void> => move(folder + FENCED, folder);
 
-/** The folder by the name that it has at this moment; undefined when it is not there. */
+/** The folder under its present name; undefined when it does not exist. */
 export async function findFolder(folder: string): Promise<string | undefined> {
   for (const name of [folder, folder + FENCED]) if (await isThere(name)) return name;
   return undefined;

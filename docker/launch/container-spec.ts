@@ -8,12 +8,12 @@ import { quantityValue } from "../../model/codespec/quantity.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { CreateOptions } from "../engine/engine.ts";
 
-/** Names the launch attempt that made a container; its pipes lie in the folder of that name. */
+/** Names the launch attempt that made a container; its pipes are in the folder of that name. */
 export const LABEL_ATTEMPT = "tyger-attempt";
 /** The log prefix of a container; present when the run has buffers. */
 export const LABEL_CONTAINER_NAME = "tyger-run-container-name";
 
-/** What the engine keeps of a container's log; the oldest part is given up beyond it, and the log then marked as cut. */
+/** The size of a container's log: beyond it the engine drops the oldest part, and the log is then marked as cut. */
 export const LOG_CAP = { "max-size": "256m", "max-file": "5" } as const;
 
 const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
@@ -23,7 +23,7 @@ export interface ContainerPlace {
   attempt: string;
   /** The folder of the attempt on the host. */
   folder: string;
-  /** What runs containers without GPUs where the engine's default would show them all. */
+  /** The runtime of containers without GPUs, where the engine's default would show them all. */
   runtimeWithoutGpu?: string | undefined;
 }
 
@@ -39,8 +39,8 @@ export function pipesOf(run: RunRecord): PumpSpec["pipes"] {
 }
 
 /**
- * The container of a run as the engine is to make it. The folder of pipes is mounted also where it is empty: renaming
- * it is what makes the engine refuse the start of an attempt that comes too late.
+ * The container of a run, as the engine should create it. The folder of pipes is mounted even if it is empty: renaming it
+ * makes the engine refuse the start of an attempt that arrives too late.
  * @throws CodedError LaunchFailed
  */
 export function createOptionsOf(run: RunRecord, place: ContainerPlace): CreateOptions {
@@ -56,7 +56,7 @@ export function createOptionsOf(run: RunRecord, place: ContainerPlace): CreateOp
   const shm = codespec.resources?.shm;
   return {
     Image: codespec.image,
-    // A command without arguments must not get the image's own ones.
+    // A command without arguments must not get those of the image.
     ...(command?.length ? { Entrypoint: command, Cmd: args ?? [] } : args && { Cmd: args }),
     Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
     ...(codespec.workingDir === undefined ? {} : { WorkingDir: codespec.workingDir }),
@@ -68,7 +68,7 @@ export function createOptionsOf(run: RunRecord, place: ContainerPlace): CreateOp
       ...(pipes.length > 0 ? { [LABEL_CONTAINER_NAME]: "main" } : {}),
     },
     HostConfig: {
-      // Unlike Binds, a mount whose source is missing is refused instead of made.
+      // Unlike Binds, a mount whose source is missing is refused instead of created.
       Mounts: [{ Type: "bind", Source: join(place.folder, PUMP_FILES.pipes), Target: pipesInside }],
       ShmSize: shm === undefined ? DEFAULT_SHM_BYTES : Math.ceil(quantityValue(shm)),
       RestartPolicy: { Name: "no" },

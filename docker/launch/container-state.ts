@@ -3,10 +3,10 @@ import type { ContainerState } from "../../model/run/lifecycle.ts";
 import { LABEL_INSTALLATION, LABEL_RUN } from "../../model/run/names.ts";
 import type { ContainerInfo } from "../engine/engine.ts";
 
-/** How the engine writes an instant that has not come. */
+/** How the engine writes an instant that has not happened yet. */
 const NEVER = "0001-01-01T00:00:00Z";
 
-/** What an inspection says of a container; none at all means `Gone`. */
+/** The state of an inspected container; `Gone` if there is none. */
 export function containerStateOf(info: ContainerInfo | undefined): ContainerState {
   if (!info) return { phase: "Gone" };
   const { Running, ExitCode, OOMKilled, Error: error } = info.State;
@@ -14,22 +14,22 @@ export function containerStateOf(info: ContainerInfo | undefined): ContainerStat
   const startedAt = logInstant(info.State.StartedAt);
   if (Running) return { phase: "Running", startedAt };
   const finishedAt = logInstant(info.State.FinishedAt);
-  const killed = ExitCode === 137 ? "It was killed (SIGKILL), by somebody or for want of memory" : undefined;
+  const killed = ExitCode === 137 ? "Killed (SIGKILL): by a user, or because memory ran out" : undefined;
   const message = ExitCode !== 0 && OOMKilled ? "The container ran out of memory (OOMKilled)" : error || killed;
   return {
     phase: "Exited",
     startedAt,
-    // Never before the start, also when the engine's clock leapt back meanwhile.
+    // Never before the start, even if the clock of the engine was set back in between.
     finishedAt: finishedAt < startedAt ? startedAt : finishedAt,
     exitCode: ExitCode,
     ...(message ? { message } : {}),
   };
 }
 
-/** The engine has executed it at least once: starting it would execute it again. */
+/** Whether the engine has executed it: starting it would execute it again. */
 export const wasStarted = (info: ContainerInfo): boolean => info.State.StartedAt !== NEVER;
 
-/** The labels say that it is the container of this run of this installation. */
+/** Whether its labels name this run of this installation. */
 export function isContainerOf(info: ContainerInfo, installationId: string, runId: number): boolean {
   const labels = info.Config.Labels;
   return labels[LABEL_INSTALLATION] === installationId && labels[LABEL_RUN] === String(runId);

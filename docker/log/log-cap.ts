@@ -6,15 +6,15 @@ import type { LogEntry } from "./log-entries.ts";
 const ENTRY_OVERHEAD_BYTES = 70;
 const UNITS: Record<string, number> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
 
-/** What each byte takes in the JSON that the engine keeps. */
+/** The size of each byte in the JSON that the engine stores. */
 const ENCODED_BYTES = Uint8Array.from({ length: 256 }, (_, byte) => {
   if (byte === 0x0a || byte === 0x0d || byte === 0x09 || byte === 0x22 || byte === 0x5c) return 2;
   return byte < 0x20 || byte === 0x26 || byte === 0x3c || byte === 0x3e ? 6 : 1;
 });
 
 /**
- * Tells whether a log that was read whole may have lost its beginning. The engine does not say so: it keeps a number of
- * files of a size and gives the oldest up, so a log that fills all but one of them may be a rest.
+ * Decides whether a log that was read whole may have lost its beginning. The engine does not report that: it keeps a number
+ * of files of a size and drops the oldest, so a log that fills all but one of them may be incomplete.
  */
 export class LogCapMeter {
   readonly #limitBytes: number;
@@ -24,7 +24,7 @@ export class LogCapMeter {
     const config = info.HostConfig.LogConfig?.Config as Record<string, string> | undefined;
     const [, number, unit = ""] = /^([0-9]+)([kmg]?)$/.exec(config?.["max-size"] ?? "") ?? [];
     const files = Number(config?.["max-file"] ?? 1);
-    // With a single file the engine empties it: then any log may be a rest, and we never ask for that.
+    // A single file is emptied by the engine, so any log may be incomplete then; we never configure that.
     this.#limitBytes = number === undefined ? Infinity : Number(number) * (UNITS[unit] ?? 1) * (files - 1);
   }
 

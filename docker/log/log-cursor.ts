@@ -1,16 +1,16 @@
 import { ZERO_INSTANT } from "../../model/ports/log.ts";
 import type { LogEntry } from "./log-entries.ts";
 
-/** Output and error reach the engine's log by two ways, and may overtake each other by so much on a busy machine. */
+/** Output and error reach the log of the engine separately, and can overtake each other by this much on a busy machine. */
 export const DISORDER_MS = 1000;
-/** So many entries in a row are taken for themselves wherever they are seen again. */
+/** This many equal entries in a row are taken to be the same ones when they are seen again. */
 const TRACE_ENTRIES = 32;
-/** An instant up to its milliseconds. */
+/** An instant, cut to milliseconds. */
 const MS_LENGTH = "2026-01-01T00:00:00.000".length;
 
 /**
- * How far a log has been read, so that a second stream can go on where the first one stopped. A log keeps its order,
- * but its instants are not quite in order: so what has passed is counted, and not told by its instant.
+ * How far a log has been read, so that a second stream can continue where the first one stopped. A log keeps its order,
+ * but its instants are not quite in order, so the cursor counts entries instead of comparing instants.
  */
 export class LogCursor {
   /** Entries that passed, by the millisecond of their instant; older ones than {@link DISORDER_MS} are forgotten. */
@@ -20,13 +20,13 @@ export class LogCursor {
   #trace: LogEntry[] = [];
   #toSkip = 0;
 
-  /** Where the engine is to start the next stream; what that repeats is then skipped. */
+  /** Where the engine should start the next stream; repeated entries are then skipped. */
   resume(): { since?: string } {
     this.#toSkip = [...this.#passed.values()].reduce((sum, count) => sum + count, 0);
     return this.#since === "" ? {} : { since: `${this.#since}000000Z` };
   }
 
-  /** Moves on over these entries and gives those that had not passed before. */
+  /** Advances over these entries and returns those that are new. */
   pass(entries: readonly LogEntry[]): readonly LogEntry[] {
     let fresh = entries;
     if (this.#toSkip > 0) {
@@ -38,12 +38,12 @@ export class LogCursor {
     return fresh;
   }
 
-  /** Whether {@link resume} may be used by a reader whose first entry was of the instant `at` and not the log's first. */
+  /** Whether {@link resume} can be used by a reader whose first entry was of the instant `at` and not the log's first. */
   canResumeFrom(at: string): boolean {
     return at.slice(0, MS_LENGTH) < this.#since;
   }
 
-  /** Those of the last entries of the log that have not passed; undefined when that cannot be told from them. */
+  /** The new ones of the last entries of the log; undefined when these entries do not show which are new. */
   after(last: readonly LogEntry[]): readonly LogEntry[] | undefined {
     const trace = this.#trace.map(keyOf);
     // The pieces of one long line look alike.

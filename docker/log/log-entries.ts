@@ -3,7 +3,7 @@ import { ZERO_INSTANT } from "../../model/ports/log.ts";
 
 /** One write to a container's log as the engine kept it: a line, or a piece of at most 16 KiB of a longer one. */
 export interface LogEntry {
-  /** 1 output, 2 error, 3 the engine's own words. */
+  /** 1 output, 2 error, 3 messages of the engine itself. */
   stream: number;
   /** With nine digits; the pieces of one line may share it. */
   at: string;
@@ -15,8 +15,8 @@ const HEADER_BYTES = 8;
 const INSTANT_LENGTH = ZERO_INSTANT.length;
 
 /**
- * The entries of a log stream, a batch for each chunk that came. Reads no faster than it is asked to, and takes any
- * number of frames in a chunk.
+ * The entries of a log stream, a batch for each chunk that arrived. Reads only on demand, and accepts any number of
+ * frames in a chunk.
  * @see https://docs.docker.com/reference/api/engine/ "Stream format" of attach
  */
 export async function* readEntries(body: AsyncIterable<Buffer>): AsyncGenerator<LogEntry[]> {
@@ -37,7 +37,7 @@ export async function* readEntries(body: AsyncIterable<Buffer>): AsyncGenerator<
 }
 
 function entryOf(stream: number, frame: Buffer): LogEntry {
-  // The shape that engines write; anything else takes the slow way.
+  // The format that engines write; any other is parsed the slow way.
   if (frame[INSTANT_LENGTH] === 0x20 && frame[INSTANT_LENGTH - 1] === 0x5a && frame[19] === 0x2e) {
     return { stream, at: frame.toString("latin1", 0, INSTANT_LENGTH), text: frame.subarray(INSTANT_LENGTH + 1) };
   }

@@ -16,7 +16,7 @@ export const CUT_LINE_MARK = Buffer.from(
   "[tyger] The line above is longer than 64 MiB and was cut; the next line continues it\n",
 );
 
-/** A line that knows whether it was output or error. */
+/** A line with its stream, output or error. */
 export interface JoinedLine extends LogLine {
   stream: number;
 }
@@ -82,7 +82,7 @@ export class LineJoiner {
   }
 }
 
-/** The lines in time order, where none is further from its place than engines bring about. Bounded memory. */
+/** The lines in time order, in bounded memory: none is further from its position than engines cause. */
 export async function* inTimeOrder(lines: LogLines): LogLines {
   let held: readonly LogLine[] = [];
   for await (const batch of lines) {
@@ -120,7 +120,7 @@ export function sortByTime<L extends LogLine>(lines: readonly L[]): readonly L[]
   return sorted.map((line, index) => (index < sorted.length - 1 ? closed(line) : line));
 }
 
-/** An open last line of one stream may have got its place before a line of the other. */
+/** An unfinished last line of one stream may be sorted before a line of the other. */
 const closed = <L extends LogLine>(line: L): L =>
   line.bytes.at(-1) === LINE_FEED ? line : { ...line, bytes: Buffer.concat([line.bytes, LINE_FEED_BYTES]) };
 

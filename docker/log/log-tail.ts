@@ -12,7 +12,7 @@ export interface TailRequest {
   read: (entries?: number) => AsyncIterable<LogEntry[]>;
 }
 
-/** The end of a log, and what is needed to go on from there. */
+/** The end of a log, and the state to continue from there. */
 export interface Tail {
   lines: LogLines;
   /** Valid once `lines` has been read. */
@@ -21,13 +21,13 @@ export interface Tail {
 
 /** More than this is not held in memory; the log is then read twice. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
-/** The engine counts the pieces of long lines: where N entries were too few, so many times more are asked for. */
+/** The engine counts the pieces of long lines: if N entries were too few, this many times more are requested. */
 const GROWTH = 16;
 const MAX_ENTRIES = 2 ** 31 - 1;
 
 /**
- * The last `count` lines, whole ones, in time order.
- * @param keepOpen leaves a last line without line feed to the joiner, for a reader that follows
+ * The last `count` whole lines, in time order.
+ * @param keepOpen leaves a last line without a line feed to the joiner, for a reader that follows
  */
 export async function readTail(request: TailRequest, keepOpen: boolean): Promise<Tail> {
   for (let entries = 2 * request.count + 32; ; entries *= GROWTH) {
@@ -44,7 +44,7 @@ interface Window {
   joiner: LineJoiner;
 }
 
-/** Undefined when so many entries do not hold the lines that are wanted. */
+/** Undefined when this many entries do not have enough lines. */
 async function readWindow(
   { count, since, prefix, read }: TailRequest,
   entries: number,
@@ -84,8 +84,8 @@ async function readWindow(
 }
 
 /**
- * The lines that may be the rest of one whose first pieces were left out: the first of each stream, unless it is so
- * much later than where the window begins that its other pieces, of the same instant, would be in it.
+ * The lines whose first pieces may be missing: the first line of each stream, unless it is so much later than the start
+ * of the window that its other pieces, which have the same instant, would be in it.
  */
 function beginnings(lines: readonly JoinedLine[], firstAt: string): JoinedLine[] {
   const first = new Map<number, JoinedLine>();

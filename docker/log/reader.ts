@@ -22,12 +22,12 @@ export interface DockerReaderOptions {
 }
 
 const START_POLL_MS = 50;
-/** How long an engine that is away is waited for in the middle of a followed log. */
+/** How long to wait for an engine that goes away in the middle of a followed log. */
 const RESUME_MS = 60_000;
 const RESUME_AGAIN_MS = 100;
 const MISSED_ENTRIES = 256;
 
-/** Looks at the engine for the API; changes nothing. */
+/** Reads from the engine for the API; changes nothing. */
 export function createDockerReader({ installationId, dockerHost }: DockerReaderOptions): ComputeReader {
   const engine = connectEngine(dockerHost);
   return {
@@ -46,7 +46,7 @@ export function createDockerReader({ installationId, dockerHost }: DockerReaderO
   };
 }
 
-/** The container of the run once it was started; one that is only made is waited for when following. */
+/** The container of the run, once it has been started; when following, waits for one that was only created. */
 async function startedContainer(
   engine: Engine,
   installationId: string,
@@ -84,7 +84,7 @@ async function* logOf(engine: Engine, info: ContainerInfo, query: LogQuery, sign
         yield* readEntries(await engine.logs(info.Id, options, signal));
       } catch (err) {
         if (err instanceof CodedError || err instanceof EngineRefusal) throw err;
-        throw new CodedError("Unavailable", `The Docker engine broke the log off: ${messageOf(err)}`, { cause: err });
+        throw new CodedError("Unavailable", `The Docker engine interrupted the log: ${messageOf(err)}`, { cause: err });
       }
     },
   };
@@ -103,7 +103,7 @@ async function* logOf(engine: Engine, info: ContainerInfo, query: LogQuery, sign
   }
 }
 
-/** All that there is, with a mark at the end when that may not be all that there was. */
+/** The whole log, with a mark at the end when its beginning may have been dropped. */
 async function* whole(source: LogSource, joiner: LineJoiner, meter: LogCapMeter): LogLines {
   let last = ZERO_INSTANT;
   for await (const entries of source.read({ follow: false })) {
@@ -115,9 +115,9 @@ async function* whole(source: LogSource, joiner: LineJoiner, meter: LogCapMeter)
   yield meter.mayBeCut ? [...joiner.end(true), cutMark(last)] : joiner.end(false);
 }
 
-/** What was written as the container ended: the engine may end a followed stream before it has passed that on. */
+/** The last output of an ended container: the engine can end a followed stream before it has sent that. */
 async function* missed(read: LogSource["read"], cursor: LogCursor, joiner: LineJoiner): LogLines {
-  // Reading from an instant on takes the engine through the whole log, reading from its end does not.
+  // To read from an instant on, the engine scans the whole log; to read its end, it does not.
   const last: LogEntry[] = [];
   for await (const entries of read({ follow: false, tail: MISSED_ENTRIES })) last.push(...entries);
   const rest = cursor.after(last);
@@ -130,7 +130,7 @@ async function* missed(read: LogSource["read"], cursor: LogCursor, joiner: LineJ
   }
 }
 
-/** Goes on from the cursor until the container has ended and all that it wrote was passed on. */
+/** Continues from the cursor until the container has ended and all its output was passed on. */
 async function* followed({ engine, id, signal, read }: LogSource, cursor: LogCursor, joiner: LineJoiner): LogLines {
   let lostAtMs: number | undefined;
   for (;;) {

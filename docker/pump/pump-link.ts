@@ -6,14 +6,17 @@ import { every, retry } from "../../waiting/retry.ts";
 import type { PumpState } from "../../model/run/lifecycle.ts";
 import { PUMP_FILES, type PumpCommand, type PumpResult } from "../../model/run/pump.ts";
 
-/** What is said of a pump that left no result and does not listen any more. */
-export const DEAD_PUMP: PumpState = { phase: "Dead", message: "The pump of the buffers died before it was done" };
+/** The state of a pump that left no result and no longer listens. */
+export const DEAD_PUMP: PumpState = {
+  phase: "Dead",
+  message: "The process that streams the buffers died before it finished",
+};
 
-/** A line of a state is short; more without a line feed is not from a pump. */
+/** A state is a short line: more bytes than this without a line feed are not from a pump. */
 const MAX_LINE = 64 * 1024;
 const CONNECT_AGAIN_MS = 10;
 const CONNECT_MS = 5000;
-/** A pump tells its state at once; one that is suspended is still there. */
+/** A pump sends its state at once; a suspended one still exists, but does not answer. */
 const ANSWER_MS = 1000;
 
 /** An open connection to the pump of one replica. */
@@ -25,11 +28,11 @@ export interface PumpLink {
 }
 
 /**
- * Connects to the pump of `folder` and passes each state that it tells to `heard`.
- * @returns undefined when nobody listens there
+ * Connects to the pump of `folder` and passes each state that it sends to `heard`.
+ * @returns undefined when no process listens there
  */
 export async function connectPump(folder: string, heard: (state: PumpState) => void): Promise<PumpLink | undefined> {
-  // The path of a socket may have 107 bytes: it is reached through the descriptor of its folder.
+  // The path of a socket is limited to 107 bytes, so it is reached through the descriptor of its folder.
   const handle = await open(folder, "r").catch(() => undefined);
   if (!handle) return undefined;
   try {
@@ -40,7 +43,7 @@ export async function connectPump(folder: string, heard: (state: PumpState) => v
   }
 }
 
-/** The result that a pump left, or undefined when it left none. */
+/** The result of a pump that has ended, or undefined when it left none. */
 export async function readPumpResult(folder: string): Promise<PumpState | undefined> {
   const text = await readFile(join(folder, PUMP_FILES.result), "utf8").catch(() => undefined);
   if (text === undefined) return undefined;
@@ -48,12 +51,12 @@ export async function readPumpResult(folder: string): Promise<PumpState | undefi
   return { phase: result.status, ...(result.message === undefined ? {} : { message: result.message }) };
 }
 
-/** What the pump of `folder` is doing at this moment. */
+/** The present state of the pump of `folder`. */
 export const pumpStateOf = (folder: string): Promise<PumpState> => askPump(folder, undefined, ANSWER_MS);
 
 /**
- * Tells the pump of `folder` something and waits up to `withinMs` for what comes of it.
- * @returns its result or failure; `Running` when it goes on, `Dead` when it is gone without a result
+ * Sends a command to the pump of `folder` and waits up to `withinMs` for the outcome.
+ * @returns its result or failure; `Running` when it continues, `Dead` when it is gone without a result
  */
 export const endPump = (folder: string, command: PumpCommand, withinMs: number): Promise<PumpState> =>
   askPump(folder, command, withinMs);
@@ -105,14 +108,14 @@ function linkOver(socket: Socket, heard: (state: PumpState) => void): PumpLink {
     try {
       for (const line of lines) if (line !== "") heard(JSON.parse(line) as PumpState);
     } catch {
-      // What does not speak our language is no pump; its closed connection says so.
+      // It is not a pump: closing the connection reports that.
       socket.destroy();
     }
   });
   return {
     closed,
     send: (command) => void socket.write(`${JSON.stringify(command)}\n`),
-    // Only our half: a pump that is slow would write its state to a closed socket, and drop with it what was sent.
+    // Only our half: a slow pump would write its state to a closed socket and lose the command with it.
     close: () => void socket.end().unref(),
   };
 }

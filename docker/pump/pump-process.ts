@@ -6,7 +6,7 @@ import { PUMP_FILES } from "../../model/run/pump.ts";
 import { poll } from "../../waiting/bounded.ts";
 import { connectPump, type PumpLink } from "./pump-link.ts";
 
-/** How the pump is started: the Node that runs it and its main file. */
+/** The Node binary that runs the pump, and its main file. */
 export interface PumpCommandLine {
   node: string;
   main: string;
@@ -21,9 +21,9 @@ const READY_MS = 20_000;
 const LOOK_MS = 10;
 
 /**
- * Starts the pump of `folder` in a session of its own, so that it outlives us, and waits until it listens. It gets
- * the folder as its only argument and nothing of our environment.
- * @throws CodedError LaunchFailed with the last words of its log
+ * Starts the pump of `folder` in a session of its own, so that it outlives this one, and waits until it listens. It gets
+ * the folder as its only argument and none of our environment.
+ * @throws CodedError LaunchFailed with the last line of its log
  */
 export async function startPump({ node, main }: PumpCommandLine, folder: string): Promise<void> {
   const log = await open(join(folder, PUMP_FILES.log), "a");
@@ -52,5 +52,5 @@ export async function startPump({ node, main }: PumpCommandLine, folder: string)
   const said = await readFile(join(folder, PUMP_FILES.log), "utf8").catch(() => "");
   const lastWords = said.trim().split("\n").at(-1)?.slice(-500);
   const reason = [failure ?? `it did not listen within ${READY_MS / 1000} s`, lastWords].filter(Boolean).join(": ");
-  throw new CodedError("LaunchFailed", `The pump of the buffers did not start: ${reason}`);
+  throw new CodedError("LaunchFailed", `The process that streams the buffers did not start: ${reason}`);
 }

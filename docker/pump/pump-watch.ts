@@ -2,7 +2,7 @@ import type { PumpState } from "../../model/run/lifecycle.ts";
 import type { PumpCommand } from "../../model/run/pump.ts";
 import { connectPump, DEAD_PUMP, readPumpResult, type PumpLink } from "./pump-link.ts";
 
-/** Stays connected to one pump: each of its states is heard as it comes, and its death by the closed connection. */
+/** Stays connected to one pump: reports each of its states as it arrives, and its death when the connection closes. */
 export class PumpWatch {
   readonly #folder: string;
   readonly #changed: (state: PumpState) => void;
@@ -11,13 +11,13 @@ export class PumpWatch {
   #hasEnded = false;
   #isClosed = false;
 
-  /** `changed` hears of each change that {@link look} did not give. */
+  /** `changed` gets each change that {@link look} did not return. */
   constructor(folder: string, changed: (state: PumpState) => void) {
     this.#folder = folder;
     this.#changed = changed;
   }
 
-  /** The state of the pump; connects to it where that is not done yet. */
+  /** The state of the pump; connects to it first if necessary. */
   async look(): Promise<PumpState> {
     if (!this.#link && !this.#hasEnded && !this.#isClosed) {
       const link = await connectPump(this.#folder, (state) => this.#move(state));
@@ -40,7 +40,7 @@ export class PumpWatch {
     this.#link?.close();
   }
 
-  /** Nobody listens any more: what it left is what counts. */
+  /** No process listens any longer: the result that it left counts. */
   async #end(): Promise<void> {
     this.#hasEnded = true;
     this.#move((await readPumpResult(this.#folder)) ?? DEAD_PUMP);

@@ -113,10 +113,13 @@ function ownOutcome(container: ContainerState, pump: PumpState | undefined): Out
   // A container that is taken away takes its pump along, whose last words then name no cause.
   const isTakenAway = container.phase === "Gone";
   if (!isTakenAway && (pump?.phase === "Failed" || pump?.phase === "Dead")) {
-    return { status: "Failed", statusReason: pump.message ?? "The pump of the buffers died before it was done" };
+    return {
+      status: "Failed",
+      statusReason: pump.message ?? "The process that streams the buffers died before it finished",
+    };
   }
   if (container.phase !== "Exited") {
-    return { status: "Failed", statusReason: container.message ?? "The container is gone; how it ended is not known" };
+    return { status: "Failed", statusReason: container.message ?? "The container disappeared; its exit code is unknown" };
   }
   if (container.exitCode !== 0) {
     const reason = `Main exited with code ${container.exitCode ?? "unknown"}`;

@@ -82,6 +82,12 @@ describe("a folder", () => {
     expect([deep, join(folder, "a")].map((one) => statSync(one).mode & 0o777)).toEqual([0o700, 0o700]);
   });
 
+  test("is not made where a file is", () => {
+    writeFileSync(path, "a file");
+    expect(() => makeFolder(path, 0o700)).toThrow("ENOTDIR");
+    expect(() => makeFolder(join(path, "below"), 0o700)).toThrow("ENOTDIR");
+  });
+
   test("that /proc refuses is an error, not an endless loop", () => {
     expect(() => makeFolder("/proc/none/below", 0o700)).toThrow("ENOENT");
   });

@@ -88,7 +88,7 @@ describe("the state of a container", () => {
     [
       "killed otherwise",
       infoOf({ FinishedAt: END, ExitCode: 137 }),
-      { ...ended, exitCode: 137, message: "It was killed (SIGKILL), by somebody or for want of memory" },
+      { ...ended, exitCode: 137, message: "Killed (SIGKILL): by a user, or because memory ran out" },
     ],
     [
       "ended before it started, by a clock that leapt",

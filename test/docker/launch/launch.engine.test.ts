@@ -216,7 +216,7 @@ test("an image that is gone, and a pump that does not start, fail the launch wit
   const dies = rig.shell("true", { buffers: { outputs: ["dies"] } });
   await expect(rig.writer.launch(dies)).rejects.toMatchObject({
     code: "LaunchFailed",
-    message: "The pump of the buffers did not start: it exited with 3: no such luck",
+    message: "The process that streams the buffers did not start: it exited with 3: no such luck",
   });
   expect(rig.begins(dies)).toBe(0);
 });

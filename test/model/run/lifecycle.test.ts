@@ -37,7 +37,7 @@ describe("the outcome of a run", () => {
     [
       "exit 0 but the pump died: half an input must not look like a success",
       { replica: { container: exited(0, 5), pump: { phase: "Dead" } } },
-      { status: "Failed", statusReason: "The pump of the buffers died before it was done" },
+      { status: "Failed", statusReason: "The process that streams the buffers died before it finished" },
     ],
     [
       "the pump failed with a reason",
