@@ -119,7 +119,10 @@ function ownOutcome(container: ContainerState, pump: PumpState | undefined): Out
     };
   }
   if (container.phase !== "Exited") {
-    return { status: "Failed", statusReason: container.message ?? "The container disappeared; its exit code is unknown" };
+    return {
+      status: "Failed",
+      statusReason: container.message ?? "The container disappeared; its exit code is unknown",
+    };
   }
   if (container.exitCode !== 0) {
     const reason = `Main exited with code ${container.exitCode ?? "unknown"}`;

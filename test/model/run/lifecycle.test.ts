@@ -87,7 +87,7 @@ describe("the outcome of a run", () => {
     [
       "a container that vanished",
       { replica: { container: { phase: "Gone", startedAt: AT(1) } } },
-      { status: "Failed", statusReason: expect.stringContaining("gone") },
+      { status: "Failed", statusReason: "The container disappeared; its exit code is unknown" },
     ],
     [
       "a container that vanished beside its pump, which was then stopped",
@@ -97,7 +97,7 @@ describe("the outcome of a run", () => {
           pump: { phase: "Failed", message: "The run was stopped" },
         },
       },
-      { status: "Failed", statusReason: expect.stringContaining("gone") },
+      { status: "Failed", statusReason: "The container disappeared; its exit code is unknown" },
     ],
   ];
   test.each(cases)("%s", (_name, ending, expected) => {
