@@ -25,7 +25,7 @@ export const unavailable = (cause?: unknown): CodedError =>
  * What may leave this room instead of `thrown`: the messages, details and fields of Drizzle and of the driver can hold
  * query parameters, so only codes and names of the schema are kept.
  */
-export function translated(thrown: unknown): Error {
+function translated(thrown: unknown): Error {
   if (thrown instanceof CodedError) return thrown;
   const failure = driverFailureOf(thrown);
   const code = errnoOf(failure);

@@ -21,7 +21,7 @@ export interface ArchiveBlock {
   latestBefore: string;
 }
 
-export const BLOCK_BYTES = 1024 * 1024;
+const BLOCK_BYTES = 1024 * 1024;
 export const TRAILER_BYTES = 26;
 const MAGIC = "tygerlog1";
 

@@ -14,7 +14,6 @@ const WELL_FORMED = /^(?:[0-9]{1,9}(?:\.[0-9]{1,9})?|[0-9]{4}-[0-9]{2}-[0-9]{2})
 
 /**
  * The URL that a request is routed by. Old clients put `/v1/` before each path and need no version parameter.
- * @see rest-api.md, old-client paths
  */
 export function routedUrl(url: string): string {
   if (!url.startsWith("/v1/")) return url;

@@ -118,7 +118,7 @@ function createBlobClient(
 }
 
 /** The URL of a blob: the container's path joined with the blob's, the query unchanged. */
-export function blobUrl(accessUrl: string, blobPath: string): string {
+function blobUrl(accessUrl: string, blobPath: string): string {
   const at = accessUrl.indexOf("?");
   return at < 0 ? `${accessUrl}/${blobPath}` : `${accessUrl.slice(0, at)}/${blobPath}${accessUrl.slice(at)}`;
 }

@@ -5,7 +5,7 @@ import type { Printed } from "./printed.ts";
 import { ageOf, type Column, table } from "./table.ts";
 
 /** How a list is printed: JSON for programs, a table for people, the ids alone for `xargs`. */
-export const LIST_FORMATS = ["json", "table", "wide", "name", "yaml"] as const;
+const LIST_FORMATS = ["json", "table", "wide", "name", "yaml"] as const;
 export type ListFormat = (typeof LIST_FORMATS)[number];
 
 export const outputArg = {

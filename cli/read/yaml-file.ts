@@ -36,7 +36,7 @@ export async function readYamlFile(path: string, shape: Shape, stdin?: OpenStdin
 }
 
 /** As {@link readYamlFile}, of a text. */
-export function parseYaml(text: string, path: string, shape: Shape): Record<string, unknown> {
+function parseYaml(text: string, path: string, shape: Shape): Record<string, unknown> {
   if (text.includes("\0")) throw new Error(`the file '${path}' is not text`);
   // Keys are compared as they are written, by the reader below: 1 and 1.0 are two texts.
   const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false });

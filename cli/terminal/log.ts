@@ -1,4 +1,4 @@
-export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFormat = "pretty" | "plain" | "json";
 /** What a line tells beside its message; an undefined field is left out. */

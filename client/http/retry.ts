@@ -48,7 +48,7 @@ function overTcp(failure: Known, { count }: Attempts): number | undefined {
 
 /**
  * Over a local socket a server that is not there is an error at once, and so is what it answers.
- * @see rest-api.md, client retries. Only a command that was served already waits until a killed server is back, because
+ * Only a command that was served already waits until a killed server is back, because
  * a run that continues must not lose its command.
  */
 function overSocket(failure: Known, { count, elapsedMs, wasReached, hasServed }: Attempts): number | undefined {

@@ -1,6 +1,5 @@
 import type { Table } from "./field.ts";
 
-/** @see rest-api.md, section 8 */
 export const BUFFER = {
   name: "Buffer",
   doc: "A sequence of bytes that runs and users read and write.",

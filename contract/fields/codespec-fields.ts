@@ -57,7 +57,6 @@ const RESOURCES = {
   },
 } as const satisfies Table;
 
-/** @see rest-api.md, section 7 */
 export const CODESPEC = {
   name: "Codespec",
   doc: "A program to run: a container image with its command, parameters and resources. A version never changes.",

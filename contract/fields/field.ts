@@ -5,7 +5,7 @@
  * @see docs/decisions/0050-tables-of-fields.md
  */
 
-/** A value that is not made of others. `uri` is text that the OpenAPI document calls a URI; the rest is as in rest-api.md. */
+/** A value that is not made of others. `uri` is text that the OpenAPI document calls a URI. */
 export type Scalar = "text" | "uri" | "boolean" | "int32" | "int64" | "instant" | "timeSpan" | "quantity";
 
 export type Type =

@@ -31,7 +31,6 @@ const TARGET = {
   },
 } as const satisfies Table;
 
-/** @see rest-api.md, section 9 */
 export const RUN = {
   name: "Run",
   doc: "One execution of a job.",

@@ -3,7 +3,7 @@ import { engineAddressOf } from "./engine-address.ts";
 import { createCaller } from "./engine-call.ts";
 import { imagesOf, type Images } from "./images.ts";
 
-export type { ContainerInfo, CreateOptions, LabelFilter, LogStreamOptions } from "./containers.ts";
+export type { ContainerInfo, CreateOptions, LogStreamOptions } from "./containers.ts";
 
 /** The one client of a Docker engine. Each call has a deadline. @throws CodedError Unavailable, EngineRefusal */
 export interface Engine extends Containers, Images {

@@ -14,7 +14,7 @@ export const LABEL_ATTEMPT = "tyger-attempt";
 export const LABEL_CONTAINER_NAME = "tyger-run-container-name";
 
 /** The size of a container's log: beyond it the engine drops the oldest part, and the log is then marked as cut. */
-export const LOG_CAP = { "max-size": "256m", "max-file": "5" } as const;
+const LOG_CAP = { "max-size": "256m", "max-file": "5" } as const;
 
 const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
 

@@ -77,7 +77,7 @@ export interface Ending {
   nowAt: string;
 }
 
-export const CANCELED_BY_USER = "Canceled by user";
+const CANCELED_BY_USER = "Canceled by user";
 
 /**
  * The one right end of a run, from all that is known of it. What the container itself did first counts: an exit that

@@ -4,7 +4,7 @@ import type { Codespec, JobCodespec, WorkerCodespec } from "../codespec/codespec
 export const RUN_STATUSES = ["Pending", "Running", "Failed", "Succeeded", "Canceling", "Canceled"] as const;
 export type RunStatus = (typeof RUN_STATUSES)[number];
 
-export const TERMINAL_STATUSES = ["Failed", "Succeeded", "Canceled"] as const;
+const TERMINAL_STATUSES = ["Failed", "Succeeded", "Canceled"] as const;
 export type TerminalStatus = (typeof TERMINAL_STATUSES)[number];
 
 export const isTerminal = (status: RunStatus): status is TerminalStatus =>

@@ -55,7 +55,7 @@ async function pull({ host }: EngineAddress, image: string): Promise<string | un
 }
 
 /** Makes `image` of two programs of Debian. */
-export async function importStandIn({ host }: EngineAddress, image: string, path: string): Promise<void> {
+async function importStandIn({ host }: EngineAddress, image: string, path: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "tyger-image-"));
   try {
     await downloadPackages(["busybox-static", "bash-static"], folder, path);

@@ -78,7 +78,7 @@ export function postgresSpec(server: PostgresServer, logFile: string): ProcessSp
  * Ends processes left by an earlier server of this folder. After kill -9 of the main process its children can stay alive
  * and keep the shared memory in use, and a new server then refuses to start.
  */
-export async function endLeftoverServer(dataDir: string): Promise<void> {
+async function endLeftoverServer(dataDir: string): Promise<void> {
   const look = async (): Promise<true | undefined> => {
     const left = processesIn(dataDir);
     if (left.length === 0) return true;
