@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { PumpState } from "../model/run/lifecycle.ts";
 import { errnoOf } from "../model/errors.ts";
 import type { PumpCommand } from "../model/run/pump.ts";
+import { atMost } from "../waiting/bounded.ts";
 
 /** Longer than any command: a client that sends more without a line end is not ours. */
 const LINE_LIMIT = 4096;
@@ -49,8 +50,7 @@ export class Control {
     this.#server.close();
     this.show(state);
     const told = [...this.#clients].map((client) => new Promise<void>((resolve) => void client.end(() => resolve())));
-    const limit = new Promise<void>((resolve) => void setTimeout(resolve, FAREWELL_MS).unref());
-    await Promise.race([Promise.all(told), limit]);
+    await atMost(FAREWELL_MS, Promise.all(told));
   }
 }
 

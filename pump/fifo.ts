@@ -1,8 +1,8 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { Socket, type OnReadOpts, type SocketConstructorOpts } from "node:net";
 import { addAbortSignal } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { unlessAborted } from "../waiting/bounded.ts";
+import { retry } from "../waiting/retry.ts";
 import { errnoOf } from "../model/errors.ts";
 
 /**
@@ -35,18 +35,23 @@ function openPipe(path: string, access: number): number {
  * @throws Error when there is no pipe.
  */
 export async function openWriteEnd(path: string, signal: AbortSignal): Promise<WriteEnd | undefined> {
-  for (let waitedMs = 0; !signal.aborted;) {
-    try {
-      return new WriteEnd(openPipe(path, constants.O_WRONLY), signal);
-    } catch (err) {
-      if (errnoOf(err) !== "ENXIO") throw err;
-    }
-    const waitMs = Math.min(Math.max(FIRST_RETRY_MS, waitedMs * PART_WAITED), LAST_RETRY_MS);
-    await sleep(waitMs, undefined, { signal }).catch(() => {});
-    waitedMs += waitMs;
+  if (signal.aborted) return undefined;
+  let waitedMs = 0;
+  const pauses = (): number => {
+    const pauseMs = Math.min(Math.max(FIRST_RETRY_MS, waitedMs * PART_WAITED), LAST_RETRY_MS);
+    waitedMs += pauseMs;
+    return pauseMs;
+  };
+  const open = async (): Promise<WriteEnd> => new WriteEnd(openPipe(path, constants.O_WRONLY), signal);
+  try {
+    return await retry(open, { pauses, signal, passes: hasNoReader });
+  } catch (err) {
+    if (signal.aborted && (hasNoReader(err) || errnoOf(err) === "ABORT_ERR")) return undefined;
+    throw err;
   }
-  return undefined;
 }
+
+const hasNoReader = (err: unknown): boolean => errnoOf(err) === "ENXIO";
 
 /** The last reader closed the pipe: the job does not want the rest. */
 export class ReaderGone extends Error {}

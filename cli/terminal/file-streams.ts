@@ -2,8 +2,8 @@ import { constants, createReadStream, createWriteStream, openSync } from "node:f
 import { stat } from "node:fs/promises";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf } from "../../model/errors.ts";
+import { every, retry } from "../../waiting/retry.ts";
 import { fileFailure } from "../read/file-failure.ts";
 
 /** How often a named pipe is tried that nobody reads yet. */
@@ -45,16 +45,16 @@ export async function openOutputFile(path: string, signal?: AbortSignal): Promis
     () => false,
   );
   if (!isFifo) return withoutCrash(createWriteStream("", { fd: opened(path, "written", "w") }));
-  for (;;) {
-    try {
-      const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
-      return withoutCrash(new Socket({ fd, readable: false, writable: true }));
-    } catch (err) {
-      if (errnoOf(err) !== "ENXIO") throw fileFailure(path, "written", err);
-      await sleep(FIFO_RETRY_MS, undefined, signal ? { signal } : {});
-    }
+  const open = async (): Promise<number> => openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  try {
+    const fd = await retry(open, { pauses: every(FIFO_RETRY_MS), signal, passes: hasNoReader });
+    return withoutCrash(new Socket({ fd, readable: false, writable: true }));
+  } catch (err) {
+    throw signal?.aborted ? err : fileFailure(path, "written", err);
   }
 }
+
+const hasNoReader = (err: unknown): boolean => errnoOf(err) === "ENXIO";
 
 /** Whoever writes learns of an error from the write; the event alone must not end the process. */
 function withoutCrash(stream: Writable): Writable {

@@ -2,6 +2,7 @@ import { open, readFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { errnoOf } from "../../model/errors.ts";
+import { atMost } from "../../waiting/bounded.ts";
 import { every, retry } from "../../waiting/retry.ts";
 import type { PumpState } from "../../model/run/lifecycle.ts";
 import { PUMP_FILES, type PumpCommand, type PumpResult } from "../../model/run/pump.ts";
@@ -72,11 +73,9 @@ async function askPump(folder: string, command: PumpCommand | undefined, withinM
   if (!link) return (await readPumpResult(folder)) ?? DEAD_PUMP;
   if (command) link.send(command);
   void link.closed.then(async () => answer.resolve((await readPumpResult(folder)) ?? DEAD_PUMP));
-  const timer = setTimeout(() => answer.resolve({ phase: "Running" }), withinMs);
-  const state = await answer.promise;
-  clearTimeout(timer);
+  const state = await atMost(withinMs, answer.promise);
   link.close();
-  return state;
+  return state ?? { phase: "Running" };
 }
 
 function connectSocket(path: string): Promise<Socket | undefined> {
