@@ -86,10 +86,14 @@ export async function execute(
     throw err;
   });
   ended.then(
-    ({ status }) => status !== "Succeeded" && stopping.abort(new Error(`the run ended as ${status}`)),
+    (last) => last.status !== "Succeeded" && stopping.abort(failureOf(last)),
     () => undefined,
   );
   return { run, output, ended };
+}
+
+function failureOf({ id, status, statusReason }: Run): Error {
+  return new Error(`run ${id} ended with status ${status}${statusReason ? ` (${statusReason})` : ""}`);
 }
 
 /** An abort does not end the request: a run that may have been created has to be known, to be canceled. */

@@ -23,6 +23,7 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
     view.isReady ? "The stack is up." : "The stack is not ready.",
     ...processes,
     ...(view.webUi ? [`Web UI        ${view.webUi}`] : []),
+    ...(view.temporal ? [`Temporal      ${view.temporal}`] : []),
     ...(view.given?.postgres ? [`Postgres      ${view.given.postgres}, of DATABASE_URL`] : []),
     ...(view.given?.temporal ? [`Temporal      ${view.given.temporal}, of TEMPORAL_ADDRESS`] : []),
     `API           ${serverUrlOf(view)}`,

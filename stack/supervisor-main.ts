@@ -2,7 +2,7 @@ import { json } from "node:stream/consumers";
 import { processesOf } from "./server-processes.ts";
 import { stackSettingsSchema } from "./supervisor/settings.ts";
 import { supervise } from "./supervisor/supervisor.ts";
-import { webUiOf } from "./temporal/temporal.ts";
+import { temporalAddressOf, webUiOf } from "./temporal/temporal.ts";
 
 /** The background process of a stack. Reads its settings from stdin and logs to stdout. */
 const log = (line: string) => process.stdout.write(`${new Date().toISOString()} ${line}\n`);
@@ -13,7 +13,7 @@ const settings = stackSettingsSchema.parse(await json(process.stdin));
 const { postgres, temporal } = settings;
 const supervisor = await supervise({
   settings,
-  webUi: temporal.kind === "dev" ? webUiOf(temporal) : undefined,
+  ...(temporal.kind === "dev" && { webUi: webUiOf(temporal), temporal: temporalAddressOf(temporal) }),
   given: {
     ...(postgres.kind === "given" && { postgres: postgres.address }),
     ...(temporal.kind === "given" && { temporal: temporal.address }),

@@ -9,3 +9,8 @@ test("docs/errors.md lists every code, and no other", () => {
   expect(new Set(listed)).toEqual(new Set(ERROR_CODES));
   expect(listed).toHaveLength(ERROR_CODES.length);
 });
+
+test.each(["program", "signal"])("docs/programs.md shows examples/%s.ts as it is", (name) => {
+  const page = readFileSync(resolve(import.meta.dirname, "../docs/programs.md"), "utf8");
+  expect(page).toContain(readFileSync(resolve(import.meta.dirname, `../examples/${name}.ts`), "utf8"));
+});

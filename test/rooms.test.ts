@@ -63,6 +63,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   client: ["model", "contract", "waiting", "buffers/format", "buffers/access", "client"],
   // What programs import: without an argument it connects to the server of the user's login file.
   "client/index.ts": ["model", "config", "client"],
+  // As users write them: they import the package alone.
+  examples: [],
   "client/http": ["model", "waiting", "buffers/access", "client"],
   cli: ["model", "contract", "config", "client", "cli"],
   "cli/buffer": ["model", "contract", "buffers/format", "buffers/access", "client", "cli"],
@@ -88,7 +90,7 @@ const OWNED: Readonly<Record<string, readonly string[]>> = {
   dockerode: ["docker"],
   "@kubernetes/client-node": ["k8s"],
   "@google-cloud/storage": ["buffers"],
-  "@temporalio/client": ["temporal"],
+  "@temporalio/client": ["temporal", "examples"],
   "@temporalio/worker": ["worker", "build.ts"],
   "@temporalio/activity": ["activities"],
   "@temporalio/workflow": ["workflows"],

@@ -11,6 +11,8 @@ const viewSchema = z.object({
   isReady: z.boolean(),
   /** Of our Temporal dev server. */
   webUi: z.string().optional(),
+  /** `host:port` of our Temporal dev server, for programs. */
+  temporal: z.string().optional(),
   /** `host:port` of servers that the stack uses but does not manage. */
   given: z.object({ postgres: z.string().optional(), temporal: z.string().optional() }).optional(),
   dockerHost: z.string(),

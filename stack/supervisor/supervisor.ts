@@ -20,6 +20,7 @@ const START_MS = 150_000;
 export interface Supervised {
   settings: Pick<StackSettings, "version" | "paths" | "dockerHost" | "path">;
   webUi?: string | undefined;
+  temporal?: string | undefined;
   given?: StackView["given"];
   /** Each list starts when the list before it is ready, and stops before it. */
   stages: readonly (readonly ProcessSpec[])[];
@@ -36,6 +37,7 @@ export interface Supervised {
 export async function supervise({
   settings,
   webUi,
+  temporal,
   given,
   stages,
   log,
@@ -78,6 +80,7 @@ export async function supervise({
       pid: process.pid,
       isReady: processes.every(({ state }) => state === "ready"),
       ...(webUi && { webUi }),
+      ...(temporal && { temporal }),
       ...(given && { given }),
       dockerHost: settings.dockerHost,
       apiSocket,

@@ -66,7 +66,7 @@ test("a run that fails is no exception; its output fails with it", async () => {
   const reading = text(output);
   reading.catch(() => undefined);
   expect(await ended).toMatchObject({ status: "Failed", statusReason: "exit code 3" });
-  await expect(reading).rejects.toThrow("the run ended as Failed");
+  await expect(reading).rejects.toThrow("run 7 ended with status Failed (exit code 3)");
 });
 
 test("an input that fails rejects, ends the output, and marks the input as not whole", async () => {

@@ -1,9 +1,9 @@
-import { cp, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import pkg from "../../package.json" with { type: "json" };
-import { run, type CommandResult } from "./stack.ts";
+import { installationOf, run, showRun, startStack, type CommandResult } from "./stack.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const INSTALL_MS = 240_000;
@@ -69,18 +69,32 @@ test("installed globally, the command works in an empty environment and runs the
   }
 });
 
-test("installed in a folder, npx finds the command and a TypeScript program its typed signals and queries", async () => {
-  const folder = join(dir, "local");
+/** The package installed by npm in a folder of its own, as in a user's project. */
+async function project(name: string): Promise<string> {
+  const folder = join(dir, name);
   await mkdir(folder);
-  await writeFile(join(folder, "package.json"), JSON.stringify({ name: "local", private: true, type: "module" }));
+  await writeFile(join(folder, "package.json"), JSON.stringify({ name, private: true, type: "module" }));
   await npm("install", "--prefix", folder, tarball);
+  await cp(join(ROOT, "node_modules/@types"), join(folder, "node_modules/@types"), { recursive: true });
+  return folder;
+}
+
+/** What the compiler says of `programs`, with the declarations of the package alone. */
+async function complaintsOn(programs: readonly string[]): Promise<string> {
+  const flags = ["--ignoreConfig", "--noEmit", "--strict", "--module", "nodenext", "--target", "esnext"];
+  const types = ["--exactOptionalPropertyTypes", "--types", "node", "--skipLibCheck", ...programs];
+  const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
+  return (await run(process.execPath, [compiler, ...flags, ...types], { env })).stdout.toString();
+}
+
+test("installed in a folder, npx finds the command and a TypeScript program its typed signals and queries", async () => {
+  const folder = await project("local");
   const path = `${dirname(process.execPath)}:/usr/bin:/bin`;
   const version = await run("sh", ["-c", `cd ${folder} && npx tyger --version`], {
     env: { ...env, PATH: `${path}:${process.env["PATH"] ?? ""}` },
   });
   expect(version.stdout.toString()).toBe(`tyger version ${pkg.version}\n`);
 
-  await cp(join(ROOT, "node_modules/@types"), join(folder, "node_modules/@types"), { recursive: true });
   const program = join(folder, "program.ts");
   await writeFile(
     program,
@@ -93,19 +107,53 @@ export async function cancel(handle: WorkflowHandle): Promise<RunView> {
 process.stdout.write(workflowIdOf("abc", 7) + " " + cancelRun.name + " " + currentRun.name);
 `,
   );
-  const flags = ["--ignoreConfig", "--noEmit", "--strict", "--module", "nodenext", "--target", "esnext"];
-  const types = ["--types", "node", "--skipLibCheck", program];
-  const checked = await run(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), ...flags, ...types], {
-    env,
-  });
-  expect(checked.stdout.toString()).toBe("");
+  expect(await complaintsOn([program])).toBe("");
   expect((await run(process.execPath, [program], { env })).stdout.toString()).toBe("abc-run-7 cancel currentRun");
 });
 
+test("the programs of the documentation compile, and the two examples run in a user's project", async () => {
+  const folder = await project("programs");
+  const programs: string[] = [];
+  for (const page of ["README.md", "docs/programs.md"]) {
+    const blocks = (await readFile(join(ROOT, page), "utf8")).matchAll(/^```ts\n([^]*?)^```$/gm);
+    for (const [, block = ""] of blocks) {
+      programs.push(join(folder, `block-${programs.length}.ts`));
+      await writeFile(programs.at(-1) ?? "", block);
+    }
+  }
+  expect(programs.length).toBeGreaterThan(7);
+  for (const name of ["program.ts", "signal.ts"]) {
+    programs.push(join(folder, name));
+    await cp(join(folder, "node_modules/tyger/examples", name), join(folder, name));
+  }
+  expect(await complaintsOn(programs)).toBe("");
+
+  const stack = await startStack();
+  try {
+    const main = await run(process.execPath, [join(folder, "program.ts")], { env: stack.env, input: "Paul\n" });
+    expect({ ...main, stdout: main.stdout.toString() }).toEqual({ code: 0, stdout: "Hello Paul\n", stderr: "" });
+
+    const { stdout } = await stack.tyger(["status"]);
+    const [, address = ""] = /^Temporal\s+(\S+)$/m.exec(stdout.toString()) ?? [];
+    const args = [join(folder, "signal.ts"), address, await installationOf(stack)];
+    const signal = await run(process.execPath, args, { env: stack.env });
+    expect(signal.stderr).toBe("");
+    expect(signal.stdout.toString()).toMatch(/^run 2: \S[^\n]*\n(run 2: (Running|Canceling)\n)*run 2: Canceled\n$/);
+    expect(await showRun(stack, "2")).toMatchObject({ status: "Canceled", statusReason: "Canceled by user" });
+  } finally {
+    await stack.down();
+  }
+});
+
 test("the package carries what runs and no more", async () => {
-  const installed = await readdir(join(dir, "local/node_modules/tyger"));
+  const { stdout } = await run("tar", ["-tzf", tarball], { env });
+  const names = stdout
+    .toString()
+    .trim()
+    .split("\n")
+    .map((name) => name.replace(/^package\//, ""));
   const expected = ["README.md", "bin", "db", "dist", "examples", "package.json", "temporal-dev.yaml"];
-  expect(installed.filter((name) => name !== "node_modules").toSorted()).toEqual(expected);
-  const dist = await readdir(join(dir, "local/node_modules/tyger/dist"));
-  expect(dist).not.toContain("node-path");
+  expect([...new Set(names.map((name) => name.split("/")[0]))].toSorted()).toEqual(expected);
+  expect(names).toEqual(expect.arrayContaining(["dist/cli.js", "dist/client.js", "examples/program.ts"]));
+  expect(names).not.toContain("dist/node-path");
 });
