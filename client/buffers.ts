@@ -2,7 +2,7 @@ import type { ReadOptions } from "../buffers/format/reader.ts";
 import type { WriteOptions } from "../buffers/format/writer.ts";
 import type { CallOptions, Http } from "./http/http.ts";
 import type { Content } from "./transfers.ts";
-import type { TygerBuffer } from "./types.ts";
+import type { NewBuffer, TygerBuffer } from "./types.ts";
 
 export interface AccessOptions extends CallOptions {
   writeable?: boolean | undefined;
@@ -13,13 +13,6 @@ export interface AccessOptions extends CallOptions {
 /** `ttl` is the life of the signed URLs, which are renewed. */
 export type BufferReadOptions = Omit<ReadOptions, "signal" | "reuseMemory"> & Pick<AccessOptions, "signal" | "ttl">;
 export type BufferWriteOptions = Omit<WriteOptions, "signal"> & Pick<AccessOptions, "signal" | "ttl">;
-
-export interface NewBuffer {
-  location?: string;
-  tags?: Record<string, string>;
-  /** RFC 3339. */
-  expiresAt?: string;
-}
 
 export interface Buffers {
   create(buffer?: NewBuffer, options?: CallOptions): Promise<TygerBuffer>;

@@ -1,11 +1,11 @@
 import { CODESPEC_REFERENCE } from "../model/codespec/codespec.ts";
 import type { CallOptions, Http } from "./http/http.ts";
 import { type List, type ListOptions, listOf } from "./pages.ts";
-import type { CodespecVersion, JobCodespec, WorkerCodespec } from "./types.ts";
+import type { CodespecVersion, NewCodespec } from "./types.ts";
 
 export interface Codespecs {
   /** Stores a codespec; the latest version comes back if it is the same. */
-  create(name: string, codespec: JobCodespec | WorkerCodespec, options?: CallOptions): Promise<CodespecVersion>;
+  create(name: string, codespec: NewCodespec, options?: CallOptions): Promise<CodespecVersion>;
   /** The latest version unless one is given. */
   show(name: string, options?: CallOptions & { version?: number | string | undefined }): Promise<CodespecVersion>;
   /** What a run refers to: `name` or `name/versions/N`. @throws Error when `reference` is of neither form */

@@ -25,7 +25,7 @@ export async function connect({ server, loginFile, ...options }: ConnectOptions 
 export { CodedError } from "../model/errors.ts";
 export type { ErrorCode } from "../model/errors.ts";
 export type { ServerAddress } from "./address.ts";
-export type { AccessOptions, BufferReadOptions, Buffers, BufferWriteOptions, NewBuffer } from "./buffers.ts";
+export type { AccessOptions, BufferReadOptions, Buffers, BufferWriteOptions } from "./buffers.ts";
 export type { Client } from "./client.ts";
 export type { Codespecs } from "./codespecs.ts";
 export { ConnectionError, hasCode, NotLoggedInError, ServerError, UnexpectedStatusError } from "./errors.ts";

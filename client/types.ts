@@ -1,60 +1,32 @@
-import type * as buffer from "../model/buffer/buffer.ts";
-import type * as codespec from "../model/codespec/codespec.ts";
-import { isTerminal, type Run as ServerRun, type RunStatus as KnownStatus } from "../model/run/run.ts";
+import type { BUFFER } from "../contract/fields/buffer-fields.ts";
+import type { CODESPEC } from "../contract/fields/codespec-fields.ts";
+import type { AnswerOf, RequestOf } from "../contract/fields/message-types.ts";
+import type { RUN } from "../contract/fields/run-fields.ts";
+import type { METADATA } from "../contract/fields/server-fields.ts";
+import { isTerminal, type RunStatus as KnownStatus } from "../model/run/run.ts";
+
+/** The types of requests and answers, inferred from the contract's tables of fields. */
 
 /** A newer server may have statuses that are not in the list; such a run counts as open. */
 export type RunStatus = KnownStatus | (string & {});
 
 /** A run as the server shows it. Fields that a newer server adds are in the object, too. */
-export type Run = Omit<ServerRun, "status"> & { status: RunStatus };
+export type Run = Omit<AnswerOf<typeof RUN>, "status"> & { status: RunStatus };
+/** A run that is to be created; the server fills in the fields that are left out. */
+export type NewRun = RequestOf<typeof RUN>;
+
+/** A buffer as the server shows it. The name `Buffer` is taken by the runtime. */
+export type TygerBuffer = AnswerOf<typeof BUFFER>;
+export type NewBuffer = RequestOf<typeof BUFFER>;
+
+/** A stored version of a codespec. */
+export type CodespecVersion = AnswerOf<typeof CODESPEC>;
+export type NewCodespec = RequestOf<typeof CODESPEC>;
+export type JobCodespec = Extract<NewCodespec, { kind: "job" }>;
+export type WorkerCodespec = Extract<NewCodespec, { kind: "worker" }>;
+
+/** What the server can do. A proxy in front of it can leave fields out. */
+export type ServiceMetadata = Partial<AnswerOf<typeof METADATA>>;
 
 /** Whether a run has ended, so that its status never changes again. */
 export const hasEnded = (run: { status: RunStatus }): boolean => isTerminal(run.status as KnownStatus);
-
-/** A buffer as the server shows it. */
-export type TygerBuffer = buffer.Buffer;
-
-export type JobCodespec = codespec.JobCodespec;
-export type WorkerCodespec = codespec.WorkerCodespec;
-/** A stored version of a codespec. */
-export type CodespecVersion = codespec.CodespecVersion;
-
-/** A run that is to be created; the server fills in what is left out. */
-export interface NewRun {
-  job: NewJob;
-  worker?: NewWorker;
-  cluster?: string;
-  /** From the creation of the run, not from its start. */
-  timeoutSeconds?: number;
-  tags?: Record<string, string>;
-  /** TimeSpan `hh:mm:ss`, from half a minute to an hour. */
-  bufferAccessTtl?: string;
-}
-
-export interface NewJob {
-  /** `name`, `name/versions/N`, or the codespec itself. */
-  codespec: string | JobCodespec;
-  /** Buffer ids by parameter; the server makes buffers for the others. */
-  buffers?: Record<string, string>;
-  /** Of the buffers that the server makes. */
-  tags?: Record<string, string>;
-  /** TimeSpan after which the buffers that the server makes are deleted. */
-  bufferTtl?: string;
-  nodePool?: string;
-  replicas?: number;
-}
-
-export interface NewWorker {
-  codespec: string | WorkerCodespec;
-  nodePool?: string;
-  replicas?: number;
-}
-
-/** What a server says of itself before anybody has logged in. */
-export interface ServiceMetadata {
-  capabilities?: string[];
-  apiVersions?: string[];
-  storageEndpoints?: string[];
-  /** Set when the server asks for tokens. */
-  authority?: string;
-}

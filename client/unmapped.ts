@@ -1,4 +1,4 @@
-import type { NewJob } from "./types.ts";
+import type { NewRun } from "./types.ts";
 
 /** The part of a codespec that says which buffers its job needs; a worker needs none. */
 interface Parameters {
@@ -9,7 +9,7 @@ interface Parameters {
 /** The parameters for which the caller gave no buffer; `_`, a buffer for the time of the run, is none. */
 export function unmappedOf(
   codespec: Parameters,
-  given: NewJob["buffers"] = {},
+  given: NewRun["job"]["buffers"] = {},
 ): { inputs: string[]; outputs: string[] } {
   const isUnmapped = (name: string): boolean => !Object.hasOwn(given, name) || given[name] === "_";
   const { inputs = [], outputs = [] } = codespec.buffers ?? {};

@@ -153,7 +153,7 @@ test("the package carries what runs and no more", async () => {
     .split("\n")
     .map((name) => name.replace(/^package\//, ""));
   const expected = ["README.md", "bin", "db", "dist", "examples", "package.json", "temporal-dev.yaml"];
-  expect([...new Set(names.map((name) => name.split("/")[0]))].toSorted()).toEqual(expected);
+  expect(new Set(names.map((name) => name.split("/")[0]))).toEqual(new Set(expected));
   expect(names).toEqual(expect.arrayContaining(["dist/cli.js", "dist/client.js", "examples/program.ts"]));
   expect(names).not.toContain("dist/node-path");
 });

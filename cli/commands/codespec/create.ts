@@ -1,4 +1,4 @@
-import type { JobCodespec, WorkerCodespec } from "../../../client/types.ts";
+import type { NewCodespec } from "../../../client/types.ts";
 import { stdinOf } from "../../buffer/buffer-transfer.ts";
 import { CODESPEC_NAME } from "../../../model/codespec/codespec.ts";
 import { canonicalQuantity } from "../../../model/codespec/quantity.ts";
@@ -67,7 +67,7 @@ export default command({
     const codespec = merged({ ...file, name }, context.args, rest);
     checkKind(codespec);
     const { codespecs } = await connect(context);
-    const { version } = await codespecs.create(name, codespec as JobCodespec | WorkerCodespec);
+    const { version } = await codespecs.create(name, codespec as NewCodespec);
     await writeAll(host.stdout, `${version}\n`);
   },
 });
