@@ -181,7 +181,7 @@ async function cancelJob(runId: number): Promise<void> {
 
 /** By the headings of the page; what takes long comes first. */
 const CASES: Record<string, Case> = {
-  "The API was killed and does not come back": {
+  "The API was killed and does not restart": {
     prepare: async () => loginTo("dead-login", await deadSocket("dead.sock")),
   },
   "The given Postgres refuses the password": {
@@ -190,7 +190,7 @@ const CASES: Record<string, Case> = {
       return otherStack("wrong-password", given);
     },
   },
-  "Nobody is logged in": { prepare: async () => ({ env: { TYGER_CACHE_FILE: join(folder, "no-login") } }) },
+  "Not logged in": { prepare: async () => ({ env: { TYGER_CACHE_FILE: join(folder, "no-login") } }) },
   "The stack is down": { prepare: () => loginTo("gone-login", join(folder, "gone.sock")) },
   "No Docker engine": { prepare: () => otherStack("no-engine") },
   "A Docker engine on another host": { prepare: () => otherStack("far-engine") },
@@ -202,29 +202,29 @@ const CASES: Record<string, Case> = {
       return otherStack("closed-engine", { DOCKER_HOST: `unix://${socket}` });
     },
   },
-  "A port is taken": { prepare: otherInstallation },
+  "A port is in use": { prepare: otherInstallation },
   "The given Postgres cannot be reached": { prepare: () => otherStack("no-postgres") },
   "The given Temporal cannot be reached": { prepare: () => otherStack("no-temporal") },
   "The given Temporal has no such namespace": {
     prepare: async () => otherStack("no-namespace", { TEMPORAL_ADDRESS: (await enginesOf(stack)).temporal }),
   },
-  "The data folder is closed to you": {
+  "No permission to use the data folder": {
     isUnprivileged: true,
     prepare: async () => {
       await mkdir(join(folder, "closed"), { mode: 0o500 });
     },
   },
-  "The data folder cannot be made": {},
+  "The data folder cannot be created": {},
   "The file is not YAML": {
     prepare: () => write("malformed.yml", "job:\n  codespec: [\n    image: ubuntu\n"),
   },
   "The file has an unknown field": {
     prepare: () => write("unknown.yml", 'job:\n  codespec:\n    image: ubuntu\n    comand: ["true"]\n'),
   },
-  "The file is not there": {},
+  "The file does not exist": {},
   "An unknown flag": {},
-  "A value that a flag does not take": {},
-  "The image is not on the host": { prepare: () => jobFile("image.yml", { image: "nowhere:1", command: ["true"] }) },
+  "An invalid value of a flag": {},
+  "The image is not on this host": { prepare: () => jobFile("image.yml", { image: "nowhere:1", command: ["true"] }) },
   "The codespec was not found": {},
   "The buffer was not found": {
     prepare: () => jobFile("cat.yml", { buffers: { inputs: ["input"] }, command: ["true"] }),
@@ -235,7 +235,7 @@ const CASES: Record<string, Case> = {
   "A second writer": { prepare: async () => ({ values: { id: await writtenBuffer() } }) },
   "Stored bytes were changed": { prepare: () => damagedBuffer("last") },
   "A stored blob is damaged": { prepare: () => damagedBuffer("first") },
-  "The writer had failed": { prepare: failedBuffer },
+  "The writer failed": { prepare: failedBuffer },
   "The job ends with an error": { prepare: () => jobFile("exit.yml", { command: ["bash", "-c", "exit 7"] }) },
   "The program is not in the image": { prepare: () => jobFile("program.yml", { command: ["pyton3", "main.py"] }) },
   "The timeout passes": sleeping("late.yml"),
@@ -257,7 +257,7 @@ test("the page lists these failures, and no other", () => {
   expect([...PAGE.keys()].sort()).toEqual([...Object.keys(CASES), ...last].sort());
 });
 
-describe.concurrent("what is printed is what docs/errors.md says", () => {
+describe.concurrent("the output is as docs/errors.md shows", () => {
   test.each(Object.entries(CASES))("%s", async (heading, failure) => {
     const { printed, documented } = await failAs(heading, failure);
     expect(printed).toEqual(documented);
@@ -283,7 +283,7 @@ test("The disk of the buffers is full", async ({ skip }) => {
   expect(printed).toEqual(documented);
 });
 
-/** Runs the command of the page as it stands there; gives what it printed, and what it should have. */
+/** Runs the command as the page shows it; returns the actual and the documented output. */
 async function failAs(heading: string, { prepare, meanwhile, isUnprivileged }: Case) {
   const page = PAGE.get(heading) ?? { command: "false", printed: "" };
   const { values = {}, env = {} } = (await prepare?.()) ?? {};
