@@ -3,8 +3,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { CodedError } from "../../model/errors.ts";
 import type { BlobHead } from "../../model/ports/store.ts";
-import { giveBackBatch, takeBatch } from "./batches.ts";
-import { headerOf } from "./blob-file.ts";
+import { giveBackBatch, headerOf, takeBatch } from "./blob-file.ts";
 
 /**
  * Writes a whole blob file, which is durable on return. It uses two batches of memory: one is filled while the other is

@@ -3,7 +3,6 @@ import { blobPathOf, CHAIN_START, END_BLOB, FORMAT_VERSION, nextInChain, START_B
 import { CodedError } from "../../model/errors.ts";
 import { BlobHash } from "./blob-hash.ts";
 import type { Blobs, BlobSource, ReceivedBlob } from "./blobs.ts";
-import { SpareBuffers } from "./spare-buffers.ts";
 import { unlessAborted } from "../../waiting/bounded.ts";
 
 /** How long our data plane holds a request for a blob that does not exist yet. */
@@ -163,3 +162,22 @@ function parse(bytes: Uint8Array): Record<string, unknown> {
 }
 
 const statusOf = (bytes: Uint8Array): string => String(parse(bytes)["status"]);
+
+/**
+ * Reuses large buffers: with a new one for each blob, garbage collection costs as much as the transfer itself.
+ */
+class SpareBuffers {
+  readonly #spare: ArrayBufferLike[] = [];
+
+  /** A buffer of `sizeBytes`, its content undefined. */
+  take(sizeBytes: number): Buffer {
+    const memory = this.#spare.pop();
+    if (memory && memory.byteLength >= sizeBytes) return Buffer.from(memory, 0, sizeBytes);
+    return Buffer.allocUnsafeSlow(sizeBytes);
+  }
+
+  /** Takes back a buffer from {@link SpareBuffers.take}, or a part of it; the caller must not use it anymore. */
+  giveBack(bytes: Uint8Array): void {
+    this.#spare.push(bytes.buffer);
+  }
+}
