@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { containerNameOf } from "../../model/run/names.ts";
@@ -67,22 +66,23 @@ test("an end that came while the engine could not be reached is reported when it
 });
 
 test("a followed log that is cut goes on where it was, nothing twice and nothing left out", async () => {
-  const run = rig.shell("for i in $(seq 2000); do echo $i; test $((i % 100)) = 0 && sleep 0.05; done; printf end");
+  const run = rig.shell("for i in $(seq 4000); do echo $i; test $((i % 100)) = 0 && sleep 0.1; done; printf end");
   await rig.writer.launch(run);
-  const cutting = (async () => {
-    for (let i = 0; i < 6; i++) {
-      await sleep(150);
-      flaky.isDown = i % 2 === 0;
-      flaky.cut();
-    }
-    flaky.isDown = false;
-  })();
+  /** Every second time the engine also refuses the first attempt to connect again. */
+  const cut = (isDown: boolean): void => {
+    flaky.isDown = isDown;
+    const { refusals } = flaky;
+    flaky.cut();
+    if (isDown) void eventually(() => flaky.refusals > refusals).finally(() => (flaky.isDown = false));
+  };
   let text = "";
+  let cuts = 0;
   for await (const batch of rig.reader.logs(run, { follow: true }, AbortSignal.timeout(20_000))) {
     for (const { bytes } of batch) text += Buffer.from(bytes).toString();
+    if (cuts < 6) cut(cuts++ % 2 === 0);
   }
-  await cutting;
-  expect(text).toBe(`${Array.from({ length: 2000 }, (_, i) => i + 1).join("\n")}\nend`);
+  expect(cuts).toBe(6);
+  expect(text).toBe(`${Array.from({ length: 4000 }, (_, i) => i + 1).join("\n")}\nend`);
 });
 
 test("a log that breaks off when it is not followed is an error and no short log", async () => {

@@ -10,10 +10,12 @@ export interface FlakyEngine {
   cut(): void;
   /** As long as it is set, nobody answers. */
   isDown: boolean;
+  /** Connections refused while it was down. */
+  refusals: number;
   /** Requests whose answer is lost although the engine carries them out; each time one is used up. */
   loseAnswersTo: RegExp[];
   /** Holds the next request that matches, before or after the engine has carried it out. */
-  hold(pattern: RegExp, what: "request" | "answer"): Held;
+  hold(pattern: Pick<RegExp, "test">, what: "request" | "answer"): Held;
   close(): Promise<void>;
 }
 
@@ -24,7 +26,7 @@ export interface Held {
 }
 
 interface Hold {
-  pattern: RegExp;
+  pattern: Pick<RegExp, "test">;
   what: "request" | "answer";
   reach: () => void;
   released: Promise<void>;
@@ -36,7 +38,10 @@ export async function openFlakyEngine(): Promise<FlakyEngine> {
   const clients = new Set<Socket>();
   const holds: Hold[] = [];
   const server = createServer((client) => {
-    if (flaky.isDown) return client.destroy();
+    if (flaky.isDown) {
+      flaky.refusals += 1;
+      return client.destroy();
+    }
     clients.add(client);
     const engine = connect("/var/run/docker.sock");
     let isLost = false;
@@ -78,6 +83,7 @@ export async function openFlakyEngine(): Promise<FlakyEngine> {
       for (const client of clients) client.destroy();
     },
     isDown: false,
+    refusals: 0,
     loseAnswersTo: [],
     hold(pattern, what) {
       const reached = Promise.withResolvers<void>();

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
+import { once } from "node:events";
 import type { Worker } from "@temporalio/worker";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { watchActivities, type WatchPorts } from "../../activities/watch.ts";
@@ -7,7 +7,7 @@ import { base32 } from "../../model/buffer/buffer.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { taskQueueOf, watcherIdOf } from "../../model/run/names.ts";
 import { createRunWorkflows, type ClusterWorkflows } from "../../temporal/run-workflows.ts";
-import { eventually } from "../eventually.ts";
+import { eventually, stays } from "../eventually.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
 const CLUSTER = "docker";
@@ -34,7 +34,7 @@ const workerWith = (ports: WatchPorts): Promise<Worker> =>
   });
 
 const untilAborted = async (signal: AbortSignal): Promise<void> => {
-  await sleep(3_600_000, undefined, { signal }).catch(() => undefined);
+  if (!signal.aborted) await once(signal, "abort");
 };
 
 test("a cluster has one watcher however often it is asked for, and the next worker takes over", async () => {
@@ -61,6 +61,7 @@ test("a cluster has one watcher however often it is asked for, and the next work
 test("a state that could not be delivered is sent again, the newest one only", async () => {
   const told: string[] = [];
   let isAway = true;
+  let attempts = 0;
   const worker = await workerWith({
     watcher: {
       async watch(report, signal) {
@@ -70,16 +71,19 @@ test("a state that could not be delivered is sent again, the newest one only", a
       },
     },
     async reportReplica(runId, { container }) {
+      attempts += 1;
       if (isAway) throw new Error("Temporal is away");
       told.push(`${runId} exit ${container.exitCode}`);
     },
   });
   await workflows.startWatcher();
   await worker.runUntil(async () => {
-    await sleep(1500);
+    // One for each state, and one that was sent again.
+    await eventually(() => attempts >= 3);
     isAway = false;
     await eventually(() => told.length > 0);
-    await sleep(1500);
+    // Longer than the pause between two times of sending.
+    await stays(() => told.length === 1, { looks: 15, everyMs: 100 });
   });
   expect(told).toEqual(["7 exit 2"]);
   await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();

@@ -1,12 +1,11 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";
 import { createDockerWriter } from "../../../docker/launch/writer.ts";
 import type { LaunchClaims } from "../../../model/ports/compute.ts";
 import { LABEL_RUN, containerNameOf } from "../../../model/run/names.ts";
 import type { RunRecord } from "../../../model/run/run.ts";
-import { eventually } from "../../eventually.ts";
+import { eventually, stays } from "../../eventually.ts";
 import { createFakeClaims } from "../../fakes/launch-claims.ts";
 import { openFlakyEngine, type FlakyEngine } from "../flaky-engine.ts";
 import { openDockerRig, type DockerRig } from "../rig.ts";
@@ -91,8 +90,8 @@ describe("a start that is on its way to the engine", () => {
     const taking = rig.writerWith(rig.claims, second.dockerHost).launch(run);
     await removal.reached;
     start.release();
-    // Long enough for the job to come to its end, if it were started.
-    await sleep(1500);
+    // Long enough for the engine to start the job, if it did.
+    await stays(() => rig.begins(run) === 0, { looks: 30, everyMs: 50 });
     removal.release();
     await Promise.all([late, taking]);
     await exited(run);
@@ -116,18 +115,30 @@ describe("a start that is on its way to the engine", () => {
   });
 });
 
-test("whenever a second worker launches, one job is begun", async () => {
-  // From before the first one's claim to after its record of the launch.
-  for (let delayMs = 0; delayMs <= 400; delayMs += 25) {
-    const run = rig.run({ hasBuffers: delayMs % 50 === 0 });
-    const first = rig.writer.launch(run);
-    await sleep(delayMs);
-    await rig.anotherWriter().launch(run);
-    await first;
+/** Matches what follows the first `count` requests. */
+const after = (count: number): Pick<RegExp, "test"> => {
+  let seen = 0;
+  return { test: () => ++seen > count };
+};
+
+test.each([false, true])("whenever a second worker launches, one job is begun (buffers: %s)", async (hasBuffers) => {
+  const engine = await openFlakyEngine();
+  onTestFinished(() => engine.close());
+  let steps = 0;
+  // At each request that the first one sends to the engine, and after the last.
+  for (let isOver = false; !isOver; steps++) {
+    const run = rig.run({ hasBuffers });
+    const step = engine.hold(after(steps), "request");
+    const first = rig.writerWith(rig.claims, engine.dockerHost).launch(run);
+    isOver = await Promise.race([step.reached.then(() => false), first.then(() => true)]);
+    const second = rig.anotherWriter().launch(run);
+    step.release();
+    await Promise.all([first, second]);
     await exited(run);
     expect(rig.begins(run)).toBe(1);
     await rig.writer.remove(run);
   }
+  expect(steps).toBeGreaterThan(3);
 });
 
 test.each(POINTS)("an attempt suspended at '%s' starts nothing after the run was stopped", async (point) => {
