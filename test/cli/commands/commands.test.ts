@@ -101,10 +101,13 @@ describe("codespec", () => {
 
 describe("buffer", () => {
   test("create prints the id, or the whole buffer", async () => {
+    const beforeMs = Date.now();
     expect((await tyger("buffer create --tag a=1,b=2 --ttl 1.00:00", { server })).stdout).toMatch(/^buffer1\n$/);
     const body = bodyOf("POST", /^\/buffers\?/) as { tags: object; expiresAt: string };
     expect(body.tags).toEqual({ a: "1,b=2".split(",")[0], b: "2" });
-    expect(Date.parse(body.expiresAt) - Date.now()).toBeGreaterThan(86_000_000);
+    const createdAtMs = Date.parse(body.expiresAt) - 86_400_000;
+    expect(createdAtMs).toBeGreaterThanOrEqual(beforeMs);
+    expect(createdAtMs).toBeLessThanOrEqual(Date.now());
     const full = await tyger("buffer create --full-resource --location local", { server });
     expect(JSON.parse(full.stdout)).toEqual({ id: "buffer1", location: "local" });
   });

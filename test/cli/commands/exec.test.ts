@@ -3,9 +3,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LAST_WORDS_MS } from "../../../cli/run/run-input.ts";
-import { eventually } from "../../eventually.ts";
+import { eventually, stays, turns } from "../../eventually.ts";
 import { fail, FakeServer } from "../../fakes/tyger-server.ts";
 import { startTyger, tyger } from "../command-line.ts";
 
@@ -29,7 +29,6 @@ async function runFile(buffers: { inputs?: string[]; outputs?: string[] }): Prom
 }
 
 const exec = (more: string[] = []): string[] => ["run", "exec", "-f", file, ...more];
-const pause = (ms: number): Promise<string> => new Promise((resolve) => setTimeout(resolve, ms, "not yet"));
 const never = (): Promise<never> => new Promise(() => undefined);
 
 test("stdin goes in, the output comes out, and stderr tells of the run", async () => {
@@ -143,8 +142,11 @@ test("a run that is canceled elsewhere fails the command", async () => {
 
 test("an output that is marked failed because its run failed is told as the run's failure", async () => {
   server.job = async () => {
+    const looks = vi.spyOn(server.blobs, "get");
     server.blobs.set("boutput/.bufferend", { bytes: Buffer.from('{"status":"failed"}'), headers: {} });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // The command learns that the output failed before it learns that the run did.
+    await eventually(() => looks.mock.calls.some(([path]) => path === "boutput/.bufferend"));
+    await turns(20);
     return { status: "Failed", statusReason: "the pump died" };
   };
   const { code, stderr } = await tyger(exec(), { server, stdin: "x" });
@@ -278,7 +280,9 @@ describe("a run that succeeds before it read all of stdin", () => {
     server.changeRun({ status: "Succeeded" });
     await eventually(() => running.stderr().includes("status=Succeeded"));
     // A stdin that is still open would be given up meanwhile: there is no event that says that nothing happens.
-    expect(await Promise.race([running.exitCode, pause(2 * LAST_WORDS_MS)])).toBe("not yet");
+    let hasEnded = false;
+    void running.exitCode.then(() => (hasEnded = true));
+    await stays(() => !hasEnded, { looks: 20, everyMs: LAST_WORDS_MS / 10 });
     for (const release of blocks) release();
     expect(await running.exitCode).toBe(0);
     expect(server.blobs.get("binput/.bufferend")?.bytes.toString()).toBe('{"status":"complete"}');

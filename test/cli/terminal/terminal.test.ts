@@ -1,8 +1,7 @@
 import { spawn } from "node:child_process";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { writeLogin } from "../../../cli/server/login-file.ts";
-import { eventually } from "../../eventually.ts";
+import { eventually, stays } from "../../eventually.ts";
 import { FakeServer } from "../../fakes/tyger-server.ts";
 
 let server: FakeServer;
@@ -65,7 +64,8 @@ test.each([
 
 test("a dumb terminal is sent no control sequences, and no status", async () => {
   server.job = async () => {
-    await sleep(800);
+    // Longer than it takes until another terminal is shown a status.
+    await stays(() => drawn(screen).length === 0, { looks: 16, everyMs: 50 });
     return { output: Buffer.from("the result\n") };
   };
   await onTerminal(80, "run exec -c quiet", { TERM: "dumb" });

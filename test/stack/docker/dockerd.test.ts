@@ -101,33 +101,36 @@ test("a claim counts by whatever path the engine's socket is reached", async () 
 const NOBODY = 65_534;
 const AS_NOBODY = `process.setgroups([]); process.setgid(${NOBODY}); process.setuid(${NOBODY});`;
 
-test.skipIf(process.getuid?.() !== 0)("a stack of another user holds the engine", async () => {
+const IS_ROOT = process.getuid?.() === 0;
+const NEEDS_ROOT = "only root can act as another user";
+
+test("a stack of another user holds the engine", async ({ skip }) => {
+  skip(!IS_ROOT, NEEDS_ROOT);
   await startOther({ stack: `cafe-${NOBODY}`, first: AS_NOBODY });
   expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe(`in use by a stack of user ${NOBODY}`);
 });
 
-test.skipIf(process.getuid?.() !== 0).each([
+test.for<[string, Parameters<typeof startOther>[0]]>([
   ["of a stack of somebody else", { stack: "cafe-0", first: AS_NOBODY }],
   ["of a process that does not hold it", { first: 'Object.defineProperty(process, "pid", { value: process.ppid });' }],
   ["of no process", { first: 'Object.defineProperty(process, "pid", { value: 4194305 });' }],
-])("a claim %s does not count: everybody can take a name", async (_whose, forged) => {
+])("a claim %s does not count: everybody can take a name", async ([, forged], { skip }) => {
+  skip(!IS_ROOT, NEEDS_ROOT);
   await startOther(forged);
   expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("stopped");
 });
 
-test.skipIf(process.getuid?.() !== 0)(
-  "a claim counts for a root with fewer rights, who may not look into it",
-  async () => {
-    await startOther();
-    const moduleOf = (name: string) => JSON.stringify(import.meta.resolve(`../../../stack/docker/${name}.ts`));
-    const script = `const { engineAt } = await import(${moduleOf("docker-engine")});
+test("a claim counts for a root with fewer rights, who may not look into it", async ({ skip }) => {
+  skip(!IS_ROOT, NEEDS_ROOT);
+  await startOther();
+  const moduleOf = (name: string) => JSON.stringify(import.meta.resolve(`../../../stack/docker/${name}.ts`));
+  const script = `const { engineAt } = await import(${moduleOf("docker-engine")});
     const { usersOf } = await import(${moduleOf("engine-claims")});
     console.log(JSON.stringify(usersOf(engineAt(${JSON.stringify(place.engine.host)}))));`;
-    const args = ["--bounding-set=-all", "--inh-caps=-all", process.execPath, "--input-type=module", "-e", script];
-    const { stdout } = await promisify(execFile)("setpriv", args);
-    expect(JSON.parse(stdout)).toEqual([{ stack: OTHER_STACK, uid: 0 }]);
-  },
-);
+  const args = ["--bounding-set=-all", "--inh-caps=-all", process.execPath, "--input-type=module", "-e", script];
+  const { stdout } = await promisify(execFile)("setpriv", args);
+  expect(JSON.parse(stdout)).toEqual([{ stack: OTHER_STACK, uid: 0 }]);
+});
 
 test("an engine that does not answer is left alone", async () => {
   await new Promise((resolve) => api.close(resolve));

@@ -35,14 +35,16 @@ test("a user's database lies in the data folder", () => {
   expect(settled).toEqual({ root: realpathSync(join(folder, "postgres")), binaries: "/cache" });
 });
 
-test.runIf(isRoot)("root's database lies in the data folder where another user can get there", () => {
+test("root's database lies in the data folder where another user can get there", ({ skip }) => {
+  skip(!isRoot, "only root has to make room for another user");
   chmodSync(folder, 0o711);
   const dataDir = join(folder, "data");
   mkdirSync(dataDir, { mode: 0o700 });
   expect(settlePostgres(dataDir, "/cache", 0, join(folder, "system")).root).toBe(join(dataDir, "postgres"));
 });
 
-test.runIf(isRoot)("Postgres' user gets to the binaries where root alone could before, and under any umask", () => {
+test("Postgres' user gets to the binaries where root alone could before, and under any umask", ({ skip }) => {
+  skip(!isRoot, "only root has to make room for another user");
   chmodSync(folder, 0o711);
   const system = join(folder, "system");
   mkdirSync(system, { mode: 0o700 });
@@ -51,21 +53,21 @@ test.runIf(isRoot)("Postgres' user gets to the binaries where root alone could b
   expect(isReachable(settlePostgres(folder, "/cache", 0, system).binaries)).toBe(true);
 });
 
-test.runIf(isRoot)(
-  "below a closed home it lies elsewhere, is found again, and is not taken over by a new data folder",
-  () => {
-    const dataDir = join(folder, "data");
-    const system = join(folder, "system");
-    mkdirSync(dataDir);
-    const first = settlePostgres(dataDir, "/cache", 0, system);
-    expect(first.root.startsWith(system)).toBe(true);
-    expect(lstatSync(join(dataDir, "postgres")).isSymbolicLink()).toBe(true);
-    expect(settlePostgres(dataDir, "/cache", 0, system).root).toBe(first.root);
+test("below a closed home it lies elsewhere, is found again, and is not taken over by a new data folder", ({
+  skip,
+}) => {
+  skip(!isRoot, "only root has to make room for another user");
+  const dataDir = join(folder, "data");
+  const system = join(folder, "system");
+  mkdirSync(dataDir);
+  const first = settlePostgres(dataDir, "/cache", 0, system);
+  expect(first.root.startsWith(system)).toBe(true);
+  expect(lstatSync(join(dataDir, "postgres")).isSymbolicLink()).toBe(true);
+  expect(settlePostgres(dataDir, "/cache", 0, system).root).toBe(first.root);
 
-    rmSync(dataDir, { recursive: true });
-    mkdirSync(dataDir);
-    const second = settlePostgres(dataDir, "/cache", 0, system);
-    expect(second.root).not.toBe(first.root);
-    expect(existsSync(first.root)).toBe(true);
-  },
-);
+  rmSync(dataDir, { recursive: true });
+  mkdirSync(dataDir);
+  const second = settlePostgres(dataDir, "/cache", 0, system);
+  expect(second.root).not.toBe(first.root);
+  expect(existsSync(first.root)).toBe(true);
+});
