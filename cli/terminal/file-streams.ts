@@ -4,6 +4,7 @@ import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { errnoOf } from "../../model/errors.ts";
 import { every, retry } from "../../waiting/retry.ts";
+import { failWithReader } from "./pipe-reader.ts";
 import { fileFailure } from "../read/file-failure.ts";
 
 /** How often a named pipe is tried that nobody reads yet. */
@@ -48,7 +49,9 @@ export async function openOutputFile(path: string, signal?: AbortSignal): Promis
   const open = async (): Promise<number> => openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
   try {
     const fd = await retry(open, { pauses: every(FIFO_RETRY_MS), signal, passes: hasNoReader });
-    return withoutCrash(new Socket({ fd, readable: false, writable: true }));
+    const stream = withoutCrash(new Socket({ fd, readable: false, writable: true }));
+    failWithReader(stream, fd);
+    return stream;
   } catch (err) {
     throw signal?.aborted ? err : fileFailure(path, "written", err);
   }

@@ -6,6 +6,7 @@ import type { WriteStream } from "node:tty";
 import type { CliConfig } from "../../config/cli.ts";
 import { errnoOf } from "../../model/errors.ts";
 import { type InterruptSignal, onSignals } from "./signals.ts";
+import { failWithReader } from "./pipe-reader.ts";
 import { streamFault, typed } from "./standard-streams.ts";
 import { TerminalOutput } from "./terminal-output.ts";
 
@@ -118,7 +119,9 @@ function openOutput(fd: 1 | 2): Writable {
         : fd === 1
           ? process.stdout
           : process.stderr;
-  return withoutCrash(stream);
+  withoutCrash(stream);
+  if (fd === 1 && stat.isFIFO()) failWithReader(stream, fd);
+  return stream;
 }
 
 /** A reader that went away is learned from the write that fails; what cannot be said on stderr is not said. */

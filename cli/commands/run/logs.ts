@@ -1,6 +1,7 @@
 import { parseSinceTime } from "../../read/since-time.ts";
 import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
+import { failureOf } from "../../terminal/pipe-reader.ts";
 import { copyLogs, reopening } from "../../run/run-logs.ts";
 
 export default command({
@@ -20,6 +21,7 @@ export default command({
       since: args.since === undefined ? undefined : parseSinceTime(args.since, new Date()),
       tailLines: args.tail === -1 ? undefined : args.tail,
       timestamps: args.timestamps,
+      signal: failureOf(host.stdout),
     };
     const { runs } = await connect(context);
     await copyLogs(runs.logBytes(args.id, { ...options, ...reopening(log) }), host.stdout);

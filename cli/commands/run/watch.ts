@@ -1,6 +1,7 @@
 import { connect } from "../../server/connect.ts";
 import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
+import { failureOf } from "../../terminal/pipe-reader.ts";
 import { shownRun, shownRunSystem } from "../../print/resources.ts";
 
 export default command({
@@ -16,7 +17,7 @@ export default command({
     let last = "";
     const { runs } = await connect(context);
     const onReopen = (error: unknown): void => log.warn("Reconnecting to the run", { error });
-    for await (const run of runs.watch(args.id, { onReopen })) {
+    for await (const run of runs.watch(args.id, { onReopen, signal: failureOf(host.stdout) })) {
       const line = `${JSON.stringify(shown(run))}\n`;
       if (line !== last) await writeAll(host.stdout, line);
       last = line;
