@@ -21,7 +21,6 @@ const FITS: Readonly<Record<Scalar, (value: unknown) => boolean>> = {
 /**
  * The view of a value in answers: the fields that its tables have, in the order in which the value has them, without null,
  * false and non-nullable zeros. Whatever else the server keeps beside them stays there.
- * @see rest-api.md, section 3.1
  */
 export const answerOf = (type: Type): Show => showOf(type, "answer", false);
 

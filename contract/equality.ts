@@ -5,7 +5,6 @@ import { type Field, fieldsOf, kindsOf, type Table, type Type } from "./fields/f
 /**
  * Whether two objects of a table say the same: lists in order unless the field says otherwise, maps in any order, quantities
  * by value, and without the fields that are not compared. An empty object, map or list equals none.
- * @see rest-api.md, section 7.3
  */
 export function equalityOf(table: Table): (a: object, b: object) => boolean {
   const textOf = (value: object): string => canonicalJson(comparableObject(table, undefined, value));

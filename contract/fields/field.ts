@@ -2,7 +2,6 @@
  * The language in which contract/ describes what goes over the wire. Tables are plain values without a library, so that
  * the command line and programs can read them without loading one; schemas, print order, YAML shapes, equality and the
  * OpenAPI document are derived from them.
- * @see docs/decisions/0050-tables-of-fields.md
  */
 
 /** A value that is not made of others. `uri` is text that the OpenAPI document calls a URI. */

@@ -10,7 +10,6 @@ import { inputInt, inputMap, inputObject, parsedText, quantitySchema } from "./i
 /**
  * The schema of a request's body, as lenient as clients need it. What comes out is in canonical form, with defaults, and
  * without the fields that the server ignores.
- * @see rest-api.md, section 3.2
  */
 export const requestSchema = <T extends Table>(table: T): z.ZodType<InputOf<T>> =>
   // The tables say what comes out; the types are inferred from the same tables.
@@ -125,8 +124,8 @@ const without = (value: object, names: readonly string[]): object =>
   Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name)));
 
 /**
- * The one error of a body that does not fit: the first problem and where it is.
- * @see rest-api.md, section 4: such a message begins with these words and names the JSON path.
+ * The one error of a body that does not fit: the first problem and where it is. Clients rely on the first words of the message
+ * and on the JSON path in it.
  */
 export function inputErrorOf(error: z.ZodError): CodedError {
   const [issue] = error.issues;
