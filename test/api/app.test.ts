@@ -54,7 +54,7 @@ describe("version negotiation", () => {
       await api.app.inject({ method: "PUT", url: `/v1/codespecs/${name}`, payload: { kind: "job", image: "i" } });
     }
     const { nextLink } = (await get("/v1/codespecs?limit=1")).json();
-    expect(nextLink).toBe("/codespecs?limit=1&api-version=1.0&_ct=1");
+    expect(nextLink).toBe("/codespecs?limit=1&api-version=1.0&_ct=after-a");
     expect((await get(nextLink)).json().items).toHaveLength(1);
   });
 });

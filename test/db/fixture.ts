@@ -1,11 +1,7 @@
 import { onTestFinished } from "vitest";
-import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { openDatabase } from "../../db/database.ts";
 import type { Database } from "../../model/ports/database.ts";
-import { base32 } from "../../model/buffer/buffer.ts";
-import type { JobCodespec } from "../../model/codespec/codespec.ts";
-import type { NewRun } from "../../model/ports/records.ts";
 import { freshDatabase } from "../engines.ts";
 import { eventually } from "../eventually.ts";
 
@@ -37,24 +33,4 @@ export async function openTransaction(url: string, ...statements: string[]) {
   };
 }
 
-export const codespec: JobCodespec = { kind: "job", image: "ubuntu", command: ["true"] };
-
-export const bufferId = (): string => base32(randomBytes(16));
-
-/** What the API asks to be stored, with `given` over it. */
-export const newRun = (given: Partial<NewRun> = {}): NewRun => ({
-  job: { codespec },
-  timeoutSeconds: 43_200,
-  bufferAccessTtl: "01:00:00",
-  newBuffers: [],
-  ...given,
-});
-
-/** The id of a run that was stored just now. */
-export async function createdId(database: Database, given: Partial<NewRun> = {}): Promise<number> {
-  return (await database.runs.create(newRun(given))).run.id;
-}
-
-/** The results of twenty calls made at once. */
-export const twentyAtOnce = <T>(call: (place: number) => Promise<T>): Promise<T[]> =>
-  Promise.all(Array.from({ length: 20 }, (_, place) => call(place)));
+export { bufferId, codespec, createdId, newRun, twentyAtOnce } from "../ports/records.ts";

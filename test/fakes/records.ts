@@ -8,9 +8,12 @@ import type {
   NewBuffer,
   Page,
   PageQuery,
+  RunFilter,
   RunRecords,
 } from "../../model/ports/records.ts";
 import { isTerminal, type RunRecord } from "../../model/run/run.ts";
+import { storedInstant } from "../../model/time/instant.ts";
+import { nanosecondsOf, normalTimestamp, timestampOf } from "../../model/time/timestamp.ts";
 
 /** What the API needs of the database, in memory, with handles for tests. */
 export interface FakeRecords {
@@ -29,15 +32,25 @@ export interface FakeRecords {
   isAway: boolean;
 }
 
-const NOW = "2024-01-25T18:20:49.951262+00:00";
+const FIRST_INSTANT = nanosecondsOf("2024-01-25T18:20:49.951262Z") ?? 0n;
+const MICROSECOND = 1000n;
 
 export function createFakeRecords(): FakeRecords {
   const versions = new Map<string, CodespecVersion[]>();
   const keys = new Map<string, number>();
   const listeners = new Set<(id: number | undefined) => void>();
+  let clock = FIRST_INSTANT;
+  /** Each instant once, as if nothing ever happened at the same time. */
+  const now = (): string => timestampOf((clock += MICROSECOND));
 
   const insertBuffer = ({ id, location, tags, expiresAt }: NewBuffer): Buffer => {
-    const buffer = { id, location, createdAt: NOW, ...(expiresAt && { expiresAt }), ...(tags && { tags }) };
+    const buffer = {
+      id,
+      location,
+      createdAt: now(),
+      ...(expiresAt !== undefined && { expiresAt: normalTimestamp(expiresAt) }),
+      ...withTags(tags),
+    };
     const stored = { ...buffer, eTag: etagOf(buffer) };
     fake.bufferRows.set(id, stored);
     return stored;
@@ -54,7 +67,7 @@ export function createFakeRecords(): FakeRecords {
     change(id, fields) {
       const row = fake.runRows.get(id);
       if (!row) throw new Error(`no run ${id}`);
-      fake.runRows.set(id, { ...row, ...fields, eTag: etagOf({ ...row, ...fields }) });
+      fake.runRows.set(id, withETag({ ...row, ...fields }));
       fake.announce(id);
     },
     announce(id) {
@@ -64,11 +77,14 @@ export function createFakeRecords(): FakeRecords {
       async put(name, codespec, isSame) {
         const latest = versions.get(name)?.at(-1);
         if (latest && isSame(latest, codespec)) return latest;
-        const version = { ...codespec, name, version: (latest?.version ?? 0) + 1, createdAt: NOW };
+        const version = { ...codespec, name, version: (latest?.version ?? 0) + 1, createdAt: now() };
         versions.set(name, [...(versions.get(name) ?? []), version]);
         return version;
       },
-      find: async (name, version) => versions.get(name)?.at((version ?? 0) - 1),
+      find: async (name, version) => {
+        const all = versions.get(name);
+        return version === undefined ? all?.at(-1) : all?.[version - 1];
+      },
       list: async (query) =>
         pageOf(
           [...versions]
@@ -76,6 +92,8 @@ export function createFakeRecords(): FakeRecords {
             .sort(([a], [b]) => (a < b ? -1 : 1))
             .flatMap(([, all]) => all.slice(-1)),
           query,
+          ({ name }, token) => name > token,
+          ({ name }) => name,
         ),
     },
     buffers: {
@@ -90,7 +108,8 @@ export function createFakeRecords(): FakeRecords {
         if (first) return { run: first, created: false };
         const id = fake.runRows.size + 1;
         for (const buffer of newBuffers) insertBuffer(buffer);
-        const row: RunRecord = { ...run, id, status: "Pending", createdAt: NOW, eTag: "1", revision: 0 };
+        const { tags, codespecRef: _notKept, ...given } = run;
+        const row = withETag({ ...given, ...withTags(tags), id, status: "Pending", createdAt: now(), revision: 0 });
         fake.runRows.set(id, row);
         if (idempotencyKey !== undefined) keys.set(idempotencyKey, id);
         return { run: row, created: true };
@@ -99,18 +118,24 @@ export function createFakeRecords(): FakeRecords {
       find,
       list: async (query) =>
         pageOf(
-          [...fake.runRows.values()].reverse().filter(({ status }) => query.statuses?.includes(status) ?? true),
+          [...fake.runRows.values()].reverse().filter((run) => matches(run, query)),
           query,
+          ({ id }, token) => id < Number(token),
+          ({ id }) => `${id}`,
         ),
-      async counts() {
+      async counts(filter) {
         const counts: Partial<Record<RunRecord["status"], number>> = {};
-        for (const { status } of fake.runRows.values()) counts[status] = (counts[status] ?? 0) + 1;
+        for (const run of fake.runRows.values()) {
+          if (matches(run, filter)) counts[run.status] = (counts[run.status] ?? 0) + 1;
+        }
         return counts;
       },
       countOpen: async () => [...fake.runRows.values()].filter(({ status }) => !isTerminal(status)).length,
       async requestCancel(id) {
         const row = await find(id);
-        if (row && !isTerminal(row.status)) fake.change(id, { status: "Canceling", cancelRequestedAt: NOW });
+        if (row && !isTerminal(row.status) && row.cancelRequestedAt === undefined) {
+          fake.change(id, { status: "Canceling", cancelRequestedAt: now(), revision: row.revision + 1 });
+        }
         return find(id);
       },
       async setTags(id, tags, ifMatch) {
@@ -137,10 +162,38 @@ export function createFakeRecords(): FakeRecords {
   return fake;
 }
 
-/** Pages by position: enough to see tokens passed on. */
-function pageOf<T>(all: T[], { limit, after }: PageQuery): Page<T> {
-  const start = after === undefined ? 0 : Number(after);
-  if (Number.isNaN(start)) throw new CodedError("InvalidInput", `The continuation token '${after}' is not valid`);
-  const end = start + limit;
-  return { items: all.slice(start, end), ...(end < all.length && { next: `${end}` }) };
+const withTags = (tags: Record<string, string> | undefined): { tags?: Record<string, string> } =>
+  tags && Object.keys(tags).length > 0 ? { tags } : {};
+
+/** Changes with what clients see, as that of the database does. */
+function withETag(run: Omit<RunRecord, "eTag">): RunRecord {
+  const { status, statusReason, runningCount, startedAt, finishedAt, tags } = run;
+  return { ...run, eTag: etagOf({ status, statusReason, runningCount, startedAt, finishedAt, tags }) };
+}
+
+function matches(run: RunRecord, { since, statuses = [], tags = {} }: RunFilter): boolean {
+  return (
+    (since === undefined || (nanosecondsOf(run.createdAt) ?? 0n) > (nanosecondsOf(storedInstant(since)) ?? 0n)) &&
+    (statuses.length === 0 || statuses.includes(run.status)) &&
+    Object.entries(tags).every(([key, value]) => run.tags?.[key] === value)
+  );
+}
+
+const TOKEN = /^after-(.+)$/;
+
+/** The items after the one that the token names, so that what is added meanwhile shifts no page. */
+function pageOf<T>(
+  all: T[],
+  { limit, after }: PageQuery,
+  isAfter: (item: T, token: string) => boolean,
+  tokenOf: (item: T) => string,
+): Page<T> {
+  const token = TOKEN.exec(after ?? "")?.[1];
+  if (after !== undefined && token === undefined) {
+    throw new CodedError("InvalidInput", `The continuation token '${after}' is not valid`);
+  }
+  const rest = token === undefined ? all : all.filter((item) => isAfter(item, token));
+  const items = rest.slice(0, limit);
+  const last = items.at(-1);
+  return { items, ...(last !== undefined && rest.length > limit && { next: `after-${tokenOf(last)}` }) };
 }
