@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../../client/client.ts";
 import { accessTo } from "../../client/transfers.ts";
 import { hasEnded, type NewRun, type Run } from "../../client/types.ts";
@@ -7,6 +6,7 @@ import { FatalError, QuietFailure } from "../line/command.ts";
 import { type Host, isBrokenPipe } from "../terminal/host.ts";
 import { withInterrupt } from "../terminal/interrupt.ts";
 import type { Log } from "../terminal/log.ts";
+import { atMost } from "../../waiting/bounded.ts";
 import { RunProgress } from "./run-progress.ts";
 import { copyLogs, reopening } from "./run-logs.ts";
 import { type RunInput, sendInput } from "./run-input.ts";
@@ -201,8 +201,12 @@ async function waitForLogs(logs: Promise<unknown>, log: Log): Promise<void> {
   if (!hasEnded) log.warn("timed out waiting for logs");
 }
 
-const withinMs = <T>(work: Promise<T> | undefined, ms: number): Promise<T | undefined> =>
-  Promise.race([work?.catch(() => undefined), sleep(ms, undefined, { ref: false })]);
+const withinMs = async <T>(work: Promise<T> | undefined, ms: number): Promise<T | undefined> =>
+  work &&
+  atMost<T | undefined>(
+    ms,
+    work.catch(() => undefined),
+  );
 
 /** Asks the server to cancel a run that nobody waits for any more, and says so. */
 async function abandon({ client, log }: Execution, run: Run, parts: Parts): Promise<never> {

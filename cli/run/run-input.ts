@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { BlobSource } from "../../buffers/format/blobs.ts";
 import { writeBuffer, type WriteOptions } from "../../buffers/format/writer.ts";
+import { atMost } from "../../waiting/bounded.ts";
 
 /** A stdin that ends so soon after its run counts as whole: its writer was about to close it. */
 export const LAST_WORDS_MS = 250;
@@ -37,7 +37,7 @@ export function sendInput(
   return {
     done,
     async finish() {
-      if (!hasEnded) await Promise.race([done, sleep(LAST_WORDS_MS, undefined, { ref: false })]);
+      if (!hasEnded) await atMost(LAST_WORDS_MS, done);
       if (!hasEnded) cutting.abort();
       await done;
       return isCut;
