@@ -19,7 +19,7 @@ export async function runProgram(argv: readonly string[], host: Host, version: s
       const { usageOf } = await import("./line/usage.ts");
       await writeAll(
         host.stdout,
-        await usageOf(path, branch, { hasColours: host.hasColours.stdout, columns: host.columns }),
+        await usageOf(path, branch, { hasColors: host.hasColors.stdout, columns: host.columns }),
       );
     } else {
       await command.run({ args, rest, globals, host, log });
@@ -34,7 +34,7 @@ export async function runProgram(argv: readonly string[], host: Host, version: s
 function logOf(host: Host, globals: { "log-level"?: "trace" | "debug" | "info" | "warn" | "error" } & Format): Log {
   return createLog({
     level: globals["log-level"] ?? "info",
-    format: globals["log-format"] ?? (host.hasColours.stderr ? "pretty" : "plain"),
+    format: globals["log-format"] ?? (host.hasColors.stderr ? "pretty" : "plain"),
     write: (text) => void host.stderr.write(text),
   });
 }

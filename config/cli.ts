@@ -16,7 +16,7 @@ export interface CliConfig {
   /** The caller ignores SIGHUP, as `nohup` does. The launcher finds out: the runtime resets it before we can look. */
   ignoresHangup: boolean;
   /** @see https://no-color.org */
-  noColour: boolean;
+  noColor: boolean;
   /** A terminal without support for control sequences. */
   isDumbTerminal: boolean;
   /** Terminal width, for terminals that do not report it. */
@@ -33,7 +33,7 @@ export function readCliConfig(env: Environment, uid: number): CliConfig {
     localSockets: () => localSocketsOf(env, uid),
     stack: async () => (await import("./stack.ts")).readStackConfig(env, uid),
     dockerHost: env["DOCKER_HOST"] || undefined,
-    noColour: Boolean(env["NO_COLOR"]),
+    noColor: Boolean(env["NO_COLOR"]),
     isDumbTerminal: env["TERM"] === "dumb",
     columns: /^[1-9][0-9]{0,4}$/.test(env["COLUMNS"] ?? "") ? Number(env["COLUMNS"]) : undefined,
     ignoresHangup: env["TYGER_IGNORED_SIGNALS"] === "HUP",

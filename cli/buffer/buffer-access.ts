@@ -8,8 +8,8 @@ import type { BlobSource } from "../../buffers/format/blobs.ts";
 const MAX_FILE_BYTES = 2048;
 
 /**
- * The access that the argument of `buffer read` and `buffer write` means by itself: a URL, or a file with one.
- * Undefined for anything else, which is a buffer id then.
+ * The access that the argument of `buffer read` and `buffer write` itself contains: a URL, or a file with one.
+ * Undefined for anything else, which is then a buffer id.
  */
 export async function directAccess(argument: string): Promise<BlobSource | undefined> {
   if (isUrl(argument)) return blobsOver(fromUrl(argument));

@@ -21,7 +21,7 @@ export interface BufferTransfer {
   run: (access: BlobSource, hooks: TransferHooks) => Promise<unknown>;
 }
 
-/** What the transfers of transfer/ take beside source, sink and access. */
+/** Options that every transfer takes besides source, sink, and access. */
 export interface TransferHooks {
   signal: AbortSignal;
   dop: number;
@@ -30,7 +30,7 @@ export interface TransferHooks {
   onWarning: (message: string) => void;
 }
 
-/** Moves a buffer's bytes in or out, with its log lines; Ctrl-C stops it. */
+/** Runs one transfer with its progress log; a signal stops it. */
 export async function transferBuffer<A extends ArgsDef>(
   context: CommandContext<A>,
   { operation, argument, dop, ttlSeconds, run }: BufferTransfer,
@@ -63,15 +63,15 @@ export async function transferBuffer<A extends ArgsDef>(
   });
 }
 
-/** What a transfer says while it goes on, as log lines. */
+/** Reports retries and warnings of a transfer as log lines. */
 export const warnings = (log: Log): Pick<TransferHooks, "onRetry" | "onWarning"> => ({
   onRetry: (error) => log.warn("Received retryable error", { error }),
   onWarning: (message) => log.warn(message),
 });
 
 /**
- * Writes a buffer's bytes to `stream`, in step with whoever reads that; does not end it. Takes each piece for written
- * once the stream has called back for it, so a stream that passes pieces on, such as a PassThrough, does not fit.
+ * Writes a buffer's bytes to `stream` at the pace of its reader; does not end it. Treats each piece as written
+ * once the stream has called back for it, so a stream that passes pieces on, such as a PassThrough, does not work.
  * @throws the stream's error, also when it occurs between two writes, and what {@link readBuffer} throws
  */
 export async function readInto(
@@ -96,20 +96,20 @@ export async function readInto(
   }
 }
 
-/** The bytes that a command reads from stdin. @throws Error when it has none to give */
+/** The bytes that a command reads from stdin. @throws Error if stdin cannot be read */
 export function stdinOf(host: Host): AsyncIterable<Uint8Array> {
   const fault = host.faultOf("stdin");
   if (fault !== undefined) throw new Error(`stdin ${fault}, but the input comes from it`);
   return host.stdin as AsyncIterable<Uint8Array>;
 }
 
-/** The name of a buffer whose URL was given: never the URL, which lets its bearer in. */
+/** The name of a buffer given by URL: never the URL itself, which grants access. */
 const nameOf = (argument: string): string =>
   URL.canParse(argument) ? (new URL(argument).pathname.split("/").at(-1) ?? "") : argument;
 
 const POWERSHELLS = new Set(["pwsh", "pwsh.exe", "powershell.exe"]);
 
-/** Warns when the parent is a shell that takes bytes for text. */
+/** Warns when the parent is a shell that treats bytes as text. */
 export function warnPowerShell(host: Host, log: Log): void {
   if (POWERSHELLS.has(host.parentName())) {
     log.warn("PowerShell I/O redirection may corrupt binary data; use files or another shell");

@@ -7,7 +7,7 @@ import { STATUS_GAP } from "../terminal/terminal-output.ts";
 const REPORT_MS = 1000;
 const REDRAW_MS = 200;
 
-/** Says how a transfer goes: its start, each second in which something moved, its end. */
+/** Reports the start of a transfer, each second in which bytes moved, and its end. */
 export class TransferProgress {
   readonly #host: Host;
   readonly #log: Log;
@@ -18,7 +18,7 @@ export class TransferProgress {
   #reported = 0;
   #reportedAt = this.#startedAt;
 
-  /** On a terminal a status line takes the place of the log lines in between. */
+  /** On a terminal a status line replaces the log lines in between. */
   constructor(host: Host, log: Log, fields: { operation: string; buffer: string }) {
     this.#host = host;
     this.#log = log;
@@ -52,7 +52,7 @@ export class TransferProgress {
     this.#reportedAt = now;
   }
 
-  /** Says how it was, or nothing more after a failure. */
+  /** Reports the totals; after a failure it reports nothing. */
   end(hasSucceeded: boolean): void {
     clearInterval(this.#timer);
     this.#host.showStatus("");

@@ -17,7 +17,7 @@ const REQUIRED = " (Required)";
 export async function usageOf(
   path: readonly string[],
   branch: Branch,
-  { hasColours, columns = Infinity }: { hasColours: boolean; columns: number | undefined },
+  { hasColors, columns = Infinity }: { hasColors: boolean; columns: number | undefined },
 ): Promise<string> {
   const command = (await branch.load?.())?.default;
   const parents = ["tyger", ...path.slice(0, -1)].join(" ");
@@ -36,7 +36,7 @@ export async function usageOf(
     subCommands: await commandRows(branch, columns),
   };
   const usage = await renderUsage(shown, path.length > 0 ? { meta: { name: parents } } : undefined);
-  const lines = (hasColours ? usage : stripVTControlCharacters(usage)).split("\n").map((line) => {
+  const lines = (hasColors ? usage : stripVTControlCharacters(usage)).split("\n").map((line) => {
     const trimmed = withoutFill(line);
     return wrap(trimmed, columns, " ".repeat(trimmed.search(/[^ ]|$/) + MARGIN));
   });

@@ -2,12 +2,12 @@ import { type Fields, type ListColumn, type Type } from "../../contract/fields/f
 import type { Printed } from "./printed.ts";
 import { ageOf, type Column } from "./table.ts";
 
-/** A column that is worked out from several fields. */
+/** A column derived from several fields. */
 export interface DerivedColumn extends ListColumn {
   textOf(item: Printed): string;
 }
 
-/** The columns of a list: those of a table's fields, also of nested ones, and derived ones among them. */
+/** The columns of a list: those of a table's fields, including nested ones, and derived columns. */
 export function columnsOf(fields: Fields, derived: readonly DerivedColumn[] = []): Column<Printed>[] {
   return [...ownColumns(fields, (item) => item), ...derived].toSorted((a, b) => a.at - b.at);
 }
@@ -19,7 +19,7 @@ function ownColumns(fields: Fields, ownerOf: (item: Printed) => Printed | undefi
       ...column,
       textOf: (item: Printed) => cellOf(type, valueOf(item), column),
     }));
-    // The fields of an object that could be a reference are its own list's business.
+    // An object that can also be a reference has a list of its own, which shows its fields.
     const nested = typeof type === "object" && "object" in type ? type.object.fields : {};
     return [...own, ...ownColumns(nested, (item) => valueOf(item) as Printed | undefined)];
   });
@@ -36,7 +36,6 @@ function cellOf(type: Type, value: unknown, { isAge }: ListColumn): string {
   return textOf(value);
 }
 
-/** A value as a person reads it. */
 export function textOf(value: unknown): string {
   if (typeof value === "string" || typeof value === "number") return String(value);
   return value === undefined ? "" : JSON.stringify(value);

@@ -16,20 +16,20 @@ export const outputArg = {
   description: "Output format",
 } as const;
 
-/** The text of a list as its pages come. */
+/** Renders a list page by page. */
 export interface ListOutput {
-  /** `before`: how many items were printed already. */
+  /** `before`: how many items have been printed. */
   page(items: readonly Printed[], before: number): string;
   end(count: number): string;
 }
 
-/** What a resource looks like where it is not JSON. */
+/** The table columns and the name of a resource. */
 export interface ListShape {
   nameOf(item: Printed): string;
   columns: readonly Column<Printed>[];
 }
 
-/** `room`: the width of the terminal that the list goes to; a wide table is one that may be wider. */
+/** `room`: the width of the terminal that shows the list; a wide table can be wider. */
 export async function listOutputOf(format: ListFormat, shape: ListShape, room?: number): Promise<ListOutput> {
   switch (format) {
     case "json":
@@ -57,7 +57,7 @@ export async function listOutputOf(format: ListFormat, shape: ListShape, room?: 
   }
 }
 
-/** What the run executes; a run keeps its codespec, and not the name under which it was stored. */
+/** The image that the run executes: a run keeps its codespec, not the codespec's name. */
 function imageOf({ job }: Printed): string {
   const { codespec } = (job ?? {}) as Printed;
   return typeof codespec === "object" ? textOf((codespec as Printed)["image"]) : textOf(codespec);

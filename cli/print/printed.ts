@@ -1,11 +1,11 @@
 import { type Fields, type Type, tableOf } from "../../contract/fields/field.ts";
 
-/** What is printed of an object: a line of its JSON. */
+/** A member of a printed object, which is one line of its JSON. */
 export type Printed = Readonly<Record<string, unknown>>;
 
 /**
- * An answer as it is printed: the fields of its table in the table's order, empty ones left out, maps by key, instants with
- * `Z` and all their digits. What the table does not have is not printed, so that a newer server changes no output.
+ * An answer as printed: the fields of its table in the table's order, empty ones left out, maps by key, instants with
+ * `Z` and all their digits. Fields that are not in the table are not printed, so a newer server changes no output.
  */
 export const printed = (fields: Fields, value: unknown): Printed => objectOf(fields, value) ?? {};
 
@@ -18,7 +18,7 @@ function objectOf(fields: Fields, value: unknown): Printed | undefined {
   );
 }
 
-/** Undefined when nothing of it is left. An object may also be a reference. */
+/** Undefined if the object would be empty. A value can also be a reference. */
 function valueOf(type: Type, value: unknown): unknown {
   if (value === undefined || value === null || value === "") return undefined;
   if (typeof value === "string") return type === "instant" ? printedInstant(value) : value;
@@ -37,7 +37,7 @@ function kept(entries: readonly [string, unknown][]): Printed | undefined {
   return present.length > 0 ? Object.fromEntries(present) : undefined;
 }
 
-/** UTC as `Z`, every digit but trailing zeros. */
+/** UTC written as `Z`, without trailing zeros. */
 export function printedInstant(text: string): string {
   const { seconds, fraction = "" } =
     /^(?<seconds>[^.]+?)(?:\.(?<fraction>[0-9]+?)0*)?(?:Z|\+00:00)$/.exec(text)?.groups ?? {};

@@ -11,8 +11,8 @@ export const shownRun = (run: unknown): Printed => printed(RUN.fields, run);
 const PROGRESS: Fields = Object.fromEntries(
   Object.entries<Fields[string]>(RUN.fields).filter(([, { isProgress }]) => isProgress),
 );
-/** What the system reports of a run, without what it was asked to do. */
+/** The status fields of a run, without its request. */
 export const shownRunSystem = (run: unknown): Printed => printed(PROGRESS, run);
 
-/** An object on several lines, with its line feed. */
+/** An object as indented JSON with a line feed. */
 export const asJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;

@@ -1,24 +1,24 @@
 /** A column of a table for people. */
 export interface Column<T> {
   title: string;
-  /** Only where there is room for everything. */
+  /** Shown only in wide tables. */
   isWide?: true;
-  /** Gives way first where there is little room. */
+  /** Shortened first if the terminal is narrow. */
   isElastic?: true;
   textOf(item: T): string;
 }
 
-/** Between columns, the first one that lets the rows fit. */
+/** Gaps between columns; the first one that lets the rows fit is used. */
 const GAPS = ["   ", "  ", " "] as const;
-/** What an elastic column keeps, so that it can still be told from others. */
+/** The minimum width of an elastic column, so that its values can still be told apart. */
 const LEAST = 8;
 const NOTHING = "-";
-/** Longer texts would push the rest out of sight. */
+/** The maximum width of a cell, so that the other columns stay in sight. */
 const LONGEST = 60;
 
 /**
- * Prints rows below one line of titles; later calls go on with the widths of the first one. `room` is the width of a
- * terminal, into which the rows are made to fit as far as that leaves something to read.
+ * Prints rows below one line of titles; later calls keep the widths of the first one. `room` is the width of a
+ * terminal, to which the rows are shortened as far as they stay readable.
  */
 export function table<T>(columns: readonly Column<T>[], room = Infinity): (items: readonly T[]) => string {
   let layout: Layout | undefined;
@@ -56,15 +56,15 @@ function layoutOf(columns: readonly { isElastic?: true }[], rows: readonly strin
   return narrowest;
 }
 
-/** One line of it, so that a row stays a row. */
+/** Text on one line, so that a row stays a row. */
 function cellOf(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- what a job's name or reason holds must not move the cursor
+  // oxlint-disable-next-line no-control-regex -- text from a job must not move the cursor
   const line = text.replace(/[\u0000-\u001F\u007F-\u009F]+/g, " ").trim();
   if (line === "") return NOTHING;
   return cut(line, LONGEST);
 }
 
-/** A text of `most` characters at most; one that is cut says so. */
+/** At most `most` characters, with a mark at the end if text was cut. */
 function cut(text: string, most: number): string {
   if (text.length <= most) return text;
   const characters = Array.from(text);

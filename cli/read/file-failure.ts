@@ -1,12 +1,12 @@
 import { errnoWordsOf } from "../../model/errno.ts";
 import { messageOf } from "../../model/errors.ts";
 
-/** The error for the person who named the file, from that of the system. */
+/** Turns a system error into one sentence for the user who named the file. */
 export function fileFailure(path: string, use: "read" | "written", cause: unknown, what = "file"): Error {
   return new Error(`the ${what} '${path}' cannot be ${use}: ${reasonOf(use, cause)}`, { cause });
 }
 
-/** The error of a stdout that takes no more. */
+/** The error for a stdout that cannot be written. */
 export const stdoutFailure = (cause: unknown): Error =>
   new Error(`stdout cannot be written: ${reasonOf("written", cause)}`, { cause });
 

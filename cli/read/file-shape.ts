@@ -1,7 +1,7 @@
 import { type Field, fieldsOf, type Scalar, type Table, type Type } from "../../contract/fields/field.ts";
 import type { Shape } from "./yaml-file.ts";
 
-/** What a YAML file can say of an object: what requests can, and the fields that a printed object can be given back with. */
+/** The fields that a YAML file can have: those of a request, and those of a printed object, so that it can be reused. */
 export function fileShapeOf(table: Table, variant?: string): { object: Readonly<Record<string, Shape>> } {
   const fields = fieldsOf(table, variant).filter(([, field]) => isInFiles(field));
   return { object: Object.fromEntries(fields.map(([name, { type }]) => [name, shapeOf(type)])) };

@@ -11,7 +11,7 @@ const UNIT_NANOSECONDS: Readonly<Record<string, bigint>> = {
   h: 3_600_000_000_000n,
 };
 const PART = /(?<whole>[0-9]*)(?:\.(?<fraction>[0-9]*))?(?<unit>ns|us|µs|μs|ms|s|m|h)/y;
-/** What 64 bits of nanoseconds hold: 292 years. */
+/** The longest duration in 64 bits of nanoseconds: 292 years. */
 const MAX_NANOSECONDS = 2n ** 63n - 1n;
 
 /**

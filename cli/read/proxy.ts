@@ -1,5 +1,5 @@
 /**
- * What `--proxy` and login files say of a proxy, as the login file keeps it: `auto`, `none`, a URL or `host:port`.
+ * Checks the value of `--proxy` and of login files, and returns it as stored: `auto`, `none`, a URL, or `host:port`.
  * @throws Error
  */
 export function parseProxy(text: string): string {
@@ -11,6 +11,6 @@ export function parseProxy(text: string): string {
   return text;
 }
 
-/** The proxy that a login file names, undefined where it leaves the choice open or wants none. */
+/** The proxy URL in a login file; undefined for `auto` and `none`. */
 export const namedProxy = (proxy: string | undefined): string | undefined =>
   proxy === undefined || ["auto", "automatic", "none"].includes(proxy) ? undefined : proxy;

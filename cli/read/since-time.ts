@@ -14,7 +14,7 @@ const CLOCK =
   /^(?<h>[0-9]{1,2}):(?<m>[0-9]{2})(?::(?<s>[0-9]{2})(?:[.,](?<fraction>[0-9]+))?)?(?: ?(?<offset>[Zz]|[+-][0-9]{2}:?[0-9]{2}))?$/;
 
 /**
- * The instant that a person means by `text`, as RFC 3339 in UTC with every digit that was given: an RFC 3339 text, a
+ * The instant that a user means by `text`, as RFC 3339 in UTC with every digit that was given: an RFC 3339 text, a
  * date, a date and time, a time of today, `now`, `today`, `yesterday`, `2 hours ago` or `-2h`-like `-2 hours`. Local time
  * unless a zone is given; a date alone means midnight of that day.
  * @throws CodedError InvalidInput
@@ -34,7 +34,7 @@ const MAX_MS = Date.parse("9999-12-31T23:59:59Z");
 
 interface Instant {
   ms: number;
-  /** Digits of the second, without trailing zeros; those of `ms` do not count. */
+  /** Fraction of the second without trailing zeros; the milliseconds of `ms` are ignored. */
   fraction: string;
 }
 

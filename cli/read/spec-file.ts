@@ -4,7 +4,7 @@ import { RUN } from "../../contract/fields/run-fields.ts";
 import { fileShapeOf } from "./file-shape.ts";
 import { readYamlFile, type OpenStdin } from "./yaml-file.ts";
 
-/** What a codespec file or an inline codespec says; the server checks the rest. */
+/** A codespec file or an inline codespec; the server checks the rest. */
 export type CodespecFile = FileOf<typeof CODESPEC>;
 export type RunFile = FileOf<typeof RUN>;
 export type TargetFile = NonNullable<RunFile["job"]>;

@@ -15,7 +15,7 @@ export function formatTtl(totalSeconds: number): string {
   return `${Math.floor(totalSeconds / 86_400)}.${clock.map((part) => String(part).padStart(2, "0")).join(":")}`;
 }
 
-/** The instant at which a time to live that begins at `nowMs` ends. */
+/** The instant at which a time to live that starts at `nowMs` ends. */
 export const expiryOf = (ttlSeconds: number, nowMs: number): string => {
   const expiry = new Date(nowMs + ttlSeconds * 1000);
   if (Number.isNaN(expiry.getTime()) || expiry.getUTCFullYear() > 9999) {

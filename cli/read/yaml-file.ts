@@ -4,8 +4,8 @@ import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocumen
 import { fileFailure } from "./file-failure.ts";
 
 /**
- * What a YAML file may hold. `text` takes any scalar as it is written; `freeMap` has keys of the user's and text as
- * values; `numberMap` whole numbers. `oneOf` decides by the kind of the node.
+ * What a YAML file can contain. `text` takes any scalar as it is written; `freeMap` has the user's own keys and text
+ * values; `numberMap` has whole numbers. `oneOf` decides by the kind of the node.
  */
 export type Shape =
   | "text"
@@ -18,11 +18,11 @@ export type Shape =
   | { listOf: Shape }
   | { textOr: Shape };
 
-/** Opens stdin, which must not be touched where the file is another one. */
+/** Opens stdin; called only if the file is `-`, because another part of the command may read stdin. */
 export type OpenStdin = () => AsyncIterable<Uint8Array>;
 
 /**
- * Reads a YAML file strictly: unknown keys and wrong kinds are refused. `-` is stdin where one is given.
+ * Reads a YAML file strictly: unknown keys and wrong kinds are refused. `-` is stdin if one is given.
  * @throws Error with the file, the line and the key
  */
 export async function readYamlFile(path: string, shape: Shape, stdin?: OpenStdin): Promise<Record<string, unknown>> {
@@ -35,7 +35,7 @@ export async function readYamlFile(path: string, shape: Shape, stdin?: OpenStdin
   return parseYaml(content, path, shape);
 }
 
-/** As {@link readYamlFile}, of a text. */
+/** Like {@link readYamlFile}, for text that was read already. */
 function parseYaml(text: string, path: string, shape: Shape): Record<string, unknown> {
   if (text.includes("\0")) throw new Error(`the file '${path}' is not text`);
   // Keys are compared as they are written, by the reader below: 1 and 1.0 are two texts.
@@ -80,7 +80,7 @@ class YamlReader {
     return isAlias(given) ? (given.resolve(this.#document) ?? null) : (given as Node | null);
   }
 
-  /** The value of `node`, undefined for null. `at` is its path for people: `job.codespec.env`. */
+  /** The value of `node`, undefined for null. `at` is its path in error messages: `job.codespec.env`. */
   read(given: unknown, shape: Shape, at: string): unknown {
     const node = this.#resolved(given);
     if (node === null || (isScalar(node) && node.value === null)) return undefined;
@@ -96,7 +96,7 @@ class YamlReader {
     return this.#map(node, (key) => (Object.hasOwn(fields, key) ? fields[key] : undefined), at);
   }
 
-  /** `isFree`: the keys are the user's, and each of them counts, also without a value. */
+  /** `isFree`: the keys are the user's own, so a key without a value is kept. */
   #map(node: Node, shapeOf: (key: string) => Shape | undefined, at: string, isFree = false): Record<string, unknown> {
     if (!isMap(node)) return this.#refuse(node, `a map is expected${where(at)}`);
     const entries: [string, unknown][] = [];
@@ -154,7 +154,7 @@ class YamlReader {
     });
   }
 
-  /** What a key of the user's or an item of a list means that has no value: as text it is empty. */
+  /** The value of a user's key or a list item that has none: an empty text where text is expected. */
   #ofNothing(node: Node, shape: Shape, at: string): string {
     return shape === "text" ? "" : this.#refuse(node, `a value is missing${where(at)}`);
   }

@@ -32,22 +32,22 @@ export interface Execution {
   options: ExecutionOptions;
 }
 
-/** The rest of a followed log comes within this after the end of its run. */
+/** How long to wait for the rest of a followed log after its run ended. */
 const LOGS_MS = 20_000;
-/** A transfer often fails because its run does; then the run's end, which follows, tells why. */
+/** A transfer often fails because its run does; the run's status, which follows, has the reason. */
 const RUN_END_MS = 3000;
-/** The writer leaves a mark that the input is not whole. */
+/** How long to wait for the writer to mark an incomplete input as failed. */
 const INPUT_MARK_MS = 1000;
 const CANCEL_MS = 10_000;
 
 /**
- * Creates a run, connects its unmapped buffers to stdin and stdout, and sees it to its end.
+ * Creates a run, connects its unmapped buffers to stdin and stdout, and waits until it ends.
  * @throws FatalError when the run or a transfer fails; QuietFailure when it was interrupted, and the run canceled
  */
 export async function executeRun(execution: Execution): Promise<void> {
   const { client, host, log, request } = execution;
   await withInterrupt(host, log, async (signal) => {
-    // Not interrupted: what may have been created has to be known, to be canceled.
+    // Not interruptible: to cancel the run that was created we need its id.
     const run = await client.runs.create(request as NewRun);
     log.info("Run created", { runId: run.id });
     const stopping = new AbortController();
@@ -63,7 +63,7 @@ export async function executeRun(execution: Execution): Promise<void> {
         await withinMs(parts.input?.done, INPUT_MARK_MS);
         throw err;
       }
-      log.error("The reader of stdout has gone", { runId: run.id });
+      log.error("stdout was closed", { runId: run.id });
       await abandon(execution, run, parts);
     } finally {
       progress.end();
@@ -71,7 +71,7 @@ export async function executeRun(execution: Execution): Promise<void> {
   });
 }
 
-/** What goes on at the same time. Each settles by itself, and is looked at in the order that matters. */
+/** The concurrent parts of an execution. Each settles by itself. */
 interface Parts {
   end: Promise<Run>;
   input: RunInput | undefined;
@@ -161,7 +161,7 @@ async function seeToEnd(execution: Execution, created: Run, parts: Parts): Promi
   }
 }
 
-/** After its run succeeded, an input buffer of our own is of no use to anybody any more. */
+/** Stores or cuts the input of a run that has succeeded, and reports a cut. */
 async function finishInput({ log, unmapped }: Execution, run: Run, input: RunInput): Promise<void> {
   if (!(await input.finish())) return;
   log.warn("The run ended before it read all of stdin: the rest is not stored, and the input buffer is marked failed", {
@@ -175,10 +175,10 @@ function failedRun({ id, status, statusReason }: Run): FatalError {
   return new FatalError("Run failed", { runId: id, error: `run failed with status ${status}${reason}` });
 }
 
-/** A transfer that failed; the reason for which may be that the run did. */
+/** A failed transfer; the run itself may be the reason. */
 class TransferError extends FatalError {}
 
-/** Rejects when the transfer fails, and never resolves. That our own reader has gone is no failure of the transfer. */
+/** Rejects when the transfer fails, and never resolves. A missing reader of our stdout is not a failure of the transfer. */
 const failureOf = (part: Promise<unknown> | undefined, message: string, runId: number, host: Host): Promise<never> =>
   (part ?? Promise.resolve()).then(
     () => new Promise<never>(() => undefined),
@@ -208,13 +208,13 @@ const withinMs = async <T>(work: Promise<T> | undefined, ms: number): Promise<T 
     work.catch(() => undefined),
   );
 
-/** Asks the server to cancel a run that nobody waits for any more, and says so. */
+/** Cancels a run whose caller has gone, and reports it. */
 async function abandon({ client, log }: Execution, run: Run, parts: Parts): Promise<never> {
   const canceling = client.runs.cancel(run.id, { signal: AbortSignal.timeout(CANCEL_MS) }).then(
     ({ status }) =>
       hasEnded({ status }) && status !== "Canceled"
         ? log.warn("The run had ended before it could be canceled", { runId: run.id, status })
-        : log.warn("The run has been asked to cancel", { runId: run.id, status }),
+        : log.warn("Cancel requested", { runId: run.id, status }),
     (error: unknown) => log.error("The run could not be canceled", { runId: run.id, error }),
   );
   await Promise.all([canceling, withinMs(parts.input?.done, INPUT_MARK_MS)]);

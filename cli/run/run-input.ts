@@ -2,21 +2,20 @@ import type { BlobSource } from "../../buffers/format/blobs.ts";
 import { writeBuffer, type WriteOptions } from "../../buffers/format/writer.ts";
 import { atMost } from "../../waiting/bounded.ts";
 
-/** A stdin that ends so soon after its run counts as whole: its writer was about to close it. */
+/** A stdin that ends within this time after its run is stored whole: its writer was about to close it. */
 export const LAST_WORDS_MS = 250;
 
-/** The transfer of stdin into the input buffer of a run, which nothing else writes or waits for. */
+/** The transfer of stdin into a run's input buffer, which only this command writes. */
 export interface RunInput {
-  /** Resolves when the transfer is over; also when {@link finish} cut it. */
+  /** Resolves when the transfer has finished, or {@link finish} has cut it. */
   readonly done: Promise<unknown>;
   /**
-   * To be called once the run succeeded, when nothing reads its input any more. Stores what a stdin that has ended still
-   * has under way; else stops, marks the buffer failed and returns true.
+   * Call this once the run has succeeded, when nothing reads its input anymore. If stdin has ended, the rest of it is
+   * stored; otherwise this stops reading, marks the buffer failed, and returns true.
    */
   finish(): Promise<boolean>;
 }
 
-/** Starts the transfer. */
 export function sendInput(
   stdin: AsyncIterable<Uint8Array>,
   target: BlobSource,

@@ -3,12 +3,11 @@ import type { LogBytesOptions } from "../../client/logs.ts";
 import { writeAll } from "../terminal/host.ts";
 import type { Log } from "../terminal/log.ts";
 
-/** Copies a log to its end. */
 export async function copyLogs(bytes: AsyncIterable<Uint8Array>, sink: Writable): Promise<void> {
   for await (const chunk of bytes) await writeAll(sink, chunk);
 }
 
-/** A log that is opened again shows nothing of it to the user who reads it. */
+/** Reopening a log is invisible to its reader, so it is reported only at debug level. */
 export const reopening = (log: Log): Pick<LogBytesOptions, "onReopen"> => ({
-  onReopen: (error) => log.debug("The log is opened again", { error }),
+  onReopen: (error) => log.debug("Reconnecting to the log", { error }),
 });

@@ -4,7 +4,7 @@ import { STATUS_GAP } from "../terminal/terminal-output.ts";
 
 const REDRAW_MS = 200;
 
-/** The status line of a run that somebody waits for at a terminal; elsewhere it costs nothing and shows nothing. */
+/** The status line of a run for a user at a terminal; without a terminal it does nothing. */
 export class RunProgress {
   readonly input = new ProgressMeter();
   readonly output = new ProgressMeter();
@@ -37,7 +37,7 @@ export class RunProgress {
       ["out", this.output],
     ] as const;
     const moved = meters.flatMap(([name, meter]) => (meter.total > 0 ? [`${name} ${meter.textAt(nowMs)}`] : []));
-    // By weight: a narrow terminal shows the first ones.
+    // Most important first: a narrow terminal shows only the first parts.
     const parts = [this.#title, this.#phase, elapsedText(nowMs - this.#startedAtMs), ...moved];
     this.#host.showStatus(parts.join(STATUS_GAP));
   }

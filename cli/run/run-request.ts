@@ -53,7 +53,7 @@ export interface RunRequest extends RunFile {
   job: TargetFile & { codespec: string | CodespecFile };
 }
 
-/** The server accepts no longer one. */
+/** The server's limit. */
 const MAX_TIMEOUT_SECONDS = 2 ** 31 - 1;
 
 function wholeSeconds(text: string): number {

@@ -4,11 +4,11 @@ import type { HttpOptions } from "../../client/http/http.ts";
 import type { ArgsDef, CommandContext } from "../line/command.ts";
 import { traceRequest, traceResponse } from "./trace.ts";
 
-/** The client of the server that the login file names. @throws NotLoggedInError */
+/** Connects to the server in the login file. @throws NotLoggedInError */
 export const connect = <A extends ArgsDef>(context: CommandContext<A>, options?: HttpOptions): Promise<Client> =>
   connectFrom(context.host.config.loginFile, { ...httpOptionsOf(context), ...options });
 
-/** A client of the command line: its baggage, and its requests as log lines. */
+/** Adds what every command line has: baggage, and requests as log lines. */
 export const httpOptionsOf = ({ log, globals }: Pick<CommandContext<ArgsDef>, "log" | "globals">): HttpOptions => ({
   baggage: globals.baggage,
   onRequest: (request) => traceRequest(log, request),

@@ -3,7 +3,7 @@ import { type Host, writeAll } from "../terminal/host.ts";
 import { type ListFormat, listOutputOf, type ListShape } from "../print/list-output.ts";
 import type { Printed } from "../print/printed.ts";
 
-/** How many are shown unless `--limit` says otherwise. */
+/** How many items are shown without `--limit`. */
 const DEFAULT_LIMIT = 1000;
 
 interface Listing<T> {
@@ -16,11 +16,11 @@ interface Listing<T> {
   shape: ListShape;
 }
 
-/** Prints a list, page by page as they arrive. */
+/** Prints a list, each page as it arrives, so that a long list is never held in memory. */
 export async function printList<T>(host: Host, { list, limit, shown, format, shape }: Listing<T>): Promise<void> {
   const output = await listOutputOf(format, shape, host.columns);
   const wanted = limit ?? DEFAULT_LIMIT;
-  // One more than is shown tells whether there are more.
+  // One more than is shown, to learn whether there are more.
   const pages = list({ limit, pageSize: DEFAULT_LIMIT + 1 }).pages();
   let count = 0;
   let isTruncated = false;
@@ -34,6 +34,6 @@ export async function printList<T>(host: Host, { list, limit, shown, format, sha
   await writeAll(host.stdout, output.end(count));
   if (isTruncated) {
     const warning = `WARNING: only the first ${wanted} are shown; raise --limit to see more.`;
-    await writeAll(host.stderr, host.hasColours.stderr ? `\u001B[33m${warning}\u001B[0m\n` : `${warning}\n`);
+    await writeAll(host.stderr, host.hasColors.stderr ? `\u001B[33m${warning}\u001B[0m\n` : `${warning}\n`);
   }
 }

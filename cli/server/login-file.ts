@@ -18,7 +18,7 @@ export function writeLogin(path: string, login: Login): void {
   }
 }
 
-/** Plain where YAML takes it as a string without doubt. */
+/** Without quotes only if every YAML reader takes it as a string. */
 const yamlScalar = (value: string): string =>
   /^[a-z][a-z0-9+./_-]*(?::[a-z0-9/_.-]+)*$/i.test(value) && !/^(?:true|false|null|yes|no|on|off|y|n)$/i.test(value)
     ? value

@@ -1,7 +1,7 @@
 import type { HttpHooks } from "../../client/http/http.ts";
 import type { Log } from "../terminal/log.ts";
 
-/** Query values that may be shown; signatures and the like may not. */
+/** Query values that can be shown; signatures and the like must not be. */
 const SHOWN_VALUES = new Set(["api-version", "writeable"]);
 
 type Hook<K extends "onRequest" | "onResponse"> = Parameters<NonNullable<HttpHooks[K]>>[0];
@@ -28,7 +28,7 @@ function redactedQuery(query: URLSearchParams): string {
   return pairs.length > 0 ? `?${pairs.join("&")}` : "";
 }
 
-/** First line and headers, names in their usual spelling whatever the server's library made of them. */
+/** The first line and the headers, with names in their usual spelling, which the library changes. */
 function dumpOf(first: string, headers: readonly (readonly [string, string])[]): string {
   const lines = headers.map(([name, value]) => {
     const isSecret = name.toLowerCase() === "authorization";

@@ -7,18 +7,18 @@ import { every, retry } from "../../waiting/retry.ts";
 import { failWithReader } from "./pipe-reader.ts";
 import { fileFailure } from "../read/file-failure.ts";
 
-/** How often a named pipe is tried that nobody reads yet. */
+/** How often to retry opening a named pipe that has no reader yet. */
 const FIFO_RETRY_MS = 20;
 
 /**
- * Opens a file or a named pipe for reading. A pipe is never opened blocking: that would hold the process's end.
+ * Opens a file or a named pipe for reading. A pipe is never opened in blocking mode, which would keep the process from exiting.
  * @throws Error that names the file
  */
 export async function openInput(path: string): Promise<{ stream: Readable; isRegular: boolean }> {
   const stats = await stat(path).catch((err: unknown) => {
     throw fileFailure(path, "read", err);
   });
-  // Opening a folder succeeds; only reading it fails.
+  // Opening a folder succeeds; only reading from it fails.
   if (stats.isDirectory()) throw fileFailure(path, "read", { code: "EISDIR" });
   if (!stats.isFIFO()) {
     const fd = opened(path, "read", constants.O_RDONLY);
@@ -37,7 +37,7 @@ function opened(path: string, use: "read" | "written", flags: number | string): 
 }
 
 /**
- * Opens a file, truncating it, or a named pipe, waiting for its reader.
+ * Opens and truncates a file, or opens a named pipe once it has a reader.
  * @throws Error that names the file
  */
 export async function openOutputFile(path: string, signal?: AbortSignal): Promise<Writable> {
@@ -59,7 +59,7 @@ export async function openOutputFile(path: string, signal?: AbortSignal): Promis
 
 const hasNoReader = (err: unknown): boolean => errnoOf(err) === "ENXIO";
 
-/** Whoever writes learns of an error from the write; the event alone must not end the process. */
+/** The write reports the error to its caller; the event alone must not end the process. */
 function withoutCrash(stream: Writable): Writable {
   stream.on("error", () => {});
   return stream;

@@ -10,41 +10,40 @@ import { failWithReader } from "./pipe-reader.ts";
 import { streamFault, typed } from "./standard-streams.ts";
 import { TerminalOutput } from "./terminal-output.ts";
 
-/** What a command may touch of the process it runs in; tests give their own. */
+/** The parts of its process that a command can use. Tests pass their own. */
 export interface Host {
   config: CliConfig;
   /** Why stdin cannot be read, or stdout not be written, whatever the command; undefined if it can. */
   faultOf(stream: "stdin" | "stdout"): string | undefined;
-  /** Opened when it is first asked for. */
+  /** Opened on first use. */
   readonly stdin: Readable;
   readonly stdout: Writable;
   readonly stderr: Writable;
-  /** Whether colours may go to these. */
-  hasColours: { stdout: boolean; stderr: boolean };
-  /** The width of the terminal that stdout is; undefined where it is none, and lines may have any length. */
+  /** Whether colors can be written to these. */
+  hasColors: { stdout: boolean; stderr: boolean };
+  /** The width of the terminal that stdout is; undefined if it is not one, and lines can have any length. */
   readonly columns: number | undefined;
   /** Whether stderr is a terminal that can show a status. */
   hasStatus: boolean;
-  /** Shows one line below all that is written to the terminal, if it can; an empty one takes it away. */
+  /** Shows one line below everything written to the terminal, if it can; an empty line removes it. */
   showStatus(text: string): void;
   /**
    * Calls `handler` with the first signal that interrupts a command instead of dying of it; the second one ends the
    * process at once. Returns a function that removes the handler.
    */
   onInterrupt(handler: (signal: InterruptSignal) => void): () => void;
-  /** The name of the parent process, empty where it cannot be told. */
+  /** The name of the parent process, empty if it is unknown. */
   parentName(): string;
 }
 
-/** The host of the running process, whose streams can be given back at its end. */
+/** The host of the running process, which must be released before it exits. */
 export interface ProcessHost extends Host {
   /** The signal that a handler of {@link onInterrupt} was called with. */
   readonly interruptedBy: InterruptSignal | undefined;
-  /** Resolves when what was written has left the process; output of a failed command is not waited for. */
+  /** Resolves when all written bytes have left the process. The output of a failed command is not waited for. */
   release(hasSucceeded: boolean): Promise<void>;
 }
 
-/** The host of the running process. */
 export function processHost(config: CliConfig): ProcessHost {
   // An ignored SIGHUP stays ignored, also by commands that handle no signal.
   if (config.ignoresHangup) process.on("SIGHUP", () => {});
@@ -53,8 +52,8 @@ export function processHost(config: CliConfig): ProcessHost {
   let stdout: Writable | undefined;
   let stderr: Writable | undefined;
   const terminals = { stdout: isTerminal(1), stderr: isTerminal(2) };
-  const noColours = { stdout: false, stderr: false };
-  /** The width that a terminal says it has; some say 0, when they do not know. */
+  const noColors = { stdout: false, stderr: false };
+  /** The width that a terminal reports; some report 0 if they do not know it. */
   const columnsOf = ({ columns }: WriteStream): number => columns || config.columns || USUAL_COLUMNS;
   const openError = (): Writable =>
     terminals.stderr && !config.isDumbTerminal
@@ -62,7 +61,7 @@ export function processHost(config: CliConfig): ProcessHost {
       : openOutput(2);
   return {
     config,
-    hasColours: config.noColour || config.isDumbTerminal ? noColours : terminals,
+    hasColors: config.noColor || config.isDumbTerminal ? noColors : terminals,
     get columns() {
       return terminals.stdout ? columnsOf(process.stdout) : undefined;
     },
@@ -106,8 +105,8 @@ export function processHost(config: CliConfig): ProcessHost {
 }
 
 /**
- * A stream on an inherited descriptor. Node writes to pipes synchronously, so that a slow reader would keep signals and
- * the network waiting; here only the stream waits. Files and terminals never block for long.
+ * A stream on an inherited descriptor. Node writes to pipes synchronously, so a slow reader would block signals and
+ * the network; here only the stream waits. Files and terminals never block for long.
  */
 function openOutput(fd: 1 | 2): Writable {
   const stat = fstatSync(fd);
@@ -124,7 +123,7 @@ function openOutput(fd: 1 | 2): Writable {
   return stream;
 }
 
-/** A reader that went away is learned from the write that fails; what cannot be said on stderr is not said. */
+/** The failed write reports a reader that has gone; an error that cannot be written to stderr is dropped. */
 const withoutCrash = <S extends Writable>(stream: S): S => stream.on("error", () => {});
 
 const USUAL_COLUMNS = 80;
@@ -133,15 +132,15 @@ const USUAL_COLUMNS = 80;
 const refusingOutput = (reason: string): Writable =>
   withoutCrash(new Writable({ write: (_chunk, _encoding, done) => done(new Error(reason)) }));
 
-/** Asked of devices only: for pipes and files the stream of the process need not be made. */
+/** Checked only for devices: for pipes and files the process's stream need not be created. */
 const isTerminal = (fd: 1 | 2): boolean =>
   fstatSync(fd).isCharacterDevice() && (fd === 1 ? process.stdout : process.stderr).isTTY;
 
-/** Whether an error says that the reader of our output has gone; a terminal that was closed gives an error of its own. */
+/** Whether an error means that the reader of our output has gone. A closed terminal has its own error code. */
 export const isBrokenPipe = (err: unknown, host: Pick<Host, "columns">): boolean =>
   errnoOf(err) === "EPIPE" || (errnoOf(err) === "EIO" && host.columns !== undefined);
 
-/** What Linux keeps in /proc: `pid (name) state …`; the name may itself hold parentheses. */
+/** From Linux's /proc: `pid (name) state …`, where the name can itself contain parentheses. */
 function parentName(): string {
   try {
     const stat = readFileSync(`/proc/${process.ppid}/stat`, "utf8");
@@ -153,14 +152,14 @@ function parentName(): string {
 
 /** Writes all of `text`. @throws the stream's error, EPIPE when its reader has gone */
 export function writeAll(stream: Writable, text: string | Uint8Array): Promise<void> {
-  // A stream that has failed would say only that it is closed.
+  // After a failure the stream itself reports only that it is closed.
   if (stream.errored) return Promise.reject(stream.errored);
   return new Promise((resolve, reject) => {
     stream.write(text, (err) => (err ? reject(err) : resolve()));
   });
 }
 
-/** How long a slow reader of stderr is waited for when the command is over. */
+/** How long to wait for a slow reader of stderr when the command has finished. */
 const FAREWELL_MS = 1000;
 
 const drained = (stream: Writable | undefined): Promise<void> =>

@@ -1,10 +1,9 @@
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFormat = "pretty" | "plain" | "json";
-/** What a line tells beside its message; an undefined field is left out. */
+/** The data of a line besides its message; undefined fields are left out. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Writes log lines to stderr. */
 export type Log = Record<LogLevel, (message: string, fields?: LogFields) => void> & {
   isEnabled(level: LogLevel): boolean;
 };
@@ -17,12 +16,12 @@ interface Line {
 }
 
 const SHORT = { trace: "TRC", debug: "DBG", info: "INF", warn: "WRN", error: "ERR", fatal: "FTL" } as const;
-const COLOUR = { trace: 35, debug: 33, info: 32, warn: 33, error: 31, fatal: 31 } as const;
+const COLOR = { trace: 35, debug: 33, info: 32, warn: 33, error: 31, fatal: 31 } as const;
 
-/** Many connections that break at once are one warning, and a server that is away is one each so often. */
+/** Many connections that break at once give one warning; a server that stays away gives one at this interval. */
 const REPEAT_MS = 5000;
 
-/** A log that writes lines from `level` on in `format`; a warning that comes again and again is not written each time. */
+/** A log of the lines at `level` and above; a repeated warning is written once per interval. */
 export function createLog(options: { level: LogLevel; format: LogFormat; write: (text: string) => void }): Log {
   const least = LOG_LEVELS.indexOf(options.level);
   const isEnabled = (level: LogLevel): boolean => LOG_LEVELS.indexOf(level) >= least;
@@ -53,7 +52,7 @@ export function createLog(options: { level: LogLevel; format: LogFormat; write: 
   };
 }
 
-/** How a line looks in each format, without the line feed. */
+/** Formats a line without its line feed. */
 export const FORMATS: Record<LogFormat, (line: Line) => string> = {
   plain: ({ at, level, message, fields }) =>
     [localTime(at), SHORT[level], message, ...sorted(fields).map(([key, value]) => `${key}=${inWords(value)}`)].join(
@@ -62,7 +61,7 @@ export const FORMATS: Record<LogFormat, (line: Line) => string> = {
   pretty: ({ at, level, message, fields }) =>
     [
       paint(90, localTime(at)),
-      paint(COLOUR[level], SHORT[level]),
+      paint(COLOR[level], SHORT[level]),
       paint(1, message),
       ...sorted(fields).map(([key, value]) => paint(36, `${key}=`) + paint(key === "error" ? 31 : 39, inWords(value))),
     ].join(" "),
@@ -70,7 +69,7 @@ export const FORMATS: Record<LogFormat, (line: Line) => string> = {
     JSON.stringify({ level, ...Object.fromEntries(sorted(fields)), time: at.toISOString(), message }),
 };
 
-const paint = (colour: number, text: string): string => `\u001B[${colour}m${text}\u001B[0m`;
+const paint = (color: number, text: string): string => `\u001B[${color}m${text}\u001B[0m`;
 
 /** `error` first, the others by name. */
 function sorted(fields: LogFields): [string, unknown][] {
@@ -80,7 +79,7 @@ function sorted(fields: LogFields): [string, unknown][] {
     .sort(([a], [b]) => (a === "error" ? -1 : b === "error" ? 1 : a < b ? -1 : 1));
 }
 
-/** The value of a field; in quotes unless it is one plain word. */
+/** Quotes a value unless it is a single plain word. */
 function inWords(value: unknown): string {
   const text = typeof value === "string" ? value : JSON.stringify(value);
   return /^[^\s"=\\\p{C}]+$/u.test(text) ? text : JSON.stringify(text);

@@ -1,9 +1,9 @@
 import { formatBytes } from "../read/data-size.ts";
 
-/** How far back the shown rate looks. */
+/** The shown rate is the average over this time. */
 const WINDOW_MS = 2000;
 
-/** Bytes that moved, in all and in the last seconds. */
+/** Counts the bytes of a transfer and shows the total and the recent rate. */
 export class ProgressMeter {
   readonly #samples: { atMs: number; total: number }[] = [];
   #total = 0;
@@ -16,7 +16,7 @@ export class ProgressMeter {
     return this.#total;
   }
 
-  /** `12MiB  3.4MiB/s`; `nowMs` is of a clock that only goes forward. */
+  /** `12MiB  3.4MiB/s`; `nowMs` is from a monotonic clock. */
   textAt(nowMs: number): string {
     this.#samples.push({ atMs: nowMs, total: this.#total });
     while (this.#samples.length > 2 && nowMs - (this.#samples[0]?.atMs ?? 0) > WINDOW_MS) this.#samples.shift();

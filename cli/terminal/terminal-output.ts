@@ -1,20 +1,20 @@
 import { Writable } from "node:stream";
 
 const CLEAR_LINE = "\r\u001B[2K";
-/** Between the parts of a status, which are shown whole or not at all. */
+/** Separates the parts of a status line; a part that does not fit is left out. */
 export const STATUS_GAP = "  ";
 
-/** A terminal with one line at its bottom that is drawn anew as things move; all that is written goes above it. */
+/** A terminal whose bottom line is a status that is redrawn; everything else is written above it. */
 export class TerminalOutput extends Writable {
   readonly #terminal: Writable;
   readonly #columns: () => number;
   #status = "";
-  /** How many columns of the line are taken; 0 when it is not there. */
+  /** Columns that the drawn status occupies; 0 if it is not shown. */
   #drawn = 0;
-  /** The last write ended its line, so that the status may be drawn below it. */
+  /** The last write ended its line, so the status can be drawn below it. */
   #isAtLineStart = true;
 
-  /** `columns`: the width of the terminal at this moment. */
+  /** `columns`: the current width of the terminal. */
   constructor(terminal: Writable, columns: () => number) {
     super({ decodeStrings: true });
     this.#terminal = terminal;
@@ -22,14 +22,14 @@ export class TerminalOutput extends Writable {
     terminal.on("error", (err: Error) => this.destroy(err));
   }
 
-  /** Shows one line, as many of its parts as fit into the terminal; an empty one takes it away. */
+  /** Shows one line with as many of its parts as fit; an empty line removes it. */
   showStatus(text: string): void {
     if (text === this.#status || this.destroyed) return;
     this.#status = text;
     if (this.#isAtLineStart) this.#terminal.write(this.#cleared() + this.#redrawn());
   }
 
-  /** Another stream that leads to the same terminal: what is written there goes above the line, too. */
+  /** Another stream to the same terminal, so that what is written there also goes above the status. */
   besides(stream: Writable): Writable {
     const other = new Writable({
       decodeStrings: true,
@@ -48,7 +48,7 @@ export class TerminalOutput extends Writable {
     this.#terminal.write(Buffer.concat(pieces), done);
   }
 
-  /** What takes the line away. A terminal that has become narrower shows it on several rows. */
+  /** The sequence that removes the status. A terminal that has become narrower shows it on several rows. */
   #cleared(): string {
     if (this.#drawn === 0) return "";
     const rowsAbove = Math.ceil(this.#drawn / Math.max(1, this.#columns())) - 1;
@@ -62,14 +62,14 @@ export class TerminalOutput extends Writable {
   }
 
   #redrawn(): string {
-    // The last column stays free: some terminals begin a new line when it is taken.
+    // The last column stays free: some terminals start a new line when it is filled.
     const text = fitted(this.#status, Math.max(0, this.#columns() - 1));
     this.#drawn = text.length;
     return text;
   }
 }
 
-/** As many parts as there is room for; half a number would be another number. */
+/** As many whole parts as fit: half a number would be another number. */
 function fitted(text: string, room: number): string {
   if (text.length <= room) return text;
   const end = text.lastIndexOf(STATUS_GAP, room);

@@ -21,7 +21,7 @@ export interface CommandLineOptions {
   terminal?: boolean;
   /** The width of the terminal, 80 unless given. */
   columns?: number;
-  noColour?: boolean;
+  noColor?: boolean;
 }
 
 /** A command under way in this process. */
@@ -55,7 +55,7 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
       dockerHost: options.dockerHost,
       closedStreams: [],
       ignoresHangup: false,
-      noColour: options.noColour ?? false,
+      noColor: options.noColor ?? false,
       isDumbTerminal: false,
       columns: undefined,
     },
@@ -65,7 +65,7 @@ export async function startTyger(argv: readonly string[], options: CommandLineOp
     stderr: terminal ?? stderr,
     columns: isTerminal ? (options.columns ?? 80) : undefined,
     hasStatus: isTerminal,
-    hasColours: { stdout: isTerminal && !options.noColour, stderr: isTerminal && !options.noColour },
+    hasColors: { stdout: isTerminal && !options.noColor, stderr: isTerminal && !options.noColor },
     showStatus: (text) => terminal?.showStatus(text),
     onInterrupt: (handler) => {
       handlers.add(handler);

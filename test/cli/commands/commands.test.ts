@@ -49,7 +49,7 @@ describe("codespec", () => {
     expect((await tyger("codespec create -f ./-", { server, stdin })).stderr).toContain("'./-' cannot be read");
   });
 
-  test("flags override the file's fields, each by itself; env is replaced whole, and the file's kind stays", async () => {
+  test("each flag overrides its field of the file; env is replaced as a whole, and the file's kind wins", async () => {
     const file = join(folder, "c.yml");
     await writeFile(
       file,
@@ -69,7 +69,7 @@ describe("codespec", () => {
     });
   });
 
-  test("an empty image is for the server to refuse, in its words", async () => {
+  test("an empty image is refused by the server, in its words", async () => {
     server.on("PUT", /codespecs/, (_, response) => fail(response, 400, "InvalidInput", "missing image"));
     expect(await tyger("codespec create c", { server })).toEqual({
       code: 1,
@@ -90,7 +90,7 @@ describe("codespec", () => {
     ]);
   });
 
-  test("what is not there is the server's error", async () => {
+  test("a missing codespec is the server's error", async () => {
     expect(await tyger("codespec show none", { server })).toEqual({
       code: 1,
       stdout: "",
@@ -112,7 +112,7 @@ describe("buffer", () => {
     expect(JSON.parse(full.stdout)).toEqual({ id: "buffer1", location: "local" });
   });
 
-  test("access asks as other clients do", async () => {
+  test("access sends the request that other clients send", async () => {
     const { stdout } = await tyger("buffer access b", { server });
     expect(stdout).toBe(`${server.accessUrl("b")}\n`);
     await tyger("buffer access b -w --access-ttl 0.00:01", { server });
@@ -122,7 +122,7 @@ describe("buffer", () => {
     ]);
   });
 
-  test("what is written is read, by id, URL and file, with and without a login", async () => {
+  test("a written buffer is read by id, URL and file, with and without a login", async () => {
     const written = await tyger("buffer write b1", { server, stdin: "some bytes" });
     expect(written).toMatchObject({ code: 0, stdout: "" });
     expect(written.stderr).toMatch(/INF Transfer starting buffer=b1 operation="buffer write"/);
@@ -153,7 +153,7 @@ describe("buffer", () => {
     });
   });
 
-  test("a failed buffer and one that is not there end the reader", async () => {
+  test("a failed buffer and a missing buffer are errors for the reader", async () => {
     await server.fill("b1", Buffer.from("x"));
     server.blobs.delete("b1/00/001");
     server.blobs.set("b1/.bufferend", { bytes: Buffer.from('{"status":"failed"}'), headers: {} });
@@ -181,14 +181,14 @@ describe("buffer", () => {
     expect(server.blobs.get("b2/.bufferend")?.bytes.toString()).toBe('{"status":"failed"}');
   });
 
-  test("a closed stdin is told from an empty one", async () => {
+  test("a closed stdin is not an empty stdin", async () => {
     const closed = await tyger("buffer write b1", { server, closedStreams: ["stdin"] });
     expect(closed).toMatchObject({ code: 1, stderr: expect.stringContaining("stdin is closed") });
     expect((await tyger("buffer write b1", { server })).code).toBe(0);
     expect(server.blobs.get("b1/00/000")?.bytes.length).toBe(0);
   });
 
-  test("PowerShell is warned of, other parents are not", async () => {
+  test("PowerShell as the parent causes a warning, other parents do not", async () => {
     const warning = "PowerShell I/O redirection may corrupt binary data";
     for (const [parentName, id] of [
       ["pwsh", "b1"],
@@ -200,7 +200,7 @@ describe("buffer", () => {
     expect((await tyger("buffer write b4", { server, parentName: "zsh" })).stderr).not.toContain(warning);
   });
 
-  test("gen repeats its pattern and cuts it", async () => {
+  test("gen repeats its pattern and cuts it at the size", async () => {
     const { stdout } = await tyger("buffer gen 1.5K", { server });
     expect(stdout).toHaveLength(1536);
     expect(stdout.slice(0, 65)).toBe(":;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxy:");
@@ -212,7 +212,7 @@ describe("buffer", () => {
 });
 
 describe("run", () => {
-  test("create sends what file and flags say, flags first, with a key of its own", async () => {
+  test("create sends the file with the flags merged in, and an idempotency key of its own", async () => {
     const file = join(folder, "r.yml");
     await writeFile(
       file,
@@ -254,7 +254,7 @@ describe("run", () => {
     });
   });
 
-  test("a create whose answer is lost is asked again with the same key", async () => {
+  test("a create whose answer is lost is repeated with the same key", async () => {
     let isFirst = true;
     server.on("POST", /^\/runs\?/, (_, response) => {
       if (isFirst) response.destroy();
@@ -269,7 +269,7 @@ describe("run", () => {
     expect(keys).toHaveLength(2);
   });
 
-  test("show, watch and counts print what the server says", async () => {
+  test("show, watch and counts print the server's answers", async () => {
     server.run = {
       id: 7,
       status: "Succeeded",
@@ -322,7 +322,7 @@ describe("run", () => {
     expect(server.requests("GET", /runs\/7.*watch/)).toHaveLength(2);
   });
 
-  test("cancel confirms, or says why not", async () => {
+  test("cancel confirms, or reports why it cannot", async () => {
     server.run = { id: 7, status: "Running" };
     expect(await tyger("run cancel 7", { server })).toMatchObject({
       code: 0,
@@ -339,7 +339,7 @@ describe("run", () => {
     });
   });
 
-  test("logs asks for what was asked", async () => {
+  test("logs passes its flags to the server", async () => {
     server.run = { id: 7, status: "Succeeded" };
     server.log = "one\ntwo";
     expect((await tyger("run logs 7", { server })).stdout).toBe("one\ntwo");
@@ -350,7 +350,7 @@ describe("run", () => {
     ]);
   });
 
-  test("followed logs go on after the last line when the connection breaks", async () => {
+  test("followed logs resume after the last line when the connection breaks", async () => {
     const line = (n: number, text: string): string => `2024-01-01T00:00:00.00000000${n}Z ${text}\n`;
     const answers = [
       (url: string) => [url, line(1, "one") + line(2, "two") + "2024-01-01T00:00:00.000000003Z thr"],
@@ -405,14 +405,14 @@ describe("lists", () => {
     expect(server.seen[0]?.url).toContain(`limit=${asked}`);
   });
 
-  test("the warning of a cut list names --limit, and is yellow on a terminal", async () => {
+  test("the warning about a truncated list names --limit, and is yellow on a terminal", async () => {
     serve(5000);
     expect((await tyger("run list", { server })).stderr).toMatch(/^WARNING: .*--limit.*\n$/);
-    // oxlint-disable-next-line no-control-regex -- colours are control characters
+    // oxlint-disable-next-line no-control-regex -- colors are control characters
     expect((await tyger("run list", { server, terminal: true })).stderr).toMatch(/\u001B\[33m.*--limit/);
   });
 
-  test("a limit below zero is for the server to refuse", async () => {
+  test("a negative limit is refused by the server", async () => {
     server.on("GET", /limit=-1/, (_, response) =>
       fail(response, 400, "InvalidInput", "Limit must be a non-negative integer"),
     );
@@ -445,7 +445,7 @@ describe("the connection", () => {
   test.each([
     ["that nobody listens on", () => leaveDeadSocket(server.socketPath), "nothing is listening there"],
     ["that is gone", () => rm(server.socketPath, { force: true }), "there is no such socket"],
-  ])("a socket %s is an error at once, that says where the server was looked for", async (_what, prepare, reason) => {
+  ])("a socket %s is an error at once that names the socket", async (_what, prepare, reason) => {
     await server.crash();
     await prepare();
     const { code, stderr } = await tyger("run show 7", { server });
@@ -455,13 +455,13 @@ describe("the connection", () => {
     );
   });
 
-  test("a first answer that the server is busy is an error at once over a socket", async () => {
+  test("over a socket, a first answer that the server is busy is an error at once", async () => {
     server.on("GET", /^\/runs\/7/, (_, response) => fail(response, 503, "Unavailable", "busy"));
     expect(await tyger("run show 7", { server })).toMatchObject({ code: 1, stderr: "Error: Unavailable: busy\n" });
     expect(server.seen).toHaveLength(1);
   });
 
-  test("a busy server is asked again by a command that it has served", async () => {
+  test("a command retries a busy server that has answered it before", async () => {
     server.codespecs.set("c", { kind: "job", image: "x" });
     let count = 0;
     server.on("POST", /^\/runs\?/, (_, response) => {
@@ -474,14 +474,14 @@ describe("the connection", () => {
     expect(stderr).toContain("Received retryable status code status=503");
   });
 
-  test("an answer that is no JSON is an error with its status", async () => {
+  test("an answer that is not JSON is an error with its status", async () => {
     server.on("GET", /^\/runs/, (_, response) => response.writeHead(500).end("<html>"));
     expect((await tyger("run show 7", { server })).stderr).toBe(
       "Error: unexpected status code 500 Internal Server Error\n",
     );
   });
 
-  test("trace shows requests and answers, secrets left out, and leaves stdout alone", async () => {
+  test("trace logs requests and answers without secrets, and writes nothing to stdout", async () => {
     server.run = { id: 7, status: "Succeeded" };
     const { stdout, stderr } = await tyger("run show 7 --log-level trace --baggage a=b,c=d", { server });
     expect(JSON.parse(stdout)).toEqual({ id: 7, status: "Succeeded" });
@@ -496,14 +496,14 @@ describe("the connection", () => {
     expect(access.stderr).toContain("api-version=1.0&ttl=REDACTED&writeable=false");
   });
 
-  test("a reader of stdout that has gone ends the command without a word", async () => {
+  test("a closed stdout ends the command silently", async () => {
     server.run = { id: 7, status: "Succeeded" };
     const stdout = new PassThrough();
     stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
     expect(await tyger("run show 7", { server, stdout })).toMatchObject({ code: 1, stderr: "" });
   });
 
-  test("a stdout that takes no more is named", async () => {
+  test("a stdout that cannot be written is named in the error", async () => {
     server.run = { id: 7, status: "Succeeded" };
     const stdout = new PassThrough();
     stdout.destroy(Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" }));
@@ -512,7 +512,7 @@ describe("the connection", () => {
     );
   });
 
-  test("a word as long as a book is not shown whole", async () => {
+  test("a very long word is shortened in the error", async () => {
     const { code, stderr } = await tyger(["run", "list", "--tag", "x".repeat(100_000)]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^Error: invalid value "x{300}…" for the flag --tag: 'x{299}…\n$/);

@@ -11,7 +11,7 @@ import { tyger } from "../command-line.ts";
 /** The words of a line as a shell has them: a blank at its end begins an empty one. */
 const wordsOf = (line: string): string[] => line.split(" ");
 
-describe("what may stand at the cursor", () => {
+describe("the words offered at the cursor", () => {
   const cases: [line: string, words: string[]][] = [
     ["ru", ["run"]],
     ["run l", ["logs", "list"]],
@@ -89,7 +89,7 @@ describe("live ids", () => {
     expect(await tyger(["__complete", "--", ...wordsOf(line)], { server })).toEqual({ code: 0, stdout, stderr: "" });
   });
 
-  test("a server that is away, or nobody logged in, is no error at the prompt", async () => {
+  test("a missing server or login is not an error at the prompt", async () => {
     await server.crash();
     const nothing = { code: 0, stdout: "", stderr: "" };
     expect(await tyger(["__complete", "--", "run", "show", ""], { server })).toEqual(nothing);
@@ -121,18 +121,18 @@ describe("the script for bash", () => {
     expect(await offered(["run", "s"], "show\\tShow one run\\nstop\\t\\n")).toEqual(["show", "stop"]);
   });
 
-  test("leaves what stands before '=' where it is", async () => {
+  test("keeps the text before '='", async () => {
     expect(await offered(["run", "list", "--status", "=", "F"], "Failed\\t\\n")).toEqual(["Failed"]);
     expect(await offered(["run", "list", "--status="], "--status=Failed\\t\\n")).toEqual(["Failed"]);
   });
 
-  test("offers files where one is wanted", async () => {
+  test("offers files where a file is expected", async () => {
     writeFileSync(join(dir, "run.yml"), "");
     expect(await offered(["run", "exec", "-f", "run"], ":files\\n")).toEqual(["run.yml"]);
   });
 });
 
-test("each shell has a script; another one is refused with its name", async () => {
+test("each supported shell has a script; another shell is refused by name", async () => {
   for (const shell of ["bash", "zsh", "fish", "powershell"]) {
     expect((await tyger(`completion ${shell}`)).stdout).toContain("__complete");
   }

@@ -31,7 +31,7 @@ async function runFile(buffers: { inputs?: string[]; outputs?: string[] }): Prom
 const exec = (more: string[] = []): string[] => ["run", "exec", "-f", file, ...more];
 const never = (): Promise<never> => new Promise(() => undefined);
 
-test("stdin goes in, the output comes out, and stderr tells of the run", async () => {
+test("stdin is the input, stdout has the output, and stderr reports the run", async () => {
   server.job = async (input) => ({ output: Buffer.from(`Hello ${input.toString()}`) });
   const { code, stdout, stderr } = await tyger(exec(), { server, stdin: "Paul" });
   expect({ code, stdout }).toEqual({ code: 0, stdout: "Hello Paul" });
@@ -60,7 +60,7 @@ test("without buffers stdin is not read and stdout stays empty", async () => {
   expect(await tyger(exec(), { server, stdin })).toMatchObject({ code: 0, stdout: "" });
 });
 
-test("'-f -' reads the run from stdin, which the input then cannot come from", async () => {
+test("'-f -' reads the run from stdin, which then cannot also be the input", async () => {
   const run = (buffers: object): string => JSON.stringify({ job: { codespec: { image: "x", buffers } } });
   server.job = async () => ({ output: Buffer.from("hi") });
   const line = "run exec -f -";
@@ -76,13 +76,13 @@ test("'-f -' reads the run from stdin, which the input then cannot come from", a
   expect(await tyger(`${line} -b in=mine`, { server, stdin: run({ inputs: ["in"] }) })).toMatchObject({ code: 0 });
 });
 
-test("a buffer that is given is left to its owner", async () => {
+test("a given buffer is neither read nor written", async () => {
   const { code } = await tyger(exec(["-b", "output=mine"]), { server, stdin: "x" });
   expect(code).toBe(0);
   expect(server.requests("POST", /access/)).toHaveLength(1);
 });
 
-describe("what is refused before anything is created", () => {
+describe("a command line that is refused before anything is created", () => {
   const cases: [name: string, buffers: object, more: string[], options: object, reason: RegExp][] = [
     ["two inputs", { inputs: ["a", "b"] }, [], {}, /stdin can serve one input parameter only: .* 'a', 'b'/],
     ["two outputs", { outputs: ["a", "b", "c"] }, ["-b", "a=x"], {}, /stdout can carry only one output: .* 'b', 'c'/],
@@ -118,7 +118,7 @@ test("a run that the server refuses is the server's error", async () => {
   });
 });
 
-test("a failed run is told with its whole reason, at once, though stdin is still open", async () => {
+test("a failed run is reported at once with its whole reason, although stdin is still open", async () => {
   server.job = never;
   const stdin = new PassThrough();
   const running = await startTyger(exec(), { server, stdin });
@@ -140,7 +140,7 @@ test("a run that is canceled elsewhere fails the command", async () => {
   expect(running.stderr()).toContain('error="run failed with status Canceling"');
 });
 
-test("an output that is marked failed because its run failed is told as the run's failure", async () => {
+test("an output that is marked failed because its run failed is reported as the run's failure", async () => {
   server.job = async () => {
     const looks = vi.spyOn(server.blobs, "get");
     server.blobs.set("boutput/.bufferend", { bytes: Buffer.from('{"status":"failed"}'), headers: {} });
@@ -155,7 +155,7 @@ test("an output that is marked failed because its run failed is told as the run'
   expect(stderr).not.toContain("Failed to read output");
 });
 
-test("a broken output of a run that goes on is fatal", async () => {
+test("a broken output of a run that continues is fatal", async () => {
   server.job = async () => {
     server.blobs.set("boutput/.bufferstart", { bytes: Buffer.from('{"version":"9.9"}'), headers: {} });
     return never();
@@ -165,7 +165,7 @@ test("a broken output of a run that goes on is fatal", async () => {
   expect(stderr).toMatch(/FTL Failed to read output error=".*9\.9.*" runId=7/);
 });
 
-test("Ctrl-C cancels the run and says so", async () => {
+test("Ctrl-C cancels the run and reports it", async () => {
   server.job = never;
   const stdin = new PassThrough();
   stdin.write("part");
@@ -173,9 +173,7 @@ test("Ctrl-C cancels the run and says so", async () => {
   await eventually(() => server.requests("POST", /access/).length === 2);
   running.interrupt();
   expect(await running.exitCode).toBe(1);
-  expect(running.stderr()).toMatch(
-    /WRN Canceling\.\.\.\n[^]*WRN The run has been asked to cancel runId=7 status=Canceled\n/,
-  );
+  expect(running.stderr()).toMatch(/WRN Canceling\.\.\.\n[^]*WRN Cancel requested runId=7 status=Canceled\n/);
   expect(server.requests("POST", /runs\/7\/cancel/)).toHaveLength(1);
 });
 
@@ -191,7 +189,7 @@ test("Ctrl-C while the run is being created cancels what was created", async () 
   expect(await running.exitCode).toBe(1);
 });
 
-test("Ctrl-C of a run that has ended meanwhile says that", async () => {
+test("Ctrl-C after the run has ended reports its status", async () => {
   server.on("POST", /cancel/, (_, response) => {
     response.writeHead(202).end(JSON.stringify({ id: 7, status: "Succeeded" }));
   });
@@ -203,7 +201,7 @@ test("Ctrl-C of a run that has ended meanwhile says that", async () => {
   expect(running.stderr()).toMatch(/The run had ended before it could be canceled runId=7 status=Succeeded/);
 });
 
-test("a cancel that does not get through is said, too", async () => {
+test("a failed cancel is reported", async () => {
   server.on("POST", /cancel/, (_, response) => fail(response, 404, "NotFound", "The resource was not found"));
   server.job = never;
   const running = await startTyger(exec(), { server, stdin: "x" });
@@ -213,7 +211,7 @@ test("a cancel that does not get through is said, too", async () => {
   expect(running.stderr()).toMatch(/ERR The run could not be canceled error="NotFound: /);
 });
 
-test("a reader of stdout that leaves cancels the run", async () => {
+test("a closed stdout cancels the run", async () => {
   const stdout = new PassThrough();
   // The job can outlive this test; it must not write to the server of the next one.
   const ours = server;
@@ -225,7 +223,7 @@ test("a reader of stdout that leaves cancels the run", async () => {
   await eventually(() => server.blobs.has("binput/.bufferend"));
   stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
   expect(await running.exitCode).toBe(1);
-  expect(running.stderr()).toMatch(/ERR The reader of stdout has gone runId=7\n.*WRN The run has been asked to cancel/);
+  expect(running.stderr()).toMatch(/ERR stdout was closed runId=7\n.*WRN Cancel requested/);
 });
 
 test("the output of a run that succeeded is waited for", async () => {
@@ -289,7 +287,7 @@ describe("a run that succeeds before it read all of stdin", () => {
     expect(running.stderr()).not.toContain("stdin");
   });
 
-  test("leaves a buffer that was given, and stdin with it", async () => {
+  test("writes no buffer that was given, and does not read stdin", async () => {
     const stdin = new Readable({ read: () => expect.unreachable("stdin was read") });
     const running = await startTyger(exec(["-b", "input=mine"]), { server, stdin });
     await eventually(() => server.run?.["status"] === "Running");
@@ -337,7 +335,7 @@ describe("logs", () => {
     expect(timed.stderr).toMatch(/^2024-01-01T00:00:00\.000000001Z one\n/m);
   });
 
-  test("those of a failed run come before its failure", async () => {
+  test("the logs of a failed run precede its failure", async () => {
     server.job = async () => ({ status: "Failed", statusReason: "no" });
     const { stderr } = await tyger(exec(["--logs"]), { server, stdin: "x" });
     expect(stderr.indexOf("two\n")).toBeGreaterThan(0);
@@ -372,7 +370,7 @@ describe("--pull", () => {
     expect(stderr.indexOf("Pulled image")).toBeLessThan(stderr.indexOf("Run created"));
   });
 
-  test("an image that cannot be pulled is an error, unless it is here", async () => {
+  test("an image that cannot be pulled is an error, unless it is present locally", async () => {
     pulls = '{"status":"Pulling"}\n{"errorDetail":{},"error":"no such host"}\n';
     expect(await pull()).toMatchObject({
       code: 1,
@@ -385,7 +383,7 @@ describe("--pull", () => {
     expect(present.stderr).toMatch(/WRN The image could not be pulled.*error="no such host" image=x/);
   });
 
-  test("a server without Docker makes it a warning", async () => {
+  test("a server without Docker causes a warning", async () => {
     server.on("GET", /metadata/, (_, response) => void response.end('{"capabilities":["Kubernetes"]}'));
     const { code, stderr } = await pull();
     expect({ code, asked }).toEqual({ code: 0, asked: [] });

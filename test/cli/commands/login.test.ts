@@ -21,7 +21,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-test("login writes the file that other clients read, and says nothing", async () => {
+test("login writes the file that other clients read, and prints nothing", async () => {
   const loginFile = join(folder, "new", "login");
   expect(await tyger(`login unix://${server.socketPath}`, { loginFile })).toEqual({ code: 0, stdout: "", stderr: "" });
   expect(readFileSync(loginFile, "utf8")).toBe(`proxy: auto\nserverUrl: 'http+unix://${server.socketPath}:'\n`);
@@ -49,13 +49,13 @@ test("login status shows the server, logout forgets it", async () => {
   });
 });
 
-test.each(["auto", "automatic", "none"])("the proxy '%s' in a login file is none to speak of", async (proxy) => {
+test.each(["auto", "automatic", "none"])("the proxy '%s' in a login file is not shown", async (proxy) => {
   const loginFile = join(folder, "login");
   writeLogin(loginFile, { serverUrl: `http+unix://${server.socketPath}:`, proxy });
   expect((await tyger("login status", { loginFile })).stdout).toBe(`Logged in to unix://${server.socketPath}\n`);
 });
 
-test("login --local finds the first socket behind which a server answers", async () => {
+test("login --local finds the first socket that a server answers on", async () => {
   const loginFile = join(folder, "login");
   const localSockets = [join(folder, "none.sock"), server.socketPath];
   expect((await tyger("login --local", { loginFile, localSockets })).code).toBe(0);
@@ -75,7 +75,7 @@ test("login --file reads the options, and refuses unknown ones", async () => {
   expect((await tyger(`login -f ${file}`, { loginFile })).stderr).toContain("unknown field 'serverUri'");
 });
 
-test("a server that is not there, or is none, is an error without a login", async () => {
+test("a missing server, or another program in its place, is an error and logs nobody in", async () => {
   const loginFile = join(folder, "login");
   expect((await tyger(`login unix://${folder}/none.sock`, { loginFile })).stderr).toMatch(/^Error: cannot reach/);
   server.on("GET", /metadata/, (_, response) => reply(response, 404, {}));
@@ -98,19 +98,19 @@ test.each([
   ["empty", "", {}],
   ["an empty map", "{}\n", {}],
   ["a comment", "# nothing\n", {}],
-])("a login file that is %s is understood", async (_name, text, login) => {
+])("a login file that is %s is accepted", async (_name, text, login) => {
   const path = join(folder, "login");
   await writeFile(path, text);
   expect(await readLogin(path)).toEqual(login);
 });
 
-test("a login file that is no map is an error that names it", async () => {
+test("a login file that is not a map is an error that names it", async () => {
   const path = join(folder, "login");
   await writeFile(path, "[1");
   await expect(readLogin(path)).rejects.toThrow(path);
 });
 
-test("what is written is read back, whatever it holds", async () => {
+test("any written login is read back unchanged", async () => {
   const path = join(folder, "login");
   for (const serverUrl of ["http://h:1", "http+unix:///it's a: path:", "auto", "no", "http://[::1]:1"]) {
     writeLogin(path, { serverUrl });
@@ -118,7 +118,7 @@ test("what is written is read back, whatever it holds", async () => {
   }
 });
 
-test("a login that cannot be written leaves the old one", async () => {
+test("a login that cannot be written leaves the old login in place", async () => {
   const path = join(folder, "login");
   writeLogin(path, { serverUrl: "http://old" });
   expect(() => writeLogin(join(path, "below"), { serverUrl: "http://new" })).toThrow(
@@ -127,7 +127,7 @@ test("a login that cannot be written leaves the old one", async () => {
   expect(await readLogin(path)).toEqual({ serverUrl: "http://old" });
 });
 
-test("a place for the login file that cannot be is named, and ends the command", async () => {
+test("an impossible path of the login file is an error that names it", async () => {
   // In a process of its own: a recursive mkdir below /proc never returns.
   const module = join(import.meta.dirname, "../../../cli/server/login-file.ts");
   const script = `import { writeLogin } from "${module}"; writeLogin("/proc/none/login", { serverUrl: "http://h" });`;
@@ -139,14 +139,14 @@ test("a place for the login file that cannot be is named, and ends the command",
   await expect(readLogin(folder)).rejects.toThrow(`the login file '${folder}' cannot be read: it is a folder`);
 });
 
-test("only the environment names the place of the login file", () => {
+test("only the environment determines the path of the login file", () => {
   expect(readCliConfig({}, 0).loginFile).toBeUndefined();
   expect(readCliConfig({ HOME: "/h" }, 0).loginFile).toBe("/h/.cache/tyger/.tyger");
   expect(readCliConfig({ HOME: "/h", XDG_CACHE_HOME: "/c" }, 0).loginFile).toBe("/c/tyger/.tyger");
   expect(readCliConfig({ HOME: "/h", TYGER_CACHE_FILE: "/t" }, 0).loginFile).toBe("/t");
 });
 
-test("the local server is looked for in both places, unless one is named", async () => {
+test("the local server is looked for at both sockets, unless one is named", async () => {
   const sockets = await readCliConfig({ TYGER_DATA_DIR: "/d", XDG_RUNTIME_DIR: "/r" }, 0).localSockets();
   expect(sockets).toEqual(["/opt/tyger/api.sock", expect.stringMatching(/^\/r\/tyger\/[0-9a-f]+\/api\.sock$/)]);
   expect(await readCliConfig({ TYGER_SOCKET_PATH: "/s" }, 0).localSockets()).toEqual(["/s"]);

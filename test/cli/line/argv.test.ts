@@ -5,7 +5,7 @@ import { TREE } from "../../../cli/tree.ts";
 import { tyger } from "../command-line.ts";
 
 /** What requests do not show; the lines themselves are in argument-lines.ts. */
-describe("values that a command line gives", () => {
+describe("values on a command line", () => {
   const cases: [line: string, path: string, args: object, globals?: object][] = [
     ["run show 7", "run show", { id: "7" }, { "log-level": "info" }],
     ["run --log-level TRACE show 7", "run show", { id: "7" }, { "log-level": "trace" }],
@@ -48,7 +48,7 @@ describe("help goes to stdout with exit code 0", () => {
     expect(stdout).not.toContain("\u001B");
   });
 
-  test("every command has examples, and each is a line that means something", async () => {
+  test("every command has examples, and each is a valid command line", async () => {
     const commands = Object.values(TREE.commands ?? {}).flatMap((branch) => [
       branch,
       ...Object.values(branch.commands ?? {}),
@@ -90,7 +90,7 @@ describe("help goes to stdout with exit code 0", () => {
       "  counts, count\n      Count runs by\n      status",
     ],
   ])("fits into %i columns", async (columns, flag, command) => {
-    const { stdout } = await tyger("run --help", { terminal: true, noColour: true, columns });
+    const { stdout } = await tyger("run --help", { terminal: true, noColor: true, columns });
     expect(stdout).toContain(`\n${flag}\n`);
     expect(stdout).toContain(`\n${command}\n`);
     const exact = await tyger("run --help", { terminal: true, columns });
@@ -107,7 +107,7 @@ describe("help goes to stdout with exit code 0", () => {
       ]);
       const wordsOf = (text: string): string => text.replace(/\s/g, "");
       for (const line of lines) {
-        const { stdout } = await tyger(`help ${line}`, { terminal: true, noColour: true, columns });
+        const { stdout } = await tyger(`help ${line}`, { terminal: true, noColor: true, columns });
         const [help = ""] = stdout.split("\nEXAMPLES\n");
         expect(help.split("\n").filter(({ length }) => length > columns)).toEqual([]);
         expect(wordsOf(stdout)).toBe(wordsOf((await tyger(`help ${line}`)).stdout));
@@ -115,13 +115,13 @@ describe("help goes to stdout with exit code 0", () => {
     },
   );
 
-  test("what follows -- has its row", async () => {
+  test("the words after -- have a row of their own", async () => {
     const { stdout } = await tyger("codespec create --help");
     expect(stdout).toContain("USAGE tyger codespec create [OPTIONS] [NAME] [-- ARGS…]\n");
     expect(stdout).toMatch(/\n {2}-- ARGS… {4}\S/);
   });
 
-  test("every command's help names its flags, but for hidden ones", async () => {
+  test("every command's help names its flags, except hidden ones", async () => {
     const { stdout } = await tyger("buffer read --help");
     expect(stdout).toMatch(/-o, --output/);
     expect(stdout).not.toContain("--access-ttl");

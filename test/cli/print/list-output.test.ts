@@ -38,7 +38,7 @@ test("a table has a line of titles and a row for each run", async () => {
   ]);
 });
 
-test("a wide one has all that there is to say", async () => {
+test("a wide table has every column", async () => {
   list(RUNS);
   const { stdout } = await tyger("run list --output WIDE", { server });
   expect(stdout).toMatch(/REASON +TAGS +CREATED\n/);
@@ -48,13 +48,13 @@ test("a wide one has all that there is to say", async () => {
 test.each([
   ["name", "8\n7\n"],
   ["json", undefined],
-])("-o %s is for programs", async (format, expected) => {
+])("-o %s prints what programs read", async (format, expected) => {
   list(RUNS);
   const { stdout } = await tyger(`run list -o ${format}`, { server });
   expect(stdout).toBe(expected ?? (await tyger("run list", { server })).stdout);
 });
 
-test("YAML and JSON say the same", async () => {
+test("YAML and JSON have the same content", async () => {
   list(RUNS);
   const [yaml, json] = [await tyger("run list -o yaml", { server }), await tyger("run list", { server })];
   expect(parse(yaml.stdout)).toEqual(JSON.parse(json.stdout));
@@ -86,7 +86,7 @@ describe("an empty list", () => {
   });
 });
 
-test("pages go on below the same titles, in the same widths", () => {
+test("later pages follow below the same titles, in the same widths", () => {
   const print = table<string>([
     { title: "WORD", textOf: (word) => word },
     { title: "X", textOf: () => "" },
@@ -116,7 +116,7 @@ describe("on a terminal", () => {
     expect(titles.length).toBeLessThanOrEqual(Math.max(columns, 31));
   });
 
-  test("a wide table is as wide as it is, and so is one that goes elsewhere", async () => {
+  test("a wide table is not shortened, and neither is one without a terminal", async () => {
     expect((await onTerminal("wide", 40)).stdout).toContain(IMAGE);
     expect((await tyger("run list -o table", { server })).stdout).toContain(IMAGE);
   });
@@ -128,7 +128,7 @@ describe("on a terminal", () => {
   });
 });
 
-test("what a text holds moves no cursor and breaks no row", () => {
+test("control characters in a text neither move the cursor nor break a row", () => {
   const print = table<string>([{ title: "T", textOf: (text) => text }]);
   expect(print(["a\nb\u001B[2Jc", "x".repeat(100)])).toBe(`T\na b [2Jc\n${"x".repeat(59)}…\n`);
 });

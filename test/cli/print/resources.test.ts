@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { printedInstant } from "../../../cli/print/printed.ts";
 import { shownBuffer, shownRun, shownRunSystem } from "../../../cli/print/resources.ts";
 
-test("a run is shown in its order, without what is empty or unknown", () => {
+test("a run is printed in the order of its table, without empty and unknown fields", () => {
   const run = {
     bufferAccessTtl: "01:00:00",
     eTag: "12",
@@ -60,7 +60,7 @@ test("a codespec may be a reference", () => {
   expect(shownRun({ id: 1, job: { codespec: "c/versions/2" } })).toEqual({ id: 1, job: { codespec: "c/versions/2" } });
 });
 
-test("a buffer is shown in its order, its soft deletion not at all", () => {
+test("a buffer is printed in the order of its table, without its soft deletion", () => {
   const buffer = {
     eTag: "1",
     tags: {},
@@ -74,7 +74,7 @@ test("a buffer is shown in its order, its soft deletion not at all", () => {
   );
 });
 
-describe("instants keep all their digits but trailing zeros", () => {
+describe("instants keep all their digits except trailing zeros", () => {
   test.each([
     ["2024-01-25T18:20:49+00:00", "2024-01-25T18:20:49Z"],
     ["2024-01-25T18:20:49.951262+00:00", "2024-01-25T18:20:49.951262Z"],

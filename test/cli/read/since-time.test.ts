@@ -13,7 +13,7 @@ afterEach(() => {
 /** 10:20:30.456 in Kolkata, which is 5:30 ahead of UTC. */
 const NOW = new Date("2026-11-22T04:50:30.456Z");
 
-describe("what a time means", () => {
+describe("a valid time", () => {
   const cases: [text: string, instant: string][] = [
     // RFC 3339, with every digit that was given
     ["2024-01-25T18:20:49Z", "2024-01-25T18:20:49Z"],
@@ -62,7 +62,7 @@ describe("what a time means", () => {
   });
 });
 
-describe("what is no time", () => {
+describe("an invalid time", () => {
   const texts = [
     "",
     "whenever",

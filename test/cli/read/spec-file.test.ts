@@ -69,7 +69,7 @@ endpoints: { web: 80 }
   });
 });
 
-test("a key or an item without a value is an empty text, whatever it is written like; a field without one is not given", async () => {
+test("a key or an item without a value is an empty text, however it is written; a field without a value is absent", async () => {
   const path = await fileOf(`
 job:
   codespec: { image: x, args: [a, ~, null, ""], command: [ "b", ], env: { A: , B: ~, C: null, D: "", E }, workingDir: }
@@ -89,7 +89,7 @@ cluster:
   });
 });
 
-test("keys are kept as they are written, of whatever type YAML takes them for", async () => {
+test("keys are kept as written, whatever type YAML resolves them to", async () => {
   const tags = "{no: 1, false: 1, 1.10: 2, 1.1: 3, 0x10: 4, 2026-11-26: 5, null: 6, ~: 7, yes: 8, 1e3: 9, 007: 10}";
   expect(await readRunFile(await fileOf(`tags: ${tags}`))).toEqual({
     tags: {
@@ -127,7 +127,7 @@ test.each([
   "0o17",
   ".inf",
   "12:30:45",
-])("a value is kept as it is written: %s", async (text) => {
+])("a value is kept as written: %s", async (text) => {
   expect(await readRunFile(await fileOf(`tags: {a: ${text}}\ncluster: ${text}`))).toEqual({
     tags: { a: text },
     cluster: text,
@@ -160,7 +160,7 @@ test("merges of merges end at once", async () => {
   expect((await readRunFile(path)).tags).toEqual({ A: "x" });
 });
 
-test("JSON is YAML, and aliases stand for what they name", async () => {
+test("JSON is YAML, and aliases are resolved", async () => {
   expect(await readRunFile(await fileOf('{"job": {"codespec": {"image": "x"}}}'))).toEqual({
     job: { codespec: { image: "x" } },
   });
@@ -168,12 +168,12 @@ test("JSON is YAML, and aliases stand for what they name", async () => {
   expect(await readCodespecFile(path)).toEqual({ image: "ubuntu", args: ["ubuntu"], env: { a: "b" } });
 });
 
-test("a codespec as the server shows it can be given back", async () => {
+test("a codespec that the server printed can be used as a file", async () => {
   const path = await fileOf("{kind: job, name: c, version: 3, createdAt: 2024-01-01T00:00:00Z, image: x}");
   expect(await readCodespecFile(path)).toEqual({ kind: "job", name: "c", image: "x" });
 });
 
-describe("what is refused, with the line and the field", () => {
+describe("an invalid file is refused with the line and the field", () => {
   const cases: [text: string, reason: RegExp][] = [
     ["job: [", /spec\.yml' is not valid YAML: line 1: /],
     ["job:\n\tcodespec: x", /not valid YAML: line 2/],
@@ -220,7 +220,7 @@ describe("what is refused, with the line and the field", () => {
     await expect(readRunFile(await fileOf(text))).rejects.toThrow(reason);
   });
 
-  test("a file that is not there", async () => {
+  test("a missing file", async () => {
     const reason = "the file '/no/such.yml' cannot be read: there is no such file";
     await expect(readRunFile("/no/such.yml")).rejects.toThrow(reason);
     await expect(readRunFile("/tmp")).rejects.toThrow("the file '/tmp' cannot be read: it is a folder");

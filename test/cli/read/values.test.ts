@@ -18,13 +18,13 @@ describe("times to live", () => {
   });
 
   test.each(["", "1.2", "1.24", "1.00:60", "1.00:00:60", "00:05", "-1", "1.", "1d", "1.00:0", "1. 02"])(
-    "'%s' is none",
+    "'%s' is not valid",
     (text) => {
       expect(() => parseTtl(text)).toThrow("D.HH:MM:SS");
     },
   );
 
-  test("the form for access requests has all its parts", () => {
+  test("a time to live in an access request has all its parts", () => {
     expect(formatTtl(3661)).toBe("0.01:01:01");
     expect(formatTtl(90_000)).toBe("1.01:00:00");
   });
@@ -47,7 +47,7 @@ describe("sizes", () => {
     expect(parseDataSize(text)).toBe(bytes);
   });
 
-  test.each(["", "K", "1X", "-1", "1e3", "1KK", "9999999E", "0x10"])("'%s' is none", (text) => {
+  test.each(["", "K", "1X", "-1", "1e3", "1KK", "9999999E", "0x10"])("'%s' is not valid", (text) => {
     expect(() => parseDataSize(text)).toThrow(/^(?:use a size such as|it is too large)/);
   });
 
@@ -65,7 +65,7 @@ describe("sizes", () => {
     [0, "0bps"],
     [4_000_000, "32Mbps"],
     [125_000_000, "1Gbps"],
-  ])("%i bytes a second are %s", (rate, text) => {
+  ])("%i bytes a second are shown as %s", (rate, text) => {
     expect(formatBitRate(rate)).toBe(text);
   });
 });
@@ -83,7 +83,7 @@ describe("comma-separated values", () => {
     expect(splitCsv(line)).toEqual(fields);
   });
 
-  test.each(['"a', '"a"b', '"a""'])("%s has no end", (line) => {
+  test.each(['"a', '"a"b', '"a""'])("%s has no closing quote", (line) => {
     expect(() => splitCsv(line)).toThrow("quotes");
   });
 });

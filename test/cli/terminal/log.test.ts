@@ -65,8 +65,8 @@ test("a JSON line is one object with level, fields, time and message", () => {
   });
 });
 
-test("a pretty line is the plain one with colours", () => {
-  // oxlint-disable-next-line no-control-regex -- the colours are control characters
+test("a pretty line is the plain one with colors", () => {
+  // oxlint-disable-next-line no-control-regex -- the colors are control characters
   const plain = FORMATS.pretty(line({ runId: 7 })).replace(/\u001B\[\d+m/g, "");
   expect(plain).toBe(FORMATS.plain(line({ runId: 7 })));
 });
@@ -86,7 +86,7 @@ test("lines below the level are left out", () => {
   expect(lines).toHaveLength(2);
 });
 
-test("a warning that comes again at once is written once; other warnings are not held back", () => {
+test("a warning that is repeated at once is written once; other warnings are not suppressed", () => {
   const lines = logged("info", "plain", (log) => {
     for (let i = 0; i < 10; i++) log.warn("Received retryable error", { error: "refused" });
     log.warn("Received retryable error", { error: "reset" });

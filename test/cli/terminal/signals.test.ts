@@ -141,7 +141,7 @@ describe("run exec", () => {
       await eventually(() => [...server.blobs.keys()].some((path) => path.startsWith("bin/0")));
     child.kill("SIGKILL");
     await eventually(() => cancels() === 1 && endMark("bin") === FAILED);
-    await eventually(async () => (await readFile(log, "utf8")).includes("The run has been asked to cancel"));
+    await eventually(async () => (await readFile(log, "utf8")).includes("Cancel requested"));
     expect(await readFile(log, "utf8")).toContain("nohup");
   });
 });

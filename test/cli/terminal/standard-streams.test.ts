@@ -42,7 +42,7 @@ async function shell(line: string): Promise<{ code: number | null; stderr: strin
   return { code, stderr };
 }
 
-describe("a stdin without bytes is refused before a run is created or a buffer written", () => {
+describe("a stdin that cannot be read is refused before a run is created or a buffer written", () => {
   test.each([
     ["tyger run exec -c cat < .", "stdin is a folder, but the input comes from it"],
     ["tyger run exec -c cat 0> other", "stdin is not open for reading, but the input comes from it"],
@@ -57,7 +57,7 @@ describe("a stdin without bytes is refused before a run is created or a buffer w
     expect(server.blobs.size).toBe(0);
   });
 
-  test("-i with a folder", async () => {
+  test("-i refuses a folder", async () => {
     const { code, stderr } = await shell("tyger buffer write b1 -i .");
     expect({ code, stderr }).toEqual({
       code: 1,
@@ -70,7 +70,7 @@ describe("a stdin without bytes is refused before a run is created or a buffer w
 test.each([
   ["tyger run exec -c cat < file 1< .", "stdout is a folder, but the output goes to it"],
   ["tyger run exec -c cat < file 1< file", "stdout is not open for writing, but the output goes to it"],
-])("an output that nothing takes is refused before a run is created: %s", async (line, reason) => {
+])("a stdout that cannot be written is refused before a run is created: %s", async (line, reason) => {
   expect(await shell(line)).toEqual({ code: 1, stderr: `Error: ${reason}\n` });
   expect(server.requests("POST", /runs/)).toEqual([]);
 });
@@ -80,15 +80,12 @@ test.each([
   ["tyger buffer gen 10 1< file", "stdout is not open for writing"],
   ["tyger run list 1< .", "stdout is a folder"],
   ["tyger run exec --help 1< .", "stdout is a folder"],
-])("a result that nothing takes fails the command: %s", async (line, reason) => {
+])("a stdout that cannot be written fails the command: %s", async (line, reason) => {
   server.on("GET", /^\/runs\?/, (_, response) => void response.end('{"items":[]}'));
   expect(await shell(line)).toEqual({ code: 1, stderr: `Error: ${reason}\n` });
 });
 
-test.each(["< file", "< /dev/null", "< <(cat file)", "0<> file"])(
-  "a stdin that can be read is taken: %s",
-  async (stdin) => {
-    expect((await shell(`tyger buffer write b1 ${stdin}`)).code).toBe(0);
-    expect(server.blobs.get("b1/.bufferend")?.bytes.toString()).toBe('{"status":"complete"}');
-  },
-);
+test.each(["< file", "< /dev/null", "< <(cat file)", "0<> file"])("a readable stdin is accepted: %s", async (stdin) => {
+  expect((await shell(`tyger buffer write b1 ${stdin}`)).code).toBe(0);
+  expect(server.blobs.get("b1/.bufferend")?.bytes.toString()).toBe('{"status":"complete"}');
+});

@@ -20,7 +20,7 @@ function terminal(columns = 40): { output: TerminalOutput; written: () => string
 }
 
 describe("the status line", () => {
-  test("stays below what is written", async () => {
+  test("stays below everything that is written", async () => {
     const { output, written } = terminal();
     await writeAll(output, "first\n");
     output.showStatus("working");
@@ -53,7 +53,7 @@ describe("the status line", () => {
     expect(screenOf(Buffer.concat(chunks).toString())).toEqual(["one", "two", "still working"]);
   });
 
-  test("is taken away from all the rows that it has on a terminal that became narrower", () => {
+  test("is removed from all its rows on a terminal that became narrower", () => {
     let columns = 40;
     const screen = new PassThrough();
     const output = new TerminalOutput(screen, () => columns);
@@ -84,7 +84,7 @@ describe("the status line", () => {
   });
 });
 
-test("a meter shows what moved in all and the rate of the last seconds", () => {
+test("a meter shows the total and the rate of the last seconds", () => {
   const meter = new ProgressMeter();
   expect(meter.textAt(0)).toBe("0B  0B/s");
   meter.add(2 * 2 ** 20);
@@ -114,7 +114,7 @@ describe("run exec", () => {
   });
   afterEach(() => server.stop());
 
-  test("shows a status line on a terminal while it waits, and takes it away at the end", async () => {
+  test("shows a status line on a terminal while it waits, and removes it at the end", async () => {
     const stdin = new PassThrough();
     const running = await startTyger(["run", "exec", "-c", "cat"], { server, stdin, terminal: true });
     await eventually(() => /run 7 {2}Running {2}\d:\d\d/.test(running.stderr()));
@@ -124,15 +124,15 @@ describe("run exec", () => {
     expect(running.stdout().toString()).toBe("x");
   });
 
-  test("shows none elsewhere", async () => {
+  test("shows no status line without a terminal", async () => {
     const { stderr } = await tyger("run exec -c cat", { server, stdin: "x" });
     expect(stderr).not.toContain("\u001B");
     expect(stderr).not.toMatch(/run 7 {2}/);
   });
 
-  test("has no colours where NO_COLOR asks for none", async () => {
-    const { stderr } = await tyger("run exec -c cat", { server, stdin: "x", terminal: true, noColour: true });
+  test("has no colors with NO_COLOR", async () => {
+    const { stderr } = await tyger("run exec -c cat", { server, stdin: "x", terminal: true, noColor: true });
     expect(stderr.replaceAll("\r\u001B[2K", "")).not.toContain("\u001B");
-    expect((await tyger("--help", { terminal: true, noColour: true })).stdout).not.toContain("\u001B");
+    expect((await tyger("--help", { terminal: true, noColor: true })).stdout).not.toContain("\u001B");
   });
 });

@@ -39,11 +39,11 @@ const drawn = (output: string): string[] =>
 /** What a person sees in the end: each line as it was last drawn. */
 const screenOf = (output: string): string[] => output.split("\n").map((line) => line.split("\r\u001B[2K").at(-1) ?? "");
 
-test("the output of a run stands on lines of its own when a status is shown on the same terminal", async () => {
+test("the output of a run is on lines of its own when a status is shown on the same terminal", async () => {
   await onTerminal(80, "run exec -c quiet", { NO_COLOR: "1" });
   expect(screenOf(screen)).toContain("the result");
   expect(drawn(screen)).toContain("run 7  Running  TIME");
-  // oxlint-disable-next-line no-control-regex -- colours are control characters
+  // oxlint-disable-next-line no-control-regex -- colors are control characters
   expect(screen).not.toMatch(/\u001B\[[0-9]*m/);
 });
 
@@ -53,14 +53,11 @@ test.each([
   [0, {}, "run 7  Running  TIME"],
   [0, { COLUMNS: "20" }, "run 7  Running"],
   [20, { COLUMNS: "80" }, "run 7  Running"],
-])(
-  "a terminal that says it is %i columns wide, with %o, shows as much of the status as fits",
-  async (columns, env, status) => {
-    await onTerminal(columns, "run exec -c quiet", env);
-    expect(drawn(screen).find((text) => text.includes("Running"))).toBe(status);
-    expect(screen).toContain("\u001B[32mINF");
-  },
-);
+])("a terminal that reports %i columns, with %o, shows as much of the status as fits", async (columns, env, status) => {
+  await onTerminal(columns, "run exec -c quiet", env);
+  expect(drawn(screen).find((text) => text.includes("Running"))).toBe(status);
+  expect(screen).toContain("\u001B[32mINF");
+});
 
 test("a dumb terminal is sent no control sequences, and no status", async () => {
   server.job = async () => {
