@@ -61,7 +61,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "stack/supervisor": ["model", "config", "disk", "stack/host", "stack/docker", "stack/temporal"],
   "stack/temporal": ["model", "stack/host", "stack/supervisor:types"],
   client: ["model", "contract", "waiting", "buffers/format", "buffers/access", "client"],
-  // What programs import: without an argument it connects to the server of the user's login file.
+  // The module that programs import: without an argument it connects to the server of the user's login file.
   "client/index.ts": ["model", "config", "client"],
   // As users write them: they import the package alone.
   examples: [],

@@ -123,7 +123,7 @@ describe("answers", () => {
     }
   });
 
-  test("what is no request that can be read is refused in the same form", async () => {
+  test("an unparsable request gets the standard error body", async () => {
     await api.app.listen({ port: 0, host: "127.0.0.1" });
     const { port } = api.app.server.address() as { port: number };
     for (const [text, status] of UNREADABLE) expect(await sendRaw({ port }, text)).toMatch(refusalOf(status));
@@ -136,7 +136,7 @@ describe("answers", () => {
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  test("an unknown route or method is told so without a version, a file gets a bare 404", async () => {
+  test("an unknown route or method is refused without a version, and a file gets a bare 404", async () => {
     for (const [method, url] of [
       ["GET", "/nowhere"],
       ["DELETE", "/runs/1/cancel"],

@@ -28,7 +28,7 @@ const ask = (options: object): Promise<string> =>
     sent.on("error", reject).end();
   });
 
-test("a client of the socket is told of Unix-socket URLs, whatever its Host header says", async () => {
+test("a client of the socket gets Unix-socket URLs, whatever its Host header says", async () => {
   const path = join(folder, "deep", "api.sock");
   await listenOnSocket(api.app, path, 0o600);
   expect((await stat(path)).mode & 0o777).toBe(0o600);
@@ -48,7 +48,7 @@ test("the socket file of a process that died is replaced", async () => {
   expect(await ask({ socketPath: path, path: "/healthcheck" })).toBe("Healthy");
 });
 
-test("a socket that somebody answers on is left to them", async () => {
+test("a socket that another server answers on is left alone", async () => {
   const path = join(folder, "api.sock");
   const other = createServer((_req, res) => res.end("other"));
   await new Promise<void>((resolve) => void other.listen(path, resolve));

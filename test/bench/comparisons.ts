@@ -20,10 +20,10 @@ export interface BenchPlace {
 
 const IMAGE = "ubuntu";
 const CAT = 'cat "$INPUT_PIPE" > "$OUTPUT_PIPE"';
-/** What `tyger run cancel` leaves a job to end by itself. */
+/** How long `tyger run cancel` leaves a job to end by itself. */
 const STOP_GRACE_MS = 1000;
 
-/** What has a bound of its own. */
+/** Measurements with a bound of their own. */
 export const limitsOf = ({ stack, dir, bytes }: BenchPlace): Limits[] => [
   watchLimits(stack),
   memoryLimits(stack, dir, bytes),

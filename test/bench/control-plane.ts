@@ -161,7 +161,7 @@ export function controlPlaneComparison(stack: TestStack, dir: string): Compariso
   };
 }
 
-/** What the worker costs while nothing happens to many runs. */
+/** The cost of the worker while nothing happens to many runs. */
 export function waitingRunsLimits(stack: TestStack, dir: string): Limits {
   return {
     name: "waiting-runs",

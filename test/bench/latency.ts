@@ -14,7 +14,7 @@ const TICKING = "while sleep 0.05; do echo $EPOCHREALTIME; done";
 /** For one measurement. */
 const LIMIT_MS = 30_000;
 
-/** How long a line of a job takes to whoever follows its log: the same job's, by our command and by the engine's. */
+/** How long a line of a job takes to a follower of its log: the same job's, by our command and by the engine's. */
 export function logLineComparison(stack: TestStack): Comparison {
   let job: { id: string; container: string } | undefined;
   const ticking = async () => {
@@ -49,7 +49,7 @@ async function delayOf(program: string, args: string[], { env }: TestStack): Pro
   const delays: number[] = [];
   for await (const line of createInterface({ input: child.stdout })) {
     delays.push(now() - Number(line) * 1000);
-    // What had been written before comes at once, and late.
+    // Lines that were written before arrive at once, and late.
     const isLive = delays.slice(-2 * LINES).every((ms) => ms < 1000);
     if (delays.length >= 2 * LINES && isLive) break;
   }
@@ -57,7 +57,7 @@ async function delayOf(program: string, args: string[], { env }: TestStack): Pro
   return quantile(delays.slice(-LINES), 0.5);
 }
 
-/** How long a state of a run takes from its row to whoever watches it. */
+/** How long a state of a run takes from its row to a watch. */
 export function watchLimits(stack: TestStack): Limits {
   return {
     name: "watch",

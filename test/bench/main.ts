@@ -15,7 +15,7 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const dir = await mkdtemp(join(tmpdir(), "tyger-bench-"));
 const stack = await startStack();
-// Whoever has seen enough leaves no stack behind.
+// A user who interrupts the bench leaves no stack behind.
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => void stack.down().finally(() => process.exit(1)));
 }

@@ -3,7 +3,7 @@ import { loadavg } from "node:os";
 /** Ours against a rival, both measured in one run, one after the other in turn. */
 export interface Comparison {
   name: string;
-  /** What one measurement is, in words. */
+  /** One measurement, in words. */
   unit: "ms" | "MiB/s" | "runs/s";
   repeats: number;
   /** One measurement, in `unit`. */
@@ -17,7 +17,7 @@ export interface Comparison {
   close?(): Promise<void>;
 }
 
-/** What has no rival, and a bound of its own. */
+/** A measurement without a rival, with a bound of its own. */
 export interface Limits {
   name: string;
   repeats: number;

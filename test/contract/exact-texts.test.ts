@@ -60,7 +60,7 @@ async function refusal(method: Method, url: string, payload?: object): Promise<s
 const createRun = (run: object) => refusal("POST", "/runs", run);
 const putCodespec = (codespec: object) => refusal("PUT", "/codespecs/c", codespec);
 
-/** What a command prints on standard error. */
+/** The standard error of a command. */
 const stderrOf = async (line: string | string[], options: object = {}): Promise<string> =>
   (await tyger(line, { loginFile, ...options })).stderr;
 

@@ -31,7 +31,7 @@ test("a claim against a cancel: either the claim is there before it, or there is
         database.claims.claim(id, 0, "a"),
         database.runs.requestCancel(id).then(() => database.claims.find(id, 0)),
       ]);
-      // What the canceler does not see after its request is never granted.
+      // A claim that the canceler does not see after its request is never granted.
       expect(canceled?.attempt).toBe(claim?.attempt);
     }),
   );

@@ -15,7 +15,7 @@ export async function openFresh(): Promise<{ url: string; database: Database }> 
   return { url, database };
 }
 
-/** A transaction of somebody else that has carried out `statements` and is open until it is told to commit. */
+/** Another client's transaction that has run `statements` and stays open until the test commits it. */
 export async function openTransaction(url: string, ...statements: string[]) {
   const client = postgres(url, { max: 1, onnotice: () => {} });
   onTestFinished(() => client.end({ timeout: 1 }));

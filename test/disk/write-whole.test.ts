@@ -27,7 +27,7 @@ describe.each([{ durable: false }, { durable: true }])("a small file ($durable)"
     expect(found()).toEqual({ text: "text", mode: 0o600, names: ["file"] });
   });
 
-  test("is written once: whoever comes later changes nothing", () => {
+  test("is written once: a later writer changes nothing", () => {
     expect(writeWhole(path, "first", { ...options, once: true })).toBe(true);
     expect(writeWhole(path, Buffer.from("second"), { ...options, once: true })).toBe(false);
     expect(found()).toEqual({ text: "first", mode: 0o600, names: ["file"] });

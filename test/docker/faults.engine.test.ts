@@ -65,7 +65,7 @@ test("an end that came while the engine could not be reached is reported when it
   expect(state.container.exitCode).toBe(9);
 });
 
-test("a followed log that is cut goes on where it was, nothing twice and nothing left out", async () => {
+test("a followed log that is cut continues where it was: no line is repeated or left out", async () => {
   const run = rig.shell("for i in $(seq 4000); do echo $i; test $((i % 100)) = 0 && sleep 0.1; done; printf end");
   await rig.writer.launch(run);
   /** Every second time the engine also refuses the first attempt to connect again. */

@@ -6,9 +6,9 @@ import { join } from "node:path";
 /** The real engine behind a socket that a test can break. */
 export interface FlakyEngine {
   dockerHost: string;
-  /** Breaks all connections off; they may be made anew at once. */
+  /** Breaks all connections; clients can reconnect at once. */
   cut(): void;
-  /** As long as it is set, nobody answers. */
+  /** While it is set, every connection is refused. */
   isDown: boolean;
   /** Connections refused while it was down. */
   refusals: number;

@@ -28,7 +28,7 @@ afterAll(async () => {
 
 const statesOf = (run: RunRecord): ReplicaState[] =>
   heard.filter(({ runId }) => runId === run.id).map(({ state }) => state);
-/** Well before the watcher lists everything anew. */
+/** Well before the watcher lists everything again. */
 const heardOf = (run: RunRecord, wanted: (state: ReplicaState) => boolean): Promise<ReplicaState> =>
   eventually(() => statesOf(run).find(wanted));
 
@@ -65,7 +65,7 @@ test("a pump that fails while its job runs is reported before the job ends", asy
   expect(await rig.writer.stop(run)).toMatchObject({ pump: { phase: "Failed", message: "The input broke" } });
 });
 
-test("a job that has ended is settled only when its pump says so", async () => {
+test("an ended job is settled only when its pump reports its result", async () => {
   const run = rig.shell("true", { buffers: { outputs: ["deaf"] } });
   await rig.writer.launch(run);
   await heardOf(run, ({ container }) => container.phase === "Exited");
@@ -74,7 +74,7 @@ test("a job that has ended is settled only when its pump says so", async () => {
   await heardOf(run, ({ pump }) => pump?.phase === "Dead");
 });
 
-test("a pump that does not end is not waited for for ever", async () => {
+test("a pump that does not end is not waited for forever", async () => {
   const run = rig.shell("sleep 60", { buffers: { outputs: ["deaf"] } });
   await rig.writer.launch(run);
   expect((await rig.writer.stop(run)).pump).toMatchObject({
@@ -84,7 +84,7 @@ test("a pump that does not end is not waited for for ever", async () => {
   process.kill(pumpOf(run), "SIGKILL");
 });
 
-test("a pump hears of a stop before it hears that the job has ended, however busy it is", async () => {
+test("a pump gets the stop before it learns that the job has ended, however busy it is", async () => {
   const run = rig.shell("trap 'exit 0' TERM; sleep 60 & wait", { buffers: { outputs: ["out"] } });
   await rig.writer.launch(run);
   await heardOf(run, ({ pump }) => pump?.phase === "Running");
@@ -116,7 +116,7 @@ test("a container that is removed after its end leaves its pump the time to comp
   expect(ended).toMatchObject({ container: { phase: "Exited", exitCode: 0 }, pump: { phase: "Succeeded" } });
 });
 
-test("a container that went while nobody watched is reported as gone by the next watcher", async () => {
+test("a container that disappeared while no watcher ran is reported as gone by the next one", async () => {
   const run = rig.run({ hasBuffers: true, forMs: 60_000 });
   const other = await openDockerRig();
   try {
@@ -134,7 +134,7 @@ test("a container that went while nobody watched is reported as gone by the next
   }
 });
 
-test("what a run leaves when it is removed after its end is not reported", async () => {
+test("the removal of an ended run is not reported", async () => {
   const run = rig.run({});
   await rig.writer.launch(run);
   await heardOf(run, ({ container }) => container.phase === "Exited");

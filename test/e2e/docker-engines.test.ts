@@ -8,7 +8,7 @@ import { eventually } from "../eventually.ts";
 import { containersOf, createRun, makeStack, run, showRun, startStack, type TestStack } from "./stack.ts";
 import { makeUser, whyNoUser, type OrdinaryUser } from "./users.ts";
 
-/** What an engine needs that maps its containers' users to others. */
+/** Programs that an engine with user mapping needs. */
 const MAPPING = ["dockerd", "docker", "unshare", "newuidmap"];
 const env = { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin" };
 
@@ -56,7 +56,7 @@ async function useStack(stack: TestStack): Promise<void> {
     code: 0,
     said: "Hello Ada\n",
   });
-  // As a user of the container's that is not the one whom the pipes belong to.
+  // As a user of the container's that does not own the pipes.
   const script = 'exec 3> "$OUTPUT_PIPE"; echo begun >&3; echo logged; sleep 600';
   const id = await createRun(stack, "as-nobody", script, { outputs: ["output"] });
   const reading = stack.tyger(["buffer", "read", (await showRun(stack, id)).job.buffers["output"] ?? ""]);
@@ -87,7 +87,7 @@ test("an engine with --userns-remap serves a stack of root and one of its user",
   onTestFinished(() => user.remove());
   const home = await mkdtemp(join(tmpdir(), "tyger-engine-"));
   onTestFinished(() => rm(home, { recursive: true, force: true }));
-  // The containers' root, who is nobody here, has to get to its file systems.
+  // The containers' root, which is an unprivileged user here, has to get to its file systems.
   await run("chmod", ["711", home], { env });
   const host = `unix://${home}/docker.sock`;
   await startEngine(host, join(home, "log"), [
@@ -112,12 +112,12 @@ test("an engine with --userns-remap serves a stack of root and one of its user",
   await makeNobody(host);
 
   const uses = [useThrough(host), useThrough(host, user)];
-  // None goes on behind a failure.
+  // None keeps running after a failure.
   await Promise.allSettled(uses);
   await Promise.all(uses);
 });
 
-test("a rootless engine serves a stack of its user, and is refused in one sentence for anybody else's", async ({
+test("a rootless engine works for its own user's stack, and one sentence refuses it for another user's", async ({
   skip,
 }) => {
   const why = whyNoUser([...MAPPING, "rootlesskit"]);

@@ -12,7 +12,7 @@ const ROOT = resolve(import.meta.dirname, "../..");
 const LIMIT_MS = 180_000;
 const IS_ROOT = process.getuid?.() === 0;
 
-/** What a placeholder of the page stands for, where the case does not give its value; any other `<word>` is itself. */
+/** The values of placeholders on the page, unless the case gives one; any other `<word>` is itself. */
 const PATTERNS: Record<string, string> = {
   time: String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(?:Z|[+-]\d\d:\d\d)`,
   path: String.raw`/[^\s'":]+`,
@@ -39,12 +39,12 @@ const PAGE = new Map(
     }),
 );
 
-/** What a failure needs before its command, and what happens while that runs. */
+/** The setup of a failure, and the steps taken while its command runs. */
 interface Case {
   prepare?: () => Promise<{ values?: Record<string, string>; env?: Record<string, string> } | void>;
   /** Is given the id of the run that the command has created. */
   meanwhile?: (runId: number) => Promise<unknown>;
-  /** Without the rights of root, for whom no file is closed. */
+  /** Without the rights of root, who can open every file. */
   isUnprivileged?: true;
 }
 
@@ -103,7 +103,7 @@ async function loginTo(name: string, socket: string): Promise<{ env: Record<stri
   return { env: { TYGER_CACHE_FILE: join(folder, name) } };
 }
 
-/** A socket that lies there although its server has gone. */
+/** A socket file whose server is gone. */
 async function deadSocket(name: string): Promise<string> {
   const server = createServer();
   await once(server.listen(join(folder, `${name}.live`)), "listening");

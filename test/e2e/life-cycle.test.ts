@@ -56,7 +56,7 @@ async function finish({ id, input, output, container }: Awaited<ReturnType<typeo
 
 const up = async () => expect(await stack.tyger(["up"], { limitMs: 150_000 })).toMatchObject({ code: 0 });
 
-test("a job goes on while the stack is down, and the next up takes it over", async () => {
+test("a job keeps running while the stack is down, and the next up takes it over", async () => {
   const job = await begin();
   expect((await stack.tyger(["down"])).code).toBe(0);
   const shown = await run("docker", ["inspect", "--format", "{{.State.Running}}", job.container], { env: stack.env });
@@ -81,7 +81,7 @@ test("a newer version takes over the jobs of the older one", async () => {
   expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining("of another version") });
   expect(await versionOf()).not.toBe(before);
   await finish(job);
-  // And back, as whoever goes back to what worked does.
+  // And back, as a user does who returns to the version that worked.
   await up();
   expect(await versionOf()).toBe(before);
 });
@@ -113,7 +113,7 @@ test("after the machine was switched off: up comes up by itself, the run has fai
   await run("docker", ["kill", job.container], { env: stack.env });
   await eventually(() => processesIn(postgres).length === 0 && servers.every(({ pid }) => !identify(pid)));
 
-  // What was left behind names processes that are somebody else's by now.
+  // The record that was left behind names processes that belong to another user by now.
   const stranger = spawn("sleep", ["600"], { stdio: "ignore", cwd: "/" });
   onTestFinished(() => void stranger.kill());
   const pid = stranger.pid ?? 0;

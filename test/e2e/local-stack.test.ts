@@ -128,10 +128,10 @@ test("an up that is interrupted stops what it had started", async () => {
   expect((await stack.tyger(["up"], { limitMs: 120_000 })).code).toBe(0);
 });
 
-/** Less than `up` waits for what does not get ready. */
+/** Less than `up` waits for a process that does not become ready. */
 const AT_ONCE_MS = 60_000;
 
-test("an up whose supervisor ends says so at once, in its words", async () => {
+test("an up whose supervisor ends reports it at once, in the supervisor's words", async () => {
   const other = await makeStack();
   onTestFinished(() => other.down());
   // With it the supervisor that `up` starts is one too many.

@@ -100,7 +100,7 @@ test("create, write, read, show, watch, list and logs tell the same story", asyn
   expect((await stack.tyger(["run", "logs", id])).stdout).toEqual(live.stdout);
 });
 
-test("a cancelled run ends Canceled, and its reader ends too", async () => {
+test("a canceled run ends Canceled, and its reader ends too", async () => {
   const file = await runFile("sleeper", "sleep 600", { outputs: ["output"] });
   const id = (await stack.tyger(["run", "create", "-f", file])).stdout.toString().trim();
   const shown = JSON.parse((await stack.tyger(["run", "show", id])).stdout.toString());
@@ -141,7 +141,7 @@ describe("a job that does not do as expected", () => {
       'echo a > "$OUTPUT_PIPE"; sleep 1; echo b > "$OUTPUT_PIPE"',
       { code: 1, stderr: /output/ },
     ],
-    ["is no program at all", "", { code: 1, stderr: /no such file|not found/i }],
+    ["names a program that does not exist", "", { code: 1, stderr: /no such file|not found/i }],
   ];
   test.each(cases)("%s", async (name, script, expected) => {
     const file = await runFile(name.replaceAll(" ", "-"), script, both);

@@ -12,7 +12,7 @@ let dir: string;
 let tarball: string;
 let env: Record<string, string>;
 
-/** npm with the settings and the cache of whoever runs the tests. */
+/** npm with the settings and the cache of the user who runs the tests. */
 async function npm(...args: string[]): Promise<CommandResult> {
   const given = Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   const result = await run("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
@@ -27,7 +27,7 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "tyger-package-"));
   env = {
     HOME: join(dir, "home"),
-    // Not in the cache, which is that of whoever runs the tests, with their login.
+    // Not in the cache: that belongs to the user who runs the tests, and has their login.
     TYGER_CACHE_FILE: join(dir, "login"),
     XDG_CACHE_HOME: process.env["XDG_CACHE_HOME"] ?? join(process.env["HOME"] ?? dir, ".cache"),
   };
@@ -37,7 +37,7 @@ beforeAll(async () => {
   tarball = join(dir, stdout.toString().trim().split("\n").at(-1) ?? "");
 });
 afterAll(async () => {
-  // Root's database lies elsewhere, for Postgres' user could not get into this folder.
+  // Root's database is in another folder: Postgres' user could not get into this one.
   const database = await realpath(join(env["HOME"] ?? "", ".local/share/tyger/postgres")).catch(() => undefined);
   if (database !== undefined) await rm(database, { recursive: true });
   await rm(dir, { recursive: true, force: true });
@@ -79,7 +79,7 @@ async function project(name: string): Promise<string> {
   return folder;
 }
 
-/** What the compiler says of `programs`, with the declarations of the package alone. */
+/** The compiler's messages about `programs`, with the declarations of the package alone. */
 async function complaintsOn(programs: readonly string[]): Promise<string> {
   const flags = ["--ignoreConfig", "--noEmit", "--strict", "--module", "nodenext", "--target", "esnext"];
   const types = ["--exactOptionalPropertyTypes", "--types", "node", "--skipLibCheck", ...programs];

@@ -18,7 +18,7 @@ export interface CommandResult {
 export interface StackOptions {
   /** Besides what every test stack has. */
   env?: Record<string, string>;
-  /** Whose stack it is, in their home and with nothing set but that; else it is of whoever runs the tests. */
+  /** The owner of the stack, with nothing set but their home; by default the user who runs the tests. */
   user?: OrdinaryUser;
   /** Prepares the stack's data folder. */
   beforeUp?: (dataDir: string) => Promise<void>;
@@ -40,7 +40,7 @@ export async function startStack(options: StackOptions = {}): Promise<TestStack>
   await options.beforeUp?.(stack.dataDir);
   const up = await stack.tyger(["up"], { limitMs: 180_000 });
   if (up.code === 0) return stack;
-  // What is to be read is why it did not come up, even where something is mounted in its folder.
+  // The error to report is the first one, even where something is mounted in the folder.
   await stack.down().catch(() => {});
   throw new Error(`tyger up failed: ${up.stderr}`);
 }
@@ -54,7 +54,7 @@ export async function makeStack({ env: more, user }: StackOptions = {}): Promise
   const places: Record<string, string> = {
     TYGER_DATA_DIR: join(home, "data"),
     TYGER_CACHE_FILE: join(home, "login"),
-    // What was downloaded once is not downloaded again for each stack.
+    // Downloads are shared by all stacks.
     XDG_CACHE_HOME: process.env["XDG_CACHE_HOME"] ?? join(process.env["HOME"] ?? home, ".cache"),
     XDG_RUNTIME_DIR: join(home, "r"),
   };
@@ -179,7 +179,7 @@ export async function pidOf(stack: TestStack, name: string): Promise<number> {
   return Number(pid);
 }
 
-/** What a stack shows of a run. */
+/** A run as a stack shows it. */
 export interface ShownRun {
   status: string;
   statusReason?: string;

@@ -11,7 +11,7 @@ import { makeUser, whyNoUser, type OrdinaryUser } from "./users.ts";
 const HOLDS_ITS_PIPE = 'exec 3> "$OUTPUT_PIPE"; echo begun >&3; sleep 600';
 const OUTPUT = { outputs: ["output"] };
 
-/** What of `folders` the user can read or write, whatever it is. */
+/** The paths below `folders` that the user can read or write. */
 async function openTo(user: OrdinaryUser, folders: string[]): Promise<string[]> {
   const found = ["(", "-readable", "-o", "-writable", ")", "-not", "-type", "l"];
   const listed = await run("setpriv", [...user.becoming, "find", ...folders, ...found], {
@@ -20,7 +20,7 @@ async function openTo(user: OrdinaryUser, folders: string[]): Promise<string[]> 
   return listed.stdout.toString().split("\n").filter(Boolean);
 }
 
-/** The folders of pipes that the stack's jobs have at this moment, which the command lines of their pumps tell everybody. */
+/** The folders of pipes that the stack's jobs have at this moment, which every user can read in the command lines of their pumps. */
 async function pipeFoldersOf(stack: TestStack): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));

@@ -240,7 +240,7 @@ test("an upgrade from the release before the restructuring keeps every run, log,
   expect(await text(newTyger, ["run", "logs", queued[1] ?? ""])).toBe("done\n");
   expect(await json(newTyger, ["run", "counts"])).toEqual({ canceled: 3, failed: 1, succeeded: 5 });
 
-  // What was there takes part in what comes after it.
+  // The old data takes part in new runs.
   await succeed(newTyger, ["buffer", "write", unwritten], { input: "late words" });
   const again = await newTyger(["run", "exec", "--codespec", "upper", "-b", `input=${unwritten}`]);
   expect({ said: again.stdout.toString(), stderr: again.stderr }).toMatchObject({ said: "LATE WORDS" });

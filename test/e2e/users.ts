@@ -28,7 +28,7 @@ export function whyNoUser(programs: readonly string[] = []): string | undefined 
   return isReachable(ROOT) ? undefined : `other users cannot get to '${ROOT}'`;
 }
 
-/** Makes a user whose home is closed to others and has, in bin, the Node that runs the tests. */
+/** Makes a user whose home no other user can enter; its bin has the Node that runs the tests. */
 export async function makeUser(...groups: string[]): Promise<OrdinaryUser> {
   const name = `tyger-${randomBytes(4).toString("hex")}`;
   const home = `/home/${name}`;

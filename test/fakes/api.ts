@@ -23,7 +23,7 @@ export interface FakeApi extends FakeRecords {
   places: Set<string>;
   grants: AccessGrant[];
   images: Set<string>;
-  /** What the engine gives as the log of any run; replaced by tests. */
+  /** The engine's log of any run; replaced by tests. */
   liveLogs: ComputeReader["logs"];
   archived: Map<number, LogLine[]>;
   logged: { message: string; [key: string]: unknown }[];

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 
-/** A key and a certificate for `localhost` and 127.0.0.1 that nobody else trusts, as PEM. */
+/** A key and a certificate for `localhost` and 127.0.0.1 that no other program trusts, as PEM. */
 export interface Certificate {
   key: string;
   cert: string;

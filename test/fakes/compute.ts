@@ -26,7 +26,7 @@ export interface FakeCompute {
   scripts: Map<number, JobScript>;
   /** How often the job of a run was begun. */
   begins: Map<number, number>;
-  /** Ends a job at once, as somebody else would with the engine's own tools. */
+  /** Ends a job at once, as another user would with the engine's own tools. */
   kill(runId: number, exitCode: number): void;
 }
 

@@ -1,6 +1,6 @@
 import type { LaunchClaim, LaunchClaims } from "../../model/ports/compute.ts";
 
-/** The memory of launches, kept in memory. `refused` holds runs that may not be launched (ended, or cancelled). */
+/** Launch claims in memory. `refused` holds runs that must not be launched (ended, or canceled). */
 export function createFakeClaims(): LaunchClaims & { refused: Set<number> } {
   const claims = new Map<number, LaunchClaim>();
   const refused = new Set<number>();

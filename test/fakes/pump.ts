@@ -3,7 +3,7 @@ import { createServer, type Socket } from "node:net";
 
 /**
  * A pump that moves no bytes: it opens the outputs, so that jobs can write, and gives the result that its commands ask
- * for. Parameters say how it behaves: `dies` exits at once, `deaf` never ends, `fails` fails while its job goes on,
+ * for. Parameters say how it behaves: `dies` exits at once, `deaf` never ends, `fails` fails while its job runs,
  * `slow` has bytes to move for a second after its job.
  */
 process.chdir(process.argv[2] ?? "");

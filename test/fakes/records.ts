@@ -15,7 +15,7 @@ import { isTerminal, type RunRecord } from "../../model/run/run.ts";
 import { storedInstant } from "../../model/time/instant.ts";
 import { nanosecondsOf, normalTimestamp, timestampOf } from "../../model/time/timestamp.ts";
 
-/** What the API needs of the database, in memory, with handles for tests. */
+/** The records that the API needs, in memory, with handles for tests. */
 export interface FakeRecords {
   codespecs: CodespecRecords;
   buffers: BufferRecords;

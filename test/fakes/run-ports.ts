@@ -12,7 +12,7 @@ export interface FakeRunPorts extends RunActivityPorts {
   /** Thrown by the next launches, first first. */
   launchErrors: CodedError[];
   archiveErrors: CodedError[];
-  /** What the engine shows of a run; an error for others. */
+  /** The engine's view of each run; an error for others. */
   observed: Map<number, ReplicaState>;
   /** Runs of which the engine still has something. */
   left: number[];

@@ -18,7 +18,7 @@ export interface SeenRequest {
 
 type Handler = (request: SeenRequest, response: ServerResponse) => unknown;
 
-/** What the job of the one fake run does with its input; its result is the output, and how the run ends. */
+/** The job of the one fake run: takes the input, and returns the output and how the run ends. */
 export type FakeJob = (input: Buffer) => Promise<{ output?: Buffer; status?: string; statusReason?: string }>;
 
 interface CodespecParameters {
@@ -37,7 +37,7 @@ export class FakeServer {
   run: Record<string, unknown> | undefined;
   job: FakeJob = async (input) => ({ output: input });
   log = "";
-  /** What a blob waits for before it is stored. */
+  /** A blob is stored when this resolves. */
   beforeStoring: ((path: string) => Promise<void> | undefined) | undefined;
   readonly #handlers: [method: string, path: RegExp, handler: Handler][] = [];
   readonly #watchers = new Set<ServerResponse>();

@@ -32,7 +32,7 @@ async function read(runId: number, query: Pick<LogQuery, "tailLines" | "since"> 
   return all;
 }
 
-test("what was never archived is not there", async () => {
+test("a log that was never archived is not there", async () => {
   expect(await read(7)).toBeUndefined();
 });
 
@@ -76,7 +76,7 @@ test("a log that breaks off is not there, nor is anything left of it", async () 
   expect(await readdir(join(dir, "0"))).toEqual([]);
 });
 
-test("what a writer left that died long ago is removed by the next one of that run", async () => {
+test("the leftovers of a writer that died long ago are removed by the run's next writer", async () => {
   await archive.write(7, batches([]));
   const stale = join(dir, "0", "7.log.0123456789ab.new");
   await writeFile(stale, "half");
@@ -86,7 +86,7 @@ test("what a writer left that died long ago is removed by the next one of that r
   expect((await readdir(join(dir, "0"))).sort()).toEqual(["7.log", "7.log.ba9876543210.new"]);
 });
 
-test("a disk that does not take it is said so", async () => {
+test("a disk without room is reported", async () => {
   await writeFile(join(dir, "0"), "in the way");
   await expect(archive.write(7, batches([]))).rejects.toMatchObject({
     code: "Unavailable",
@@ -94,14 +94,14 @@ test("a disk that does not take it is said so", async () => {
   });
 });
 
-test("a file that is no archive is not served as one", async () => {
+test("a file that is not an archive is not read as one", async () => {
   await archive.write(7, batches([]));
   await writeFile(join(dir, "0", "7.log"), "something else altogether, of some length");
   await expect(read(7)).rejects.toThrow("not an archived log");
 });
 
 describe("a log of many blocks", () => {
-  // Three lines share each instant, and neighbours are out of order.
+  // Three lines share each instant, and neighbors are out of order.
   const lines = Array.from({ length: 60_000 }, (_, i) => {
     const group = Math.floor(i / 3);
     return line(group % 2 === 0 ? group + 1 : group - 1, `${i} ${"y".repeat(i % 150)}\n`);

@@ -37,7 +37,7 @@ test("a code without words, or anything else that was thrown, gives none", () =>
   }
 });
 
-test("a full disk and a missing file are told from other failures", () => {
+test("a full disk and a missing file are told apart from other failures", () => {
   expect(["ENOSPC", "EDQUOT", "EROFS"].map((code) => isDiskFull(failure(code)))).toEqual([true, true, false]);
   expect(["ENOENT", "ENOTDIR", "EACCES"].map((code) => isNoFile(failure(code)))).toEqual([true, true, false]);
 });

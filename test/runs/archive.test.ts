@@ -16,7 +16,7 @@ test("a log that takes too long is not archived short, and the engine keeps it",
     {
       runs: { recordArchived: async () => void done.push("recorded") },
       logs: {
-        // As the engine's reader does: it ends without an error once nobody wants it.
+        // Like the engine's reader: it ends without an error once its consumer stops.
         async *logs(_run: unknown, _query: unknown, signal: AbortSignal): LogLines {
           yield LINE;
           await once(signal, "abort");
@@ -30,7 +30,7 @@ test("a log that takes too long is not archived short, and the engine keeps it",
         read: refuse,
       },
       compute: { remove: async () => void done.push("removed") },
-    } as unknown as Parameters<typeof archiveRun>[0], // What archiving has no use for is left out.
+    } as unknown as Parameters<typeof archiveRun>[0], // The other ports, which archiving does not use, are left out.
     run,
     20,
   );

@@ -20,7 +20,7 @@ const RUNNING: ReplicaState = { container: { phase: "Running", startedAt: "2024-
 
 let rig: TemporalRig;
 let database: Database;
-/** Each test has an installation of its own: its ids and its task queue are nobody else's. */
+/** Each test has an installation of its own: no other test uses its ids and its task queue. */
 let installation: string;
 let workflows: ClusterWorkflows;
 let ports: FakeRunPorts;
@@ -51,7 +51,7 @@ async function startedRun(given: Partial<ReturnType<typeof newRun>> = {}): Promi
   return id;
 }
 
-/** The workflow of the run comes to its end by itself, without a word on the run. */
+/** The workflow of the run ends by itself, without recording an end of the run. */
 async function closeWorkflow(id: number, argument: number): Promise<void> {
   const taskQueue = taskQueueOf(installation, CLUSTER);
   const worker = await rig.createWorker({ taskQueue, activities: runActivities(ports) });
@@ -65,7 +65,7 @@ async function closeWorkflow(id: number, argument: number): Promise<void> {
 /** Visibility trails the truth by up to a second. */
 const untilListed = (id: number) => eventually(async () => (await workflows.openIds()).has(id));
 
-describe("a run that nobody cares for", () => {
+describe("an orphaned run", () => {
   test("gets a workflow where it has none, and only one", async () => {
     const id = await createdId(database);
     expect(await workflows.phaseOf(id)).toBe("Gone");
@@ -101,7 +101,7 @@ describe("a run that nobody cares for", () => {
     expect(ports.calls).toEqual([`stop ${id}`, `archive ${id}`, `remove ${id}`]);
   });
 
-  test("ends as its container did, when that had ended before anybody noticed", async () => {
+  test("ends as its container did, when that had ended unnoticed", async () => {
     const id = await startedRun();
     ports.observed.set(id, { container: { phase: "Exited", exitCode: 0, finishedAt: new Date().toISOString() } });
     await handleOf(id).terminate();
@@ -126,7 +126,7 @@ describe("a run that nobody cares for", () => {
     });
   });
 
-  test("fails when its workflow completed without a word on it", async () => {
+  test("fails when its workflow completed without recording its end", async () => {
     const [id, other] = [await createdId(database), await createdId(database)];
     await database.runs.recordWorkflowStarted(id);
     await database.runs.recordWorkflowStarted(other);
@@ -149,7 +149,7 @@ test("a finished id is never started again", async () => {
   expect(await workflows.phaseOf(id)).toBe("Terminated");
 });
 
-test("a cancel that its workflow has not heard of is sent again", async () => {
+test("a cancel that its workflow did not get is sent again", async () => {
   const id = await startedRun();
   await untilListed(id);
   await database.runs.requestCancel(id);
@@ -173,7 +173,7 @@ test("logs that were not archived are, once the workflow is closed", async () =>
   expect(ports.calls).toEqual([`archive ${id}`, `remove ${id}`]);
 });
 
-test("what an ended run left in the engine is removed, what an open one has is not", async () => {
+test("the engine's leftovers of an ended run are removed, those of an open one are not", async () => {
   const [ended, open] = [await createdId(database), await startedRun()];
   await database.runs.recordWorkflowStarted(ended);
   await database.runs.finish(ended, { status: "Succeeded" });
@@ -196,7 +196,7 @@ test("one run that cannot be healed does not hold up the others", async () => {
   expect((await database.runs.find(second))?.archivedAt).toBeDefined();
 });
 
-test("passes go on after one that failed, and only where the lock is held", async () => {
+test("passes continue after one that failed, and only where the lock is held", async () => {
   const stopping = new AbortController();
   const log: string[] = [];
   const taken = [false, new Error("the database is away"), true, new Error("away again"), true, true];

@@ -89,7 +89,7 @@ test("a state that could not be delivered is sent again, the newest one only", a
   await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
 });
 
-test("a workflow hears of its replica only when it has something to do", async () => {
+test("a workflow is signaled about its replica only when it has something to do", async () => {
   const running = { phase: "Running" } as const;
   const states: ReplicaState[] = [
     { container: { phase: "Created" } },

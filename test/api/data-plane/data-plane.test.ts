@@ -155,7 +155,7 @@ test("every answer has a Request-Id, spelled so", async () => {
   }
 });
 
-test("what is no request that can be read is refused with a Request-Id, too", async () => {
+test("an unparsable request is refused with a Request-Id, too", async () => {
   for (const [text, status] of UNREADABLE) {
     expect(await sendRaw({ path: plane.socketPath }, text)).toMatch(refusalOf(status));
   }
@@ -202,7 +202,7 @@ test("a missing blob is waited for only by those that ask for it", async () => {
   expect((await send("GET", path)).status).toBe(404);
   expect(waits).not.toHaveBeenCalled();
   expect((await send("GET", path, { headers: { prefer: "wait=1" } })).status).toBe(404);
-  // What is left of it by then.
+  // The part of the second that is left by then.
   const asked = waits.mock.calls.map(([, , waitMs]) => waitMs);
   expect(Math.max(...asked)).toBeGreaterThan(0);
   expect(Math.max(...asked)).toBeLessThanOrEqual(1000);
@@ -211,7 +211,7 @@ test("a missing blob is waited for only by those that ask for it", async () => {
   expect((await waiting).body).toBe("there");
 });
 
-test("a full disk is no busy server, and says what is wrong", async () => {
+test("a full disk is not reported as a busy server, and the answer names the cause", async () => {
   const id = await plane.newBuffer();
   const cause = Object.assign(new Error("no space"), { code: "ENOSPC" });
   const put = vi.spyOn(plane.store, "put");
@@ -220,7 +220,7 @@ test("a full disk is no busy server, and says what is wrong", async () => {
   expect([status, JSON.parse(body)]).toMatchObject([507, { error: { message: "The buffer store has no space left" } }]);
 });
 
-test("a damaged file is told as damaged", async () => {
+test("a damaged file is reported as damaged", async () => {
   const id = await plane.newBuffer();
   await writeFile(join(plane.dir, "buffers", id, "00-000"), "no blob");
   const { status, body } = await send("GET", pathTo(id, "00/000"));

@@ -57,8 +57,8 @@ test.each([
   ["a later end", { se: "2026-01-02T04:04:35Z" }],
   ["a month that is none", { se: "2026-13-02T04:04:35Z" }],
   ["no start", { st: "" }],
-  ["a signature that is no base64", { sig: "%%%" }],
-  ["a signature that is no signature", { sig: "AAAA" }],
+  ["a signature that is not base64", { sig: "%%%" }],
+  ["a signature that cannot be decoded", { sig: "AAAA" }],
   ["no signature", { sig: undefined }],
   ["two signatures", { sig: ["a", "b"] }],
 ])("a query with %s is refused", async (_name, change) => {

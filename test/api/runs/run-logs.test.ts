@@ -7,7 +7,7 @@ import { atRest, eventually, stays } from "../../eventually.ts";
 import { createFakeApi, type FakeApi } from "../../fakes/api.ts";
 
 let api: FakeApi;
-/** What the container has written so far. */
+/** The lines that the container has written so far. */
 let written: LogLine[];
 let containerHasEnded: boolean;
 let isContainerThere: boolean;
@@ -145,7 +145,7 @@ describe("a followed log", () => {
     return { answer, text: () => text, ended, hasEnded: () => isOver };
   }
 
-  test("sends its headers before there is a container, then lines as they come, and ends with the run", async () => {
+  test("sends its headers before there is a container, then each line as it appears, and ends with the run", async () => {
     isContainerThere = false;
     const { answer, text, ended } = await follow();
     expect(answer.statusCode).toBe(200);
@@ -171,7 +171,7 @@ describe("a followed log", () => {
     expect(text()).toBe("");
   });
 
-  test("ends a few seconds after the run although its container goes on", async () => {
+  test("ends a few seconds after the run although its container keeps running", async () => {
     written = [line(1)];
     const { text, ended, hasEnded } = await follow();
     await eventually(() => text() === textOf(1));
@@ -210,7 +210,7 @@ describe("a followed log", () => {
     expect(text()).toBe(textOf(...numbers.filter((n) => n < 20_005), late, 20_005));
   });
 
-  test("with the last lines goes on from them", async () => {
+  test("that starts with the last lines continues after them", async () => {
     written = [1, 2, 3].map(line);
     const { text, ended } = await follow("&tailLines=1");
     await eventually(() => text() === textOf(3));
@@ -233,7 +233,7 @@ describe("a followed log", () => {
     };
     const { answer } = await follow();
     answer.pause();
-    // It goes on for as long as anything between us takes bytes.
+    // It continues for as long as a buffer between the engine and this client has room.
     const most = await atRest(() => batches);
     await stays(() => batches === most);
     expect(answer.complete).toBe(false);

@@ -127,7 +127,7 @@ describe("creating a run", () => {
     expect([api.runRows.size, api.bufferRows.size, api.places.size, api.told.length]).toEqual([0, 0, 0, 0]);
   });
 
-  test("an expired or soft-deleted buffer is no argument", async () => {
+  test("an expired or soft-deleted buffer is not accepted as an argument", async () => {
     const [expired, deleted] = ["c".repeat(26), "d".repeat(26)];
     await api.buffers.create({ id: expired, location: "local", expiresAt: "2020-01-01T00:00:00+00:00" });
     api.bufferRows.set(deleted, {
@@ -183,7 +183,7 @@ describe("an idempotency key", () => {
 
   test("of a run that is being made is waited for, whatever the body", async () => {
     const find = api.runs.findByKey.bind(api.runs);
-    // Both requests find nothing before the first makes its run; they go on in the order in which they came.
+    // Both requests find nothing before the first makes its run; they continue in the order in which they arrived.
     const both = Promise.withResolvers<void>();
     let calls = 0;
     api.runs.findByKey = async (key) => {
@@ -226,7 +226,7 @@ describe("runs", () => {
     expect(items.map(({ id }: { id: number }) => id)).toEqual([1]);
   });
 
-  test("are canceled in the row before the answer, and then signalled", async () => {
+  test("are canceled in the row before the answer, and then signaled", async () => {
     await post({ job: { codespec: INLINE } });
     const before = (await call("GET", "/runs/1?")).json();
     const answer = await call("POST", "/runs/1/cancel?");

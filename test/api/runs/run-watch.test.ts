@@ -52,7 +52,7 @@ test("a watch shows the present state at once, each change, and ends with the te
   await eventually(() => lines.length === 1);
   api.change(1, { status: "Running" });
   await eventually(() => lines.length === 2);
-  // What clients do not see is no change, nor is a notice of nothing.
+  // Neither a change that clients do not see nor an empty notification gives a line.
   api.change(1, { revision: 5, eTag: "x" });
   const shown = (await api.app.inject({ method: "GET", url: "/runs/1?api-version=1.0" })).json();
   api.runRows.set(1, { ...api.runRows.get(1)!, archivedAt: "x" });
@@ -73,7 +73,7 @@ test("a change between two looks is not lost: the first line is followed by a se
   let looks = 0;
   api.runs.find = async (id) => {
     const row = await find(id);
-    // Changed right after it was read, before anybody could listen.
+    // Changed right after it was read, before any watch could listen.
     if (looks++ === 0) api.runRows.set(id, { ...row!, status: "Failed" });
     return row;
   };
@@ -160,7 +160,7 @@ test("a client that leaves is forgotten", async () => {
   expect(await looksAfterChange()).toBe(0);
 });
 
-test("closing the app cuts a watch, which is no regular end", async () => {
+test("closing the app cuts a watch, and the client can tell that it is cut", async () => {
   const { lines, ended } = await watch();
   await eventually(() => lines.length === 1);
   await api.app.close();

@@ -54,7 +54,7 @@ test.each([
   expect(api.places.size).toBe(0);
 });
 
-test("an access URL is signed anew by each request, for as long as asked and for where the client is", async () => {
+test("each request signs a new access URL, for the requested time and for the client's kind of connection", async () => {
   const { id } = (await call("POST", "/buffers", {})).json();
   const first = await call("POST", `/buffers/${id}/access`);
   expect([first.statusCode, first.json()]).toEqual([201, { uri: `here:1/${id}/1` }]);

@@ -16,7 +16,7 @@ test("runs of one instant are paged by their ids", async () => {
   }
 });
 
-test("counts follow every change, whoever makes it at the same time", async () => {
+test("counts follow every change, also those made at the same time", async () => {
   const { database } = await openFresh();
   expect(await database.runs.counts({})).toEqual({});
   const ids = await twentyAtOnce(() => createdId(database, { tags: { a: "1" } }));

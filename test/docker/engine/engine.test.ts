@@ -95,7 +95,7 @@ describe("a call", () => {
   });
 });
 
-describe("what is not there", () => {
+describe("a container that does not exist", () => {
   beforeEach(() => {
     answer = says(404, '{"message":"No such thing"}');
   });

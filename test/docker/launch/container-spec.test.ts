@@ -25,7 +25,7 @@ test("a plain job gets labels, a bounded log and an empty folder, and neither pr
   });
 });
 
-test("a job with buffers knows its pipes and is labelled for the log prefix", () => {
+test("a job with buffers knows its pipes and is labeled for the log prefix", () => {
   const { Env, Labels, Cmd } = optionsOf({
     buffers: { inputs: ["my-in"], outputs: ["out"] },
     args: ["$(MY-IN_PIPE)", "$$(OUT_PIPE)", "$(cat x)"],

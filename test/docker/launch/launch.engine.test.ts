@@ -164,7 +164,7 @@ test("a launch that died after its start and before it was recorded is found", a
   expect((await rig.claims.find(run.id, 0))?.state).toBe("launched");
 });
 
-test("a container that was started and then removed by somebody is not started again", async () => {
+test("a container that was started and then removed by another user is not started again", async () => {
   const run = rig.run({});
   const dying: LaunchClaims = { ...rig.claims, recordLaunched: () => Promise.reject(new Error("the worker dies")) };
   await expect(rig.writerWith(dying).launch(run)).rejects.toThrow("the worker dies");
@@ -183,7 +183,7 @@ test("a container of ours that no claim knows is not executed a second time", as
   expect(rig.begins(run)).toBe(1);
 });
 
-test("a name that is taken by a container of somebody else is neither adopted nor removed", async () => {
+test("another user's container with the same name is neither adopted nor removed", async () => {
   const run = rig.run({});
   const name = containerNameOf(rig.installationId, run.id);
   const foreign = await rig.engine.create(name, {

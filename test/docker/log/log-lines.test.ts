@@ -106,7 +106,7 @@ describe("the lines", () => {
       expect(line?.bytes.length).toBe("[main] ".length + MAX_LINE_BYTES + 1);
     });
 
-    test("and one byte are cut, with a line that says so, and continue in the next line", () => {
+    test("and one byte are cut, with a line that reports it, and continue in the next line", () => {
       const joiner = new LineJoiner("");
       const lines = joiner.add([half, half, entry(2, "y"), entry(3, "z\n"), entry(4, "next\n")]);
       expect(shown(lines)).toEqual([MAX_LINE_BYTES + 1, mark, "yz\n", "next\n"]);
@@ -166,7 +166,7 @@ describe("the lines", () => {
 
 describe("a second stream", () => {
   const ms = 1_000_000;
-  // Several of one instant, neighbours out of order, and a time span that is forgotten on the way.
+  // Several of one instant, neighbors out of order, and a time span that is forgotten on the way.
   const all = [
     entry(1, "a\n"),
     ...[2, 2, 2].map((nanos) => entry(nanos, "same\n")),
@@ -178,7 +178,7 @@ describe("a second stream", () => {
     })),
   ];
 
-  test("goes on where the first one stopped, whatever the instants", () => {
+  test("continues where the first one stopped, whatever the instants", () => {
     for (let cut = 0; cut <= all.length; cut++) {
       const cursor = new LogCursor();
       const first = cursor.pass(all.slice(0, cut));

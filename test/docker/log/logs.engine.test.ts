@@ -54,7 +54,7 @@ test("lines of one byte and a hundred thousand lines arrive whole", async () => 
   expect(textOf(await logOf(run, { tailLines: 3 }))).toBe("99998\n99999\n100000\n");
 });
 
-test("bytes that are no text do no harm", async () => {
+test("bytes that are not text do no harm", async () => {
   const run = rig.shell("head -c 300000 /dev/urandom; echo; echo end");
   await ended(run);
   expect(textOf((await logOf(run)).slice(-1))).toBe("end\n");
@@ -78,7 +78,7 @@ test("a followed log has what a job writes last, just before it ends", async () 
   for (let i = 0; i < 6; i++) expect(await follow()).toBe("one\ntwo\nend");
 });
 
-test("the tail of a followed log goes on with what comes, nothing twice and nothing left out", async () => {
+test("the tail of a followed log continues with new lines: none is repeated or left out", async () => {
   const run = rig.shell("for i in 1 2 3 4 5 6; do echo $i; sleep 0.2; done");
   await rig.writer.launch(run);
   await eventually(async () => textOf(await logOf(run)).startsWith("1\n2\n3\n"));

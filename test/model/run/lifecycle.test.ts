@@ -105,7 +105,7 @@ describe("the outcome of a run", () => {
   });
 });
 
-describe("what was seen of a replica", () => {
+describe("observations of a replica", () => {
   test("never goes back, each half by itself", () => {
     const over = later({ container: running, pump: { phase: "Running" } }, { container: exited(0, 5) });
     expect(over).toEqual({ container: exited(0, 5), pump: { phase: "Running" } });
