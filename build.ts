@@ -52,21 +52,30 @@ const REFUSE_OLD_NODE = `{
 }
 `;
 
+const chunkNames = "chunks/[name]-[hash]";
+/** A program that contains what it imports: finding packages on disk would cost more than running them. */
+const alone: BuildOptions = {
+  ...shared,
+  packages: "bundle",
+  plugins: [plainBuiltins],
+  splitting: true,
+  chunkNames,
+  // Every command pays for each byte that is parsed.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  // CommonJS packages in the bundle require only built-in modules at run time.
+  banner: { js: `${REFUSE_OLD_NODE}const require = process.getBuiltinModule;` },
+};
+
 await mkdir(unfinished);
 // A build that fails leaves nothing; one that succeeds has moved it.
 process.once("exit", () => rmSync(unfinished, { recursive: true, force: true }));
 await Promise.all([
-  // The CLI carries what it imports: finding packages on disk would cost more than running them.
-  build({
-    ...shared,
-    packages: "bundle",
-    plugins: [plainBuiltins],
-    splitting: true,
-    entryPoints: { cli: "cli/main.ts", pump: "pump/main.ts" },
-    chunkNames: "chunks/[name]-[hash]",
-    // CommonJS packages in the bundle require only built-in modules at run time.
-    banner: { js: `${REFUSE_OLD_NODE}const require = process.getBuiltinModule;` },
-  }),
+  build({ ...alone, entryPoints: { cli: "cli/main.ts" } }),
+  // Apart from the CLI: code that two programs share is a chunk more for both to load.
+  build({ ...alone, entryPoints: { pump: "pump/main.ts" } }),
+  // Programs load YAML only for a login file that needs it.
+  build({ ...shared, splitting: true, chunkNames, entryPoints: { client: "client/index.ts" } }),
   build({
     ...shared,
     entryPoints: {
@@ -74,7 +83,6 @@ await Promise.all([
       worker: "worker/main.ts",
       supervisor: "stack/supervisor-main.ts",
       programs: "workflows/programs.ts",
-      client: "client/index.ts",
     },
   }),
   declare(["workflows/programs.ts", "client/index.ts"], `${unfinished}/types`),

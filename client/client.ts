@@ -6,9 +6,11 @@ import { type CallOptions, createHttp, type HttpOptions } from "./http/http.ts";
 import { type Runs, runsOver } from "./runs.ts";
 import type { ServiceMetadata } from "./types.ts";
 
-/** What a program does with a server. */
+/** The calls of the API. */
 export interface Client {
   readonly address: ServerAddress;
+  /** The certificates that its user trusts, also for signed URLs. */
+  readonly ca: string | undefined;
   readonly codespecs: Codespecs;
   readonly buffers: Buffers;
   readonly runs: Runs;
@@ -21,13 +23,12 @@ export interface Client {
 /** A client of the server at `address`; nothing is sent before the first call. */
 export function createClient(address: ServerAddress, options: HttpOptions = {}): Client {
   const http = createHttp(address, options);
-  const codespecs = codespecsOver(http);
-  const buffers = buffersOver(http);
   return {
     address,
-    codespecs,
-    buffers,
-    runs: runsOver(http, { buffers, codespecs }),
+    ca: options.ca,
+    codespecs: codespecsOver(http),
+    buffers: buffersOver(http),
+    runs: runsOver(http),
     async metadata({ signal } = {}) {
       const request = { method: "GET", path: "/metadata", isVersionless: true, signal } as const;
       return (await http.json<ServiceMetadata>(request)).value;

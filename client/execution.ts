@@ -1,9 +1,8 @@
 import { atMost, unlessAborted } from "../waiting/bounded.ts";
-import type { BufferReadOptions, Buffers, BufferWriteOptions } from "./buffers.ts";
 import type { Codespecs } from "./codespecs.ts";
 import type { CallOptions } from "./http/http.ts";
 import type { Runs } from "./runs.ts";
-import type { Content } from "./transfers.ts";
+import type { BufferReadOptions, BufferWriteOptions, Content, Transfers } from "./transfers.ts";
 import type { NewRun, Run } from "./types.ts";
 import { unmappedOf } from "./unmapped.ts";
 
@@ -35,8 +34,17 @@ const CANCEL_MS = 10_000;
 
 interface Services {
   runs: Runs;
-  buffers: Buffers;
+  buffers: Transfers;
   codespecs: Codespecs;
+}
+
+/** What creates a run and sees it to its end. */
+export interface Executions {
+  /**
+   * Creates a run, moves `input` into its input buffer, and gives its output and its end. An abort cancels the run.
+   * @throws Error when the job has several inputs or several outputs without a buffer
+   */
+  exec(run: NewRun, options?: ExecOptions): Promise<Execution>;
 }
 
 /** The one parameter, or undefined. @throws Error when there are more */
@@ -46,7 +54,7 @@ function onlyOne(direction: string, names: readonly string[]): string | undefine
   throw new Error(`the job has several ${direction}s without a buffer: give buffers for all but one of ${list}`);
 }
 
-/** @see Runs.exec */
+/** @see Executions.exec */
 export async function execute(
   { runs, buffers, codespecs }: Services,
   request: NewRun,

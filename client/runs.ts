@@ -1,6 +1,3 @@
-import type { Buffers } from "./buffers.ts";
-import type { Codespecs } from "./codespecs.ts";
-import type { ExecOptions, Execution } from "./execution.ts";
 import type { CallOptions, Http } from "./http/http.ts";
 import { tagQuery } from "./http/url.ts";
 import { type LogBytesOptions, logBytes, type LogLine, logLines, type LogOptions } from "./logs.ts";
@@ -20,11 +17,6 @@ type RunId = number | string;
 export interface Runs {
   /** Creates a run, once, however often the request has to be repeated. */
   create(run: NewRun, options?: CallOptions): Promise<Run>;
-  /**
-   * Creates a run, moves `input` into its input buffer, and gives its output and its end. An abort cancels the run.
-   * @throws Error when the job has several inputs or several outputs without a buffer
-   */
-  exec(run: NewRun, options?: ExecOptions): Promise<Execution>;
   show(id: RunId, options?: CallOptions): Promise<Run>;
   /** The states of a run, from the one at this moment to the one in which it has ended. */
   watch(id: RunId, options?: WatchOptions): AsyncGenerator<Run, void>;
@@ -43,17 +35,12 @@ export interface Runs {
 const pathOf = (id: RunId): string => `/runs/${encodeURIComponent(id)}`;
 
 /** The runs of a server. */
-export function runsOver(http: Http, { buffers, codespecs }: { buffers: Buffers; codespecs: Codespecs }): Runs {
-  const runs: Runs = {
+export function runsOver(http: Http): Runs {
+  return {
     async create(run, { signal } = {}) {
       const headers = { "Idempotency-Key": crypto.randomUUID() };
       const request = { method: "POST", path: "/runs", body: run, headers, isRepeatable: true, signal } as const;
       return (await http.json<Run>(request)).value;
-    },
-
-    async exec(run, options = {}) {
-      const { execute } = await import("./execution.ts");
-      return execute({ runs, buffers, codespecs }, run, options);
     },
 
     async show(id, { signal } = {}) {
@@ -79,5 +66,4 @@ export function runsOver(http: Http, { buffers, codespecs }: { buffers: Buffers;
     logs: (id, options = {}) => logLines(http, id, options),
     logBytes: (id, options = {}) => logBytes(http, id, options),
   };
-  return runs;
 }

@@ -49,7 +49,6 @@ export interface HttpOptions extends HttpHooks {
 /** The control plane over HTTP. */
 export interface Http {
   readonly address: ServerAddress;
-  readonly ca: string | undefined;
   /**
    * Sends a request and resolves when the headers of a good answer are there; its body is the caller's to read.
    * @throws ServerError, UnexpectedStatusError, ConnectionError, and the reason of an aborted signal
@@ -110,7 +109,6 @@ export function createHttp(address: ServerAddress, options: HttpOptions = {}): H
 
   return {
     address,
-    ca,
     send: (request) => exchange(request, (response) => response),
     // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
     json: <T>(request: ApiRequest) =>

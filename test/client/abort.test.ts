@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type CallOptions, type Client, connect } from "../../client/index.ts";
+import { type CallOptions, type Tyger, connect } from "../../client/index.ts";
 import { eventually } from "../eventually.ts";
 import { FakeServer } from "../fakes/tyger-server.ts";
 
 let server: FakeServer;
-let client: Client;
+let client: Tyger;
 beforeEach(async () => {
   server = await new FakeServer().start();
   client = await connect({ server: `unix://${server.socketPath}` });
@@ -14,7 +14,7 @@ afterEach(() => server.stop());
 const first = (items: AsyncIterable<unknown>): Promise<unknown> => items[Symbol.asyncIterator]().next();
 const codespec = { kind: "job" as const, image: "x" };
 
-const CALLS: [name: string, call: (client: Client, options: CallOptions) => Promise<unknown>][] = [
+const CALLS: [name: string, call: (client: Tyger, options: CallOptions) => Promise<unknown>][] = [
   ["metadata", (api, options) => api.metadata(options)],
   ["isHealthy", (api, options) => api.isHealthy(options)],
   ["codespecs.create", ({ codespecs }, options) => codespecs.create("c", codespec, options)],

@@ -2,12 +2,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Client, connect } from "../../client/index.ts";
+import { type Tyger, connect } from "../../client/index.ts";
 import { createFakeApi, type FakeApi } from "../fakes/api.ts";
 
 /** The client and the real routes, over ports in memory. */
 let api: FakeApi;
-let client: Client;
+let client: Tyger;
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "tyger-client-app-"));

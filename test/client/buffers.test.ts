@@ -2,13 +2,13 @@ import { randomBytes } from "node:crypto";
 import { buffer, text } from "node:stream/consumers";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Client, connect, type Content } from "../../client/index.ts";
+import { type Tyger, connect, type Content } from "../../client/index.ts";
 import { startDataPlane, type TestDataPlane } from "../data-plane.ts";
 import { FakeServer, reply } from "../fakes/tyger-server.ts";
 
 let server: FakeServer;
 let plane: TestDataPlane;
-let client: Client;
+let client: Tyger;
 beforeEach(async () => {
   server = await new FakeServer().start();
   plane = await startDataPlane();

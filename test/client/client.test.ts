@@ -2,11 +2,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { connect, type Client, type HttpHooks, type JobCodespec } from "../../client/index.ts";
+import { connect, type Tyger, type HttpHooks, type JobCodespec } from "../../client/index.ts";
 import { FakeServer, fail, reply } from "../fakes/tyger-server.ts";
 
 let server: FakeServer;
-let client: Client;
+let client: Tyger;
 beforeEach(async () => {
   server = await new FakeServer().start();
   client = await connect({ server: `unix://${server.socketPath}` });

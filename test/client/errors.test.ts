@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import {
-  type Client,
+  type Tyger,
   connect,
   ConnectionError,
   hasCode,
@@ -10,7 +10,7 @@ import {
 import { FakeServer, fail } from "../fakes/tyger-server.ts";
 
 let server: FakeServer;
-let client: Client;
+let client: Tyger;
 beforeEach(async () => {
   server = await new FakeServer().start();
   client = await connect({ server: `unix://${server.socketPath}` });

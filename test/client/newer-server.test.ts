@@ -1,11 +1,11 @@
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Client, connect, hasEnded, type Run } from "../../client/index.ts";
+import { type Tyger, connect, hasEnded, type Run } from "../../client/index.ts";
 import { eventually } from "../eventually.ts";
 import { FakeServer, reply } from "../fakes/tyger-server.ts";
 
 let server: FakeServer;
-let client: Client;
+let client: Tyger;
 beforeEach(async () => {
   server = await new FakeServer().start();
   client = await connect({ server: `unix://${server.socketPath}` });

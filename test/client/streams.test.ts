@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Client, connect } from "../../client/index.ts";
+import { type Tyger, connect } from "../../client/index.ts";
 import { eventually } from "../eventually.ts";
 import { FakeServer } from "../fakes/tyger-server.ts";
 
 let server: FakeServer;
-let client: Client;
+let client: Tyger;
 beforeEach(async () => {
   server = await new FakeServer().start();
   client = await connect({ server: `unix://${server.socketPath}` });
