@@ -1,7 +1,7 @@
 import { ApplicationFailure, heartbeat } from "@temporalio/activity";
 import { CodedError, type ErrorCode } from "../model/errors.ts";
 
-/** Codes after which trying again cannot help. */
+/** Codes after which a retry cannot help. */
 const FINAL: ReadonlySet<ErrorCode> = new Set(["NotFound", "InvalidInput", "LaunchFailed", "Conflict"]);
 
 const HEARTBEAT_MS = 2000;

@@ -9,15 +9,15 @@ const RESEND_MS = 1000;
 export interface WatchPorts {
   watcher: ComputeWatcher;
   /**
-   * Sends a state to the workflow of its run; a workflow that is closed or unknown counts as told. States on the way to
-   * the end are not sent: each would cost Temporal and the worker a workflow task in which nothing is done.
+   * Sends a state to the workflow of its run; for a workflow that is closed or unknown there is nothing to do. States on
+   * the way to the end are not sent: each would cost Temporal and the worker a workflow task that does nothing.
    */
   reportReplica(runId: number, state: ReplicaState): Promise<void>;
 }
 
 export type WatchActivities = ReturnType<typeof watchActivities>;
 
-/** The one activity that is long: it reports what becomes of each replica for as long as its worker lives. */
+/** The one long activity: it reports the states of all replicas for as long as its worker lives. */
 export function watchActivities(ports: WatchPorts) {
   return {
     async watchCluster(): Promise<void> {
@@ -28,7 +28,7 @@ export function watchActivities(ports: WatchPorts) {
         undelivered.set(runId, state);
         try {
           await ports.reportReplica(runId, state);
-          // A newer state may have come while this one was on its way.
+          // A newer state can have arrived while this one was being sent.
           if (undelivered.get(runId) === state) undelivered.delete(runId);
         } catch (err) {
           log.warn("state not delivered, trying again", { runId, reason: messageOf(err) });

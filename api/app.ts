@@ -37,11 +37,11 @@ export interface AppParts {
   log: FastifyBaseLogger;
 }
 
-/** For a request with its body; answers have no limit, for a watch may be silent for hours. */
+/** For a request with its body; answers have no limit, because a watch can be silent for hours. */
 const REQUEST_MS = 60_000;
 const KEEP_ALIVE_MS = 60_000;
 
-/** The control plane as an app that listens nowhere yet. Closing it cuts open streams and waits for the rest. */
+/** The control plane as an app that does not listen yet. Closing it cuts open streams and waits for the rest. */
 export function createApp({ codespecs, buffers, runs, server, place, callerOf, log }: AppParts): FastifyInstance {
   const app = Fastify({
     loggerInstance: log,
@@ -88,7 +88,7 @@ export function createApp({ codespecs, buffers, runs, server, place, callerOf, l
   return app;
 }
 
-/** Straight on the raw response, for Fastify would write the name in lower case. */
+/** On the raw response, because Fastify would write the name in lower case. */
 const setRequestId = (req: FastifyRequest, reply: FastifyReply): void => {
   reply.raw.setHeader("Request-Id", req.id);
 };
@@ -100,10 +100,10 @@ function replyUnknownRoute(req: FastifyRequest, reply: FastifyReply): FastifyRep
   return reply.code(400).send(errorBodyOf("InvalidRoute", `There is no route '${req.method} ${path.slice(0, 200)}'`));
 }
 
-/** @throws CodedError BadRequest for text that no database could hold */
+/** @throws CodedError BadRequest for text that no database can store */
 function checkQuery(query: unknown): void {
   const given = JSON.stringify(query);
   if (given.includes(String.raw`\u0000`)) {
-    throw new CodedError("BadRequest", "A query parameter holds a character that cannot be used");
+    throw new CodedError("BadRequest", "A query parameter contains a character that cannot be used");
   }
 }

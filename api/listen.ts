@@ -12,9 +12,9 @@ const MAX_SOCKET_PATH_BYTES = 107;
 const REQUEST_MS = 120_000;
 
 /**
- * Lets `app` answer on a Unix socket that has `mode`. The file of a process that died is replaced, one that is
- * answered on is not.
- * @throws Error when somebody else answers there, or the path is too long
+ * Lets `app` answer on a Unix socket that has `mode`. The file of a dead process is replaced; the socket of a live one
+ * is not.
+ * @throws Error when another process answers there, or the path is too long
  */
 export async function listenOnSocket(app: FastifyInstance, path: string, mode: number): Promise<void> {
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
@@ -42,8 +42,8 @@ function isAnswered(path: string): Promise<boolean> {
 }
 
 /**
- * Lets both planes answer on one `host:port`; the path says which of them.
- * @throws Error when the address is no `host:port`, or is taken
+ * Lets both planes answer on one `host:port`; the path decides which one does.
+ * @throws Error when the address is not a `host:port`, or is in use
  */
 export async function listenOnTcp(control: FastifyInstance, data: FastifyInstance, address: string): Promise<Server> {
   const { hostname, port } = hostAndPortOf(address);

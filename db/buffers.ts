@@ -8,7 +8,7 @@ import { present, shownRow } from "./row.ts";
 import { buffers } from "./schema.ts";
 import { isStorable, refuseUnstorable } from "./storable.ts";
 
-/** What is known of buffers; their bytes are in the store. */
+/** The rows of buffers; their bytes are in the store. */
 export function bufferRecords(db: Db): BufferRecords {
   return {
     create: async (buffer) => {

@@ -4,9 +4,9 @@ import type { Db } from "./client.ts";
 import { present } from "./row.ts";
 import { isOpen, launches, runs } from "./schema.ts";
 
-/** The memory of launches: each step is one compare-and-set, so that of two attempts one loses. */
+/** Launch claims: each step is one compare-and-set, so that one of two attempts loses. */
 export function launchClaims(db: Db): LaunchClaims {
-  /** A fresh claim, in one statement; undefined when there is one, or the run may not be launched. */
+  /** A fresh claim, in one statement; undefined when there is one already, or the run must not be launched. */
   const make = async (runId: number, replica: number, attempt: string): Promise<LaunchClaim | undefined> => {
     // Held until the claim is in: a cancel or an end comes wholly before it, and is seen, or wholly after it.
     const made = await db.execute(

@@ -18,7 +18,7 @@ interface ClientOptions {
   onclose?: () => void;
 }
 
-/** A client of the driver; whoever opens it ends it with {@link endClient}. */
+/** A client of the driver; the function that opens it must end it with {@link endClient}. */
 export function openClient(url: string, { max, statementTimeoutMs, ...hooks }: ClientOptions): postgres.Sql {
   // `onnotify` is read by the driver, and missing in its types.
   return postgres(url, {

@@ -2,7 +2,7 @@ import { and, desc, eq, gt, sql } from "drizzle-orm";
 import type { CodespecVersion } from "../model/codespec/codespec.ts";
 import type { CodespecRecords } from "../model/ports/records.ts";
 import type { Db } from "./client.ts";
-import { namePlaceOf, tokenOf } from "./continuation.ts";
+import { nameCursorOf, tokenOf } from "./continuation.ts";
 import { shownInstant } from "./row.ts";
 import { codespecs } from "./schema.ts";
 import { isStorable, refuseUnstorable } from "./storable.ts";
@@ -15,7 +15,7 @@ export function codespecRecords(db: Db): CodespecRecords {
     put: async (name, codespec, isSame) => {
       refuseUnstorable([name, codespec]);
       return db.transaction(async (tx) => {
-        // Those who put one name at the same time do so one after the other, so that none is refused.
+        // Concurrent calls for one name take turns, so that none is refused.
         await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended('codespec ' || ${name}, 0))`);
         const latest = await findLatest(tx, name);
         if (latest && isSame(latest.codespec, codespec)) return versionOf(latest);
@@ -39,11 +39,11 @@ export function codespecRecords(db: Db): CodespecRecords {
     },
 
     list: async ({ limit, after, prefix = "" }) => {
-      const place = after === undefined ? undefined : namePlaceOf(after);
+      const cursor = after === undefined ? undefined : nameCursorOf(after);
       if (limit === 0 || !isStorable(prefix)) return { items: [] };
       const isListed = and(
-        place === undefined ? undefined : gt(codespecs.name, place),
-        // The range lets the index serve; every character of a name sorts before `~`.
+        cursor === undefined ? undefined : gt(codespecs.name, cursor),
+        // The range lets Postgres use the index; every character of a name sorts before `~`.
         prefix === "" ? undefined : sql`${codespecs.name} >= ${prefix} and ${codespecs.name} < ${`${prefix}~`}`,
         sql`starts_with(${codespecs.name}, ${prefix})`,
       );

@@ -2,31 +2,33 @@ import { CodedError } from "../model/errors.ts";
 import { nanosecondsOf } from "../model/time/timestamp.ts";
 import { isStorable } from "./storable.ts";
 
-/** The place of a run in its list: newest first, the higher id before the lower. */
-export interface RunPlace {
+/** The cursor of a list of runs: newest first, the higher id before the lower. */
+export interface RunCursor {
   createdAt: string;
   id: number;
 }
 
 /** An opaque token of the last item of a page. */
-export const tokenOf = (place: RunPlace | string): string =>
-  Buffer.from(JSON.stringify(typeof place === "string" ? place : [place.createdAt, place.id])).toString("base64url");
+export const tokenOf = (cursor: RunCursor | string): string =>
+  Buffer.from(JSON.stringify(typeof cursor === "string" ? cursor : [cursor.createdAt, cursor.id])).toString(
+    "base64url",
+  );
 
-/** @throws CodedError InvalidInput when no list of runs gave it out. */
-export function runPlaceOf(token: string): RunPlace {
-  const place = parsed(token);
-  if (Array.isArray(place) && place.length === 2) {
-    const [createdAt, id]: unknown[] = place;
+/** @throws CodedError InvalidInput for a token of another kind */
+export function runCursorOf(token: string): RunCursor {
+  const cursor = parsed(token);
+  if (Array.isArray(cursor) && cursor.length === 2) {
+    const [createdAt, id]: unknown[] = cursor;
     const isInstant = typeof createdAt === "string" && nanosecondsOf(createdAt) !== undefined;
     if (isInstant && typeof id === "number" && Number.isSafeInteger(id)) return { createdAt, id };
   }
   throw invalid(token);
 }
 
-/** The name after which a list of codespecs goes on. @throws CodedError InvalidInput when none gave it out. */
-export function namePlaceOf(token: string): string {
-  const place = parsed(token);
-  if (typeof place === "string" && isStorable(place)) return place;
+/** The name after which a list of codespecs continues. @throws CodedError InvalidInput for a token of another kind */
+export function nameCursorOf(token: string): string {
+  const cursor = parsed(token);
+  if (typeof cursor === "string" && isStorable(cursor)) return cursor;
   throw invalid(token);
 }
 

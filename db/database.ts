@@ -22,7 +22,7 @@ import { installation } from "./schema.ts";
 interface OpenOptions {
   /** Else `db/migrations` of the package. */
   migrationsFolder?: string;
-  /** How long a server that does not answer yet is waited for. */
+  /** How long to wait for a server that does not answer yet. */
   waitMs?: number;
 }
 
@@ -32,7 +32,7 @@ const RETRY_AFTER_MS = 200;
 const PING_WITHIN_MS = 5_000;
 
 /**
- * Waits for the server, brings the schema up to date and opens a pool. Any number of processes may do so at once.
+ * Waits for the server, brings the schema up to date and opens a pool. Any number of processes can do so at once.
  * @throws CodedError Unavailable when the server does not answer in time
  */
 export async function openDatabase(url: string, options: OpenOptions = {}): Promise<Database> {
@@ -78,7 +78,7 @@ function prepared(url: string, migrationsFolder: string, untilMs: number): Promi
 }
 
 async function migrated(url: string, migrationsFolder: string): Promise<Prepared> {
-  // One connection, for the lock belongs to it and is given back when it ends.
+  // One connection, because the lock belongs to it and is released when it ends.
   const client = openClient(url, { max: 1, statementTimeoutMs: 0 });
   try {
     const db = drizzle(client);
@@ -97,7 +97,7 @@ async function migrated(url: string, migrationsFolder: string): Promise<Prepared
   }
 }
 
-/** The folder of our package.json: this file may run from db/ or, bundled, from dist/. */
+/** The folder of our package.json: this file runs from db/ or, bundled, from dist/. */
 function packageRoot(): string {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     const file = join(folder, "package.json");

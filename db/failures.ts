@@ -8,13 +8,13 @@ const PASSING_STATE = /^(08...|53...|57014|57P0.|58030|25006|40001|40P01|55P03|2
 const LOST_CONNECTION = /^(CONNECT_TIMEOUT|CONNECTION_\w+)$/;
 /** Values that the column cannot hold: too large a number, a date out of range, too long an index entry. */
 const UNSTORABLE_STATE = /^(22003|22008|22021|22P05|54000)$/;
-/** Classes of refusals that whoever set up the connection can mend. */
+/** Classes of refusals that the user can fix, because they come from DATABASE_URL. */
 const REFUSALS: Record<string, string> = {
   "28": "The database refuses the user or the password of DATABASE_URL",
   "3D": "The database that DATABASE_URL names does not exist on its server",
-  "42": "The database refuses the statement; may this user create tables?",
+  "42": "The database refuses the statement; is this user allowed to create tables?",
 };
-/** Longer than any statement may take: past it the network has swallowed the question or the answer. */
+/** Longer than any statement can take: after that, the network has lost the question or the answer. */
 const ANSWER_WITHIN_MS = 45_000;
 
 /** The server does not answer, or only for now with an error. */
@@ -22,7 +22,7 @@ export const unavailable = (cause?: unknown): CodedError =>
   new CodedError("Unavailable", "The database is not available", { cause });
 
 /**
- * What may leave this room instead of `thrown`: the messages, details and fields of Drizzle and of the driver can hold
+ * The error that leaves this room instead of `thrown`: the messages, details and fields of Drizzle and of the driver can contain
  * query parameters, so only codes and names of the schema are kept.
  */
 function translated(thrown: unknown): Error {
@@ -51,7 +51,7 @@ function driverFailureOf(thrown: unknown): unknown {
   return hasCause ? driverFailureOf(thrown.cause) : thrown;
 }
 
-/** `work`, or `Unavailable` when no answer comes within `withinMs`; the driver itself would wait for ever. */
+/** `work`, or `Unavailable` when no answer comes within `withinMs`; the driver itself would wait forever. */
 export async function answered<T>(work: Promise<T>, withinMs = ANSWER_WITHIN_MS): Promise<T> {
   try {
     return await within(withinMs, work, unavailable);
@@ -60,7 +60,7 @@ export async function answered<T>(work: Promise<T>, withinMs = ANSWER_WITHIN_MS)
   }
 }
 
-/** The same port; what its methods throw is translated, and they answer in bounded time. */
+/** The same port, whose methods throw translated errors and answer in bounded time. */
 export function guarded<T extends object>(port: T): T {
   const methods = Object.entries(port).map(([name, method]: [string, (...given: unknown[]) => Promise<unknown>]) => [
     name,

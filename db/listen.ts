@@ -9,8 +9,8 @@ const ANSWER_WITHIN_MS = 5_000;
 
 /**
  * Listens to the changes of runs on a connection of its own. The driver's `listen` gives up in silence when the server
- * is not back at once, and does not notice a dead connection: here the subscription is made again every few seconds,
- * which costs nothing while it holds. After each loss `changed(undefined)` says that notices may have been missed.
+ * is not back at once, and does not notice a dead connection: here the subscription is renewed every few seconds,
+ * which costs nothing while it holds. After each loss `changed(undefined)` reports that notifications can be missing.
  */
 export async function listenToRuns(
   url: string,
@@ -46,7 +46,7 @@ export async function listenToRuns(
       await subscribe();
       checkAfter(CHECK_EVERY_MS);
     } catch {
-      // No answer may also mean a connection that is dead without knowing it: a fresh one knows nothing of it.
+      // No answer can also mean that the connection is dead without having noticed; a fresh one is not.
       mayHaveMissed = true;
       const lost = client;
       client = open();

@@ -4,8 +4,8 @@ import { answered } from "./failures.ts";
 const ANSWER_WITHIN_MS = 5_000;
 
 /**
- * Says which of several workers reconciles: whose session holds the advisory lock. It is held for as long as the
- * session lives, so a killed worker gives it back at once and one that lost its connection takes it anew.
+ * Decides which of several workers reconciles: the one whose session holds the advisory lock. The lock lives as long as
+ * the session, so a killed worker releases it at once and one that lost its connection takes it again.
  */
 export function reconcilerLock(url: string): { take: () => Promise<boolean>; close: () => Promise<void> } {
   const client = openClient(url, { max: 1 });

@@ -4,7 +4,7 @@ import type { PgTable } from "drizzle-orm/pg-core";
 /** The instant as Postgres writes it (`2024-01-25 18:20:49.95+00`) in the form that is shown. */
 export const shownInstant = (text: string): string => `${text.replace(" ", "T")}:00`;
 
-/** The same for a column that may be empty. */
+/** The same for a column that can be empty. */
 export const shownIfAny = (text: string | null): string | undefined => (text === null ? undefined : shownInstant(text));
 
 /** `fields` without those that have no value: an absent key is how JSON says so. */

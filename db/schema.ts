@@ -23,7 +23,7 @@ const createdAt = () =>
   instant("created_at")
     .notNull()
     .default(sql`clock_timestamp()`);
-/** `json` and not `jsonb`: the order of keys is the user's, and an `env` value may refer to those before it. */
+/** `json` and not `jsonb`: the order of keys is the user's, and an `env` value can refer to those before it. */
 const tags = () => json("tags").$type<Record<string, string>>().notNull().default({});
 
 export const runStatus = pgEnum("run_status", RUN_STATUSES);
@@ -70,7 +70,7 @@ export const runs = pgTable(
   {
     id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
     createdAt: createdAt(),
-    /** Never `Canceling`: that is what a request to cancel makes of it in `shownStatus`. */
+    /** Never `Canceling`: `shownStatus` derives that from a request to cancel. */
     status: runStatus("status").notNull().default("Pending"),
     cancelRequestedAt: instant("cancel_requested_at"),
     shownStatus: runStatus("shown_status")
@@ -88,10 +88,10 @@ export const runs = pgTable(
     revision: integer("revision").notNull().default(0),
     workflowStartedAt: instant("workflow_started_at"),
     admittedAt: instant("admitted_at"),
-    /** When it was first refused a place among the live runs. */
+    /** When it was first refused a slot. */
     queuedAt: instant("queued_at"),
     archivedAt: instant("archived_at"),
-    /** A hash of the client's key, for a header may be longer than an index entry. */
+    /** A hash of the client's key, because a header can be longer than an index entry. */
     idempotencyKeyHash: text("idempotency_key_hash").unique(),
   },
   (table) => [
@@ -118,7 +118,7 @@ export const runTags = pgTable(
   ],
 );
 
-/** Kept by triggers: runs by shown status. Each backend adds to a shard, so that writers seldom wait for one another. */
+/** Kept by triggers: runs by shown status. Each backend adds to a shard, so that writers rarely wait for each other. */
 export const runCounts = pgTable(
   "run_counts",
   {
@@ -129,7 +129,7 @@ export const runCounts = pgTable(
   (table) => [primaryKey({ columns: [table.status, table.shard] })],
 );
 
-/** Who may start the container of a replica. No reference to runs: `removed` is also written for what is not known. */
+/** Which attempt can start the container of a replica. No reference to runs: `removed` is also written for unknown ones. */
 export const launches = pgTable(
   "launches",
   {

@@ -1,5 +1,5 @@
 /**
- * The closed list of what a caller can tell apart. The spelling is wire: REST bodies and the CLI show these codes.
+ * The closed list of failures that a caller can tell apart. REST bodies and the CLI show these codes.
  * @see docs/errors.md, which a test compares with this list.
  */
 export const ERROR_CODES = [
@@ -30,7 +30,7 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** A failure that a caller can tell apart. `message` is one sentence for the person who asked. */
+/** A failure that a caller can tell apart. `message` is one sentence for the caller. */
 export class CodedError extends Error {
   readonly code: ErrorCode;
 

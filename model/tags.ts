@@ -11,7 +11,7 @@ const MAX_TAGS = 100;
 export function checkTags(tags: Readonly<Record<string, string>> = {}): void {
   const entries = Object.entries(tags);
   if (entries.length > MAX_TAGS) {
-    throw new CodedError("InvalidInput", `There may be at most ${MAX_TAGS} tags, not '${entries.length}'`);
+    throw new CodedError("InvalidInput", `There can be at most ${MAX_TAGS} tags, not '${entries.length}'`);
   }
   for (const [key, value] of entries) {
     if (!KEY.test(key)) {

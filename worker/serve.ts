@@ -34,7 +34,7 @@ export interface WorkerBackends {
 export interface ServedRuns {
   /** Settles when all is closed; rejects when the worker failed. */
   ended: Promise<void>;
-  /** Takes no more work, and waits for what an activity has begun. */
+  /** Takes no more work, and waits for activities that have begun. */
   stop(): void;
 }
 
@@ -74,7 +74,7 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
     maxCachedWorkflows: 500,
     // A cancel reaches an activity by its heartbeat; the default throttle would hold it back.
     maxHeartbeatThrottleInterval: "1 second",
-    // After this the watcher is canceled, and ends; what a step has begun is waited for all the same.
+    // After this the watcher is canceled, and ends; the steps of runs are still waited for.
     shutdownGraceTime: "1 second",
   });
 

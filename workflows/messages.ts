@@ -1,18 +1,18 @@
 import { defineQuery, defineSignal } from "@temporalio/workflow";
 import type { ReplicaState } from "../model/run/lifecycle.ts";
 
-/** What a program may say to and ask of the workflow of a run. The names are wire: runs in flight use them. */
+/** The signals and queries of a run's workflow. Their names are part of the wire: runs in flight use them. */
 
-/** Asks for cancellation; asking twice, or too late, changes nothing. */
+/** Asks for cancellation. Asking twice or too late changes nothing. */
 export const cancelRun = defineSignal("cancel");
-/** What the watcher of the cluster saw; repeats and stale ones are harmless. */
+/** A state that the cluster's watcher has seen. Repeats and stale ones are harmless. */
 export const replicaChanged = defineSignal<[ReplicaState]>("replicaChanged");
 /** A slot may be free. The name on the wire is from when a slot was called a place. */
 export const slotFree = defineSignal("placeFree");
 
 export interface RunView {
   runId: number;
-  /** In words: what the run is doing. */
+  /** What the run is doing, in words. */
   phase: string;
   cancelRequested: boolean;
   replica: ReplicaState;

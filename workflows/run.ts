@@ -22,7 +22,7 @@ const RETRY = { initialInterval: "200 ms", backoffCoefficient: 2, maximumInterva
 
 const local = proxyLocalActivities<RunActivities>({ startToCloseTimeout: "10 seconds", retry: RETRY });
 
-// Let a launch in flight settle before the clean-up: removed first, it would leave its container behind.
+// A launch in flight must settle before cleanup; otherwise it would leave its container behind.
 const act = proxyActivities<RunActivities>({
   startToCloseTimeout: "2 minutes",
   heartbeatTimeout: "8 seconds",
@@ -39,7 +39,7 @@ const finalise = proxyActivities<RunActivities>({
 
 /**
  * Takes one run from Pending to a terminal status and returns its outcome.
- * Only the id comes in: what the run executes is loaded by activities and never enters history.
+ * Its only argument is the id: activities load what the run executes, so that it never enters history.
  * A run that fails is a result, not an error: this workflow itself completes.
  */
 export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
@@ -62,7 +62,7 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     slotOffers += 1;
   });
   setHandler(currentRun, () => ({ runId, phase, cancelRequested: cancelRequestedAt !== undefined, replica }));
-  // An ordinary Temporal cancel means the same as the signal; the rest of the run must not be cut off by it.
+  // An ordinary Temporal cancel means the same as the signal, and must not cut off the rest of the run.
   CancellationScope.current().cancelRequested.catch(requestCancel);
 
   return CancellationScope.nonCancellable(async () => {
@@ -70,7 +70,7 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     let plan = await local.plan(runId);
     if (plan.cancelRequested) requestCancel();
     if (plan.isOver) {
-      show("the run had ended before this workflow ran");
+      show("the run had ended before this workflow started");
       await finalise.archive(runId);
       return undefined;
     }
@@ -95,9 +95,9 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
       }
     }
 
-    // What the container itself did first counts: its exit may predate the cancel or the deadline.
+    // An exit that the container reached by itself counts first: it can predate the cancel or the deadline.
     if (!isSettled(replica)) {
-      show(isCanceled() ? "cancelling" : "stopping the container");
+      show(isCanceled() ? "canceling" : "stopping the container");
       replica = later(replica, await act.stop(runId));
     }
     const timedOut = clock.isUp();
@@ -126,7 +126,7 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     }
   }
 
-  /** Launches, unless it must stop before it comes to that; gives the reason of a final failure. */
+  /** Launches, unless the run must stop first. Returns the reason of a launch that failed for good. */
   async function launch(mustStop: () => boolean): Promise<string | undefined> {
     const scope = new CancellationScope({ cancellable: true });
     let isDone = false;
@@ -145,7 +145,7 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
   }
 }
 
-/** The reason of a launch that failed for good; undefined when it was cancelled. */
+/** The reason of a launch that failed for good; undefined when it was canceled. */
 function finalFailureOf(err: unknown): string | undefined {
   if (isCancellation(err)) return undefined;
   const cause = err instanceof ActivityFailure ? err.cause : undefined;
@@ -153,7 +153,7 @@ function finalFailureOf(err: unknown): string | undefined {
   throw err;
 }
 
-/** One timer for the whole run, whatever it waits for meanwhile. */
+/** One timer for the whole run. */
 function startClock(deadlineAt: string): { isUp(): boolean; stop(): void } {
   const scope = new CancellationScope({ cancellable: true });
   let up = false;

@@ -54,7 +54,7 @@ export function createDataPlane({ store, verify, log }: DataPlaneParts): Fastify
   app.addContentTypeParser("*", (_req, payload, done) => done(null, payload));
   app.addHook("onRequest", async (req, reply) => {
     setRequestId(req, reply);
-    // Bytes are bytes: Fastify would refuse an upload with a type that is no type.
+    // Bytes are bytes: Fastify would refuse an upload with a malformed content type.
     req.headers["content-type"] = "application/octet-stream";
   });
   app.setNotFoundHandler((req, reply) => {
@@ -252,10 +252,10 @@ function refuse(err: CodedError, req: FastifyRequest, reply: FastifyReply): Fast
   return reply.code(isFull ? 507 : statusOf(err.code)).send(errorBodyOf(err.code, err.message));
 }
 
-/** What Fastify itself refuses. */
+/** A request that Fastify itself refuses. */
 const isMalformed = (err: unknown): boolean =>
   err instanceof Error && "statusCode" in err && typeof err.statusCode === "number" && err.statusCode < 500;
 
-/** A torn upload is nobody's bug; its client will not read the answer. */
+/** A torn upload is not a bug; its client will not read the answer. */
 const isClientGone = (err: unknown): boolean =>
   err instanceof Error && "code" in err && (err.code === "ECONNRESET" || err.code === "ERR_STREAM_PREMATURE_CLOSE");

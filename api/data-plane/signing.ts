@@ -14,7 +14,7 @@ const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 export interface SigningKeys {
   /** Signs. */
   primary: KeyObject;
-  /** Any of these may have signed, so that keys can be rotated. */
+  /** Any of these can have signed, so that keys can be rotated. */
   accepted: readonly KeyObject[];
 }
 
@@ -25,8 +25,8 @@ const signedText = (containerId: string, sp: string, st: string, se: string): Bu
   Buffer.from([SIGNATURE_VERSION, containerId, sp, st, se].join("\n"));
 
 /**
- * The key pair in `dir`, made once; whoever comes first makes it. `signing.pem` is PKCS#8; the public key of a former
- * or coming one may lie beside it as `secondary.pub.pem` (SPKI).
+ * The key pair in `dir`, created by the first process that needs it. `signing.pem` is PKCS#8; the public key of a former
+ * or future one can be stored beside it as `secondary.pub.pem` (SPKI).
  */
 export async function loadSigningKeys(dir: string): Promise<SigningKeys> {
   const path = join(dir, "signing.pem");
@@ -65,12 +65,12 @@ export function createSigner({ primary }: SigningKeys, dataSocket: string, nowMs
     const query = Object.entries({ "api-version": "1.0", sv: SIGNATURE_VERSION, sp, st, se, sig })
       .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
       .join("&");
-    const place = host === undefined ? `http+unix://${dataSocket}:` : `http://${host}`;
-    return `${place}/containers/${bufferId}?${query}`;
+    const address = host === undefined ? `http+unix://${dataSocket}:` : `http://${host}`;
+    return `${address}/containers/${bufferId}?${query}`;
   };
 }
 
-/** Says whether a query opens a container for an action. */
+/** Whether a query opens a container for an action. */
 export type VerifyAccess = (containerId: string, query: Readonly<Record<string, unknown>>, letter: string) => void;
 
 /**

@@ -27,7 +27,7 @@ function textOf(body: Buffer): string {
   }
 }
 
-/** Checks a part of a request against its schema; what does not fit becomes the error of that part. */
+/** Checks a part of a request against its schema; each part has its own form of error. */
 export const validatorOf: FastifySchemaCompiler<z.ZodType> =
   ({ schema, httpPart }) =>
   (data: unknown) => {

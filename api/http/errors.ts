@@ -2,7 +2,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { errorBodyOf, statusOf } from "../../contract/error-status.ts";
 import { CodedError } from "../../model/errors.ts";
 
-/** Answers anything thrown on the way of a request; a bug answers 500 without a text, and is logged. */
+/** Answers for anything thrown during a request; a bug answers 500 without a text, and is logged. */
 export function replyWithError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const err = thrown instanceof CodedError ? thrown : ofFramework(thrown);
   if (err !== undefined) {
@@ -13,7 +13,7 @@ export function replyWithError(thrown: unknown, request: FastifyRequest, reply: 
   return reply.code(500).send();
 }
 
-/** What Fastify itself refuses is the caller's doing when it says so. */
+/** An error of Fastify's own is the caller's fault if its status says so. */
 function ofFramework(thrown: unknown): CodedError | undefined {
   if (!isFrameworkError(thrown)) return undefined;
   if (thrown.code === "FST_ERR_CTP_BODY_TOO_LARGE") {

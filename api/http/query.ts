@@ -27,7 +27,7 @@ function nextLinkOf(url: string, token: string): string {
   return `${path}?${[...kept, `_ct=${encodeURIComponent(token)}`].join("&")}`;
 }
 
-/** The two parts of a request's URL; a query may hold further question marks. */
+/** The two parts of a request's URL; a query can contain more question marks. */
 export function pathAndQueryOf(url: string): [path: string, query: string] {
   const at = url.indexOf("?");
   return at < 0 ? [url, ""] : [url.slice(0, at), url.slice(at + 1)];

@@ -12,7 +12,7 @@ export interface StreamedAnswer {
   headersFirst: boolean;
 }
 
-/** Answers with chunks as they come, and never faster than the client reads: what it does not read is not produced. */
+/** Answers with chunks as they arrive, and never faster than the client reads: no chunk is produced before it is wanted. */
 export type SendStream = (reply: FastifyReply, answer: StreamedAnswer) => Promise<void>;
 
 /**

@@ -4,12 +4,12 @@ import type { Socket } from "node:net";
 import { errnoOf } from "../../model/errors.ts";
 import { errorBodyOf } from "../../contract/error-status.ts";
 
-/** What the parser says of a request, where it is not simply a bad one. */
+/** Parser errors that have a status of their own; the others are bad requests. */
 const STATUS: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };
 
 /**
- * Answers what the HTTP parser refuses, which never becomes a request of an app: an unknown method, headers beyond any
- * limit, text that is no HTTP, a request that does not end. The connection is then closed.
+ * Answers a request that the HTTP parser refuses and that no app ever sees: an unknown method, headers beyond any limit,
+ * text that is not HTTP, a request that does not end. Then the connection is closed.
  */
 export function answerUnreadable(err: Error, socket: Socket): void {
   if (errnoOf(err) === "ECONNRESET" || !socket.writable) {

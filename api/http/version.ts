@@ -5,7 +5,7 @@ import { pathAndQueryOf } from "./query.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** The route answers whatever `api-version` says. */
+    /** The route ignores `api-version`. */
     neutral?: boolean;
   }
 }

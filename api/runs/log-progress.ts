@@ -1,11 +1,11 @@
 import type { LogLine, LogLines, LogQuery } from "../../model/ports/log.ts";
 
-/** Lines may come a little out of order while a log is followed; so many instants back they are told apart. */
+/** Lines can arrive a little out of order while a log is followed; this many instants are remembered to tell them apart. */
 const REMEMBERED = 4096;
 
-/** What a client was given of a log, so that another source of the same log can go on from there. */
+/** The part of a log that a client has, so that another source of the same log can continue from there. */
 export interface LogProgress {
-  /** The lines that were not given yet, in the order of the source. */
+  /** The lines that the client does not have yet, in the order of the source. */
   pass(lines: LogLines): AsyncGenerator<readonly LogLine[]>;
   /** What to ask the next source for. */
   query(): Pick<LogQuery, "tailLines" | "since">;

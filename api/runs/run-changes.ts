@@ -8,7 +8,7 @@ export interface RunSubscription {
   close(): void;
 }
 
-/** Changes of runs, from one subscription to the database for the whole process. */
+/** Notifies about changes of runs, from one subscription to the database for the whole process. */
 export interface RunChanges {
   subscribe(runId: number): RunSubscription;
   close(): Promise<void>;
@@ -16,22 +16,22 @@ export interface RunChanges {
 
 const RETRY_MS = 1000;
 
-/** Listens from the first subscription on; while the database cannot be listened to, waits only run out. */
+/** Listens from the first subscription on. Without a connection to the database, waits only time out. */
 export function createRunChanges(runs: Pick<RunRecords, "listen">): RunChanges {
   const waiting = new Map<number, Set<() => void>>();
   let listening: Promise<{ close(): Promise<void> } | undefined> | undefined;
   const closing = new AbortController();
 
   const announce = (runId: number | undefined): void => {
-    const told = runId === undefined ? [...waiting.values()] : [waiting.get(runId) ?? []];
-    for (const wakes of told) for (const wake of wakes) wake();
+    const affected = runId === undefined ? [...waiting.values()] : [waiting.get(runId) ?? []];
+    for (const wakes of affected) for (const wake of wakes) wake();
   };
   const listen = (): void => {
     const listenOnce = () => runs.listen(announce);
     const options = { pauses: every(RETRY_MS), signal: closing.signal, passes: () => waiting.size > 0 };
     listening ??= retry(listenOnce, options).then(
       (subscription) => {
-        // Whatever changed before the database listened was not announced.
+        // There were no notifications of changes before we listened.
         announce(undefined);
         return subscription;
       },

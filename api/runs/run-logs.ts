@@ -15,18 +15,18 @@ export interface LogPorts {
   archive: Pick<LogArchive, "read">;
 }
 
-/** How long a followed log may go on after its run ended, if a container does. */
+/** How long a followed log can continue after its run ended, while a container still runs. */
 const AFTER_END_MS = 3000;
-/** A change that was not announced is seen by then. */
+/** A change without a notification is seen by then. */
 const REREAD_MS = 10_000;
-/** Between two looks for a container that is not there yet; a change of the run cuts the wait short. */
+/** Between two checks for a container that does not exist yet; a change of the run ends the wait early. */
 const LOOK_MS = { first: 50, most: 1000 } as const;
-/** An engine that is away after the run has ended is asked this often, a second apart. */
+/** An engine that is down after the run has ended is asked this many times, a second apart. */
 const TRIES_AFTER_END = 10;
 
 /**
- * The log of a run, from the engine while it is there and from the archive afterwards. Where the one is replaced by
- * the other in between, no line is missing and none comes twice.
+ * The log of a run, from the engine while it is there and from the archive afterwards. When the archive replaces
+ * the engine in between, no line is missing and none is repeated.
  */
 export async function* readLogs(
   ports: LogPorts,
@@ -55,12 +55,12 @@ export async function* readLogs(
       }
       continue;
     }
-    // Containers go only after their log is archived: still unarchived, what was read was whole.
+    // Containers are removed only after their log is archived: while it is not, the log that was read is whole.
     if ((await findPatiently(ports.runs, row.id, signal))?.archivedAt === undefined) return;
   }
 }
 
-/** Lines as they come until the run is terminal; containers may start late, and an engine may be away in between. */
+/** Lines as they arrive until the run is terminal. Containers can start late, and the engine can be down in between. */
 async function* followUntilEnd(
   { runs, changes, compute }: LogPorts,
   first: RunRecord,
@@ -79,7 +79,7 @@ async function* followUntilEnd(
       try {
         yield* progress.pass(compute.logs(run, { ...progress.query(), follow: true }, both));
       } catch {
-        // The engine is away or the container is going; the next look tells.
+        // The engine is down or the container is being removed; the next check shows which.
       } finally {
         over.abort();
         await ended;
@@ -93,7 +93,7 @@ async function* followUntilEnd(
   }
 }
 
-/** Aborts `over` a while after the run has ended, unless `signal` ends the wait before. */
+/** Aborts `over` a while after the run has ended, unless `signal` ends the wait first. */
 async function abortAfterEnd(
   runs: Pick<RunRecords, "find">,
   changes: RunChanges,
@@ -115,7 +115,7 @@ async function abortAfterEnd(
   }
 }
 
-/** The bytes of lines, each with its instant before it if asked for. */
+/** The bytes of lines, each after its instant if `timestamps` is set. */
 export async function* bytesOf(lines: LogLines, timestamps: boolean): AsyncGenerator<Uint8Array> {
   for await (const batch of lines) {
     if (batch.length === 0) continue;

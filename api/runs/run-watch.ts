@@ -5,7 +5,7 @@ import { isTerminal, type Run, type RunRecord } from "../../model/run/run.ts";
 import { every, retry } from "../../waiting/retry.ts";
 import type { RunChanges } from "./run-changes.ts";
 
-/** A change that was not announced is seen by then. */
+/** A change without a notification is seen by then. */
 const REREAD_MS = 15_000;
 const RETRY_MS = 500;
 
@@ -14,12 +14,12 @@ export interface WatchPorts {
   changes: RunChanges;
 }
 
-/** A change of anything else is not told. */
+/** A change of any other field is not shown. */
 const viewOf = answerOf({ object: RUN });
 
 /**
- * The states of a run from `first` on until a terminal one, each once. A state is read when the one before was taken,
- * so that a slow reader misses states of a moment and never the last. Outages of the database are waited out.
+ * The states of a run from `first` on until a terminal one, each once. A state is read when the reader has taken the one before:
+ * a slow reader can miss short states, but never the last. Waits while the database is down.
  */
 export async function* watchRun(
   { runs, changes }: WatchPorts,
@@ -32,7 +32,7 @@ export async function* watchRun(
     let shown: string | undefined;
     while (run !== undefined && !signal.aborted) {
       const text = JSON.stringify(viewOf(run));
-      // Whatever happened after `first` was read and before the subscription is read in the next moment.
+      // A change between reading `first` and the subscription has no notification: read again at once.
       const isFirst = shown === undefined;
       if (text !== shown) yield run;
       shown = text;
@@ -45,7 +45,7 @@ export async function* watchRun(
   }
 }
 
-/** The row, however long the database is away; undefined when there is none, or `signal` was aborted meanwhile. */
+/** The row, however long the database is down; undefined when there is none, or when `signal` is aborted. */
 export async function findPatiently(
   runs: Pick<RunRecords, "find">,
   id: number,

@@ -35,7 +35,6 @@ export interface BufferService {
   ): Promise<string>;
 }
 
-/** What can be done with buffers. */
 export function createBufferService(buffers: BufferRecords, store: BufferStore, sign: SignAccess): BufferService {
   return {
     async create(caller, { location = LOCAL, ...stated }) {
@@ -45,7 +44,7 @@ export function createBufferService(buffers: BufferRecords, store: BufferStore, 
         throw new CodedError("InvalidInput", `The location '${location}' is not known; the only one is '${LOCAL}'`);
       }
       const id = newBufferId();
-      // A record is never without its place; a place without a record harms nobody.
+      // A record must always have its folder in the store; a folder without a record does no harm.
       await store.provision(id);
       return buffers.create({ ...stated, id, location: LOCAL });
     },
@@ -60,7 +59,7 @@ export function createBufferService(buffers: BufferRecords, store: BufferStore, 
     async access(caller, id, { writeable, ttl, host }) {
       checkMember(caller);
       const ttlSeconds = accessSecondsOf(ttl);
-      // The place alone decides: a soft-deleted buffer stays readable until it is removed.
+      // Only the store decides: a soft-deleted buffer stays readable until it is removed.
       if (!BUFFER_ID.test(id) || !(await store.exists(id))) throw notFound();
       return sign({ bufferId: id, writeable, ttlSeconds, host });
     },

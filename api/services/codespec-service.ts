@@ -20,7 +20,6 @@ export interface CodespecService {
   list(caller: Caller, query: PageQuery & { prefix?: string | undefined }): Promise<Page<CodespecVersion>>;
 }
 
-/** What can be done with codespecs. */
 export function createCodespecService(codespecs: CodespecRecords): CodespecService {
   const isName = (name: string): boolean => name !== "" && CODESPEC_NAME.test(name);
   return {

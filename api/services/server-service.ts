@@ -1,9 +1,9 @@
 import type { ComputeReader } from "../../model/ports/compute.ts";
 import { within } from "../../waiting/bounded.ts";
 
-/** What the server says of itself. */
+/** What clients ask before they make versioned requests. Anonymous by contract, so it takes no caller. */
 export interface ServerService {
-  /** Whether everything answers that requests need. */
+  /** Whether everything that requests need answers. */
   isHealthy(): Promise<boolean>;
   /** What this server can do, in the contract's order. `localUrls`: the caller gets URLs of a Unix socket. */
   capabilities(localUrls: boolean): Promise<string[]>;
@@ -34,7 +34,7 @@ export function createServerService({ compute, probes, databaseVersion }: Server
     },
 
     async capabilities(localUrls) {
-      // An engine that is away has no GPU to give now; the other capabilities are the server's own.
+      // An engine that is down has no GPU to give now; the other capabilities are the server's own.
       const hasGpu = await compute.hasGpu().catch(() => false);
       return [...(hasGpu ? ["Gpu"] : []), "Docker", ...(localUrls ? ["LocalBuffers"] : [])];
     },

@@ -3,7 +3,7 @@ import type { Page, PageQuery, RunFilter } from "../../model/ports/records.ts";
 import { RUN_STATUSES, type Run, type RunStatus } from "../../model/run/run.ts";
 import { normalTimestamp } from "../../model/time/timestamp.ts";
 import type { Db } from "../client.ts";
-import { runPlaceOf, tokenOf, type RunPlace } from "../continuation.ts";
+import { runCursorOf, tokenOf, type RunCursor } from "../continuation.ts";
 import { recordOf } from "./run-row.ts";
 import { runCounts, runs, runTags } from "../schema.ts";
 import { refuseUnstorable } from "../storable.ts";
@@ -13,13 +13,13 @@ import { refuseUnstorable } from "../storable.ts";
  * the page and no longer than the page: the cost does not depend on how many runs there are or match.
  */
 export async function listRuns(db: Db, { limit, after, ...filter }: PageQuery & RunFilter): Promise<Page<Run>> {
-  const place = after === undefined ? undefined : runPlaceOf(after);
+  const cursor = after === undefined ? undefined : runCursorOf(after);
   if (limit === 0) return { items: [] };
   const walk = await walkOf(db, filter);
   const isBefore = (createdAt: SQL, id: SQL): SQL =>
-    place === undefined
+    cursor === undefined
       ? sql`true`
-      : sql`(${createdAt}, ${id}) < (${place.createdAt}::timestamptz, ${place.id}::bigint)`;
+      : sql`(${createdAt}, ${id}) < (${cursor.createdAt}::timestamptz, ${cursor.id}::bigint)`;
   const ids = sql`
     select page.id from (${asRows(walk.statuses)}) as wanted (status) cross join lateral (
       select ${walk.id} as id, ${walk.createdAt} as created_at from ${walk.table}
@@ -33,7 +33,7 @@ export async function listRuns(db: Db, { limit, after, ...filter }: PageQuery & 
     .orderBy(desc(runs.createdAt), desc(runs.id));
   const items = rows.slice(0, limit).map(recordOf);
   const last = items.at(-1);
-  return rows.length > limit && last ? { items, next: tokenOf(last satisfies RunPlace) } : { items };
+  return rows.length > limit && last ? { items, next: tokenOf(last satisfies RunCursor) } : { items };
 }
 
 /** How many runs of each shown status match; statuses with none are left out. */
@@ -50,7 +50,7 @@ export async function countRuns(db: Db, filter: RunFilter): Promise<Partial<Reco
   return Object.fromEntries(rows.map(({ status, total }) => [status, total]));
 }
 
-/** The table whose index the filter is answered from, its columns, and what is left to check at each entry. */
+/** The table whose index the filter is answered from, its columns, and the conditions left to check at each entry. */
 interface Walk {
   table: SQL;
   id: SQL;
@@ -87,20 +87,20 @@ async function walkOf(db: Db, { since, statuses, tags = {} }: RunFilter): Promis
   };
 }
 
-/** Enough to tell a rare tag from a common one without reading all of the common one. */
+/** Enough to tell a rare tag from a common one without reading all of it. */
 const ENOUGH_TO_COMPARE = 1000;
 
-/** Of several tags the rarest is walked, and the others are looked up at each of its runs. */
+/** The rarest of several tags is walked, and the others are looked up for each of its runs. */
 async function rarestFirst(db: Db, tags: [string, string][]): Promise<[string, string][]> {
   if (tags.length < 2) return tags;
   const counts = tags.map(
-    ([key, value], place) => sql`select ${place}::int as place, count(*)::int as total from (
+    ([key, value], index) => sql`select ${index}::int as index, count(*)::int as total from (
       select from ${runTags} where key = ${key} and value = ${value} limit ${ENOUGH_TO_COMPARE}) as capped`,
   );
-  const rows = await db.execute<{ place: number }>(
-    sql`select place from (${sql.join(counts, sql` union all `)}) as compared order by total`,
+  const rows = await db.execute<{ index: number }>(
+    sql`select index from (${sql.join(counts, sql` union all `)}) as compared order by total`,
   );
-  return rows.flatMap(({ place }) => tags.slice(place, place + 1));
+  return rows.flatMap(({ index }) => tags.slice(index, index + 1));
 }
 
 const asRows = (statuses: readonly RunStatus[]): SQL =>

@@ -12,7 +12,7 @@ export function recordOf(row: typeof runs.$inferSelect): RunRecord {
   return { ...run, eTag: runEtagOf(run) };
 }
 
-/** Stands for what a client may see change, and for nothing else: neither archiving nor a revision alters it. */
+/** Changes with what a client can see, and with nothing else: neither archiving nor a revision alters it. */
 function runEtagOf(run: Run): string {
   const { status, statusReason, runningCount, startedAt, finishedAt, cluster, job, worker, tags } = run;
   const nodePools = [job.nodePool, worker?.nodePool];

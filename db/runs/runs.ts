@@ -14,7 +14,7 @@ import { recordOf } from "./run-row.ts";
 import { isOpen, isUnarchived, runs } from "../schema.ts";
 import { refuseUnstorable, storable } from "../storable.ts";
 
-/** The rows of runs. They only move forward: each write says in its condition what it may move. */
+/** The rows of runs. They only move forward: each write has in its condition which rows it can move. */
 export function runRecords(db: Db): Omit<RunRecords, "listen"> {
   return {
     create: (run) => createRun(db, run),
@@ -80,7 +80,7 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
 const now = sql`clock_timestamp()`;
 const nextRevision = sql`${runs.revision} + 1`;
 
-/** A number beyond these is no id, and Postgres would refuse it. */
+/** A number outside this range is not an id, and Postgres would refuse it. */
 const isRunId = (id: number): boolean => Number.isSafeInteger(id) && id > 0;
 
 const hashOf = (key: string): string => createHash("sha256").update(key).digest("hex");
@@ -92,7 +92,7 @@ async function createRun(db: Db, created: NewRun): Promise<{ run: RunRecord; cre
   // What has a column is stored.
   const values = { ...stated, ...present({ idempotencyKeyHash }) };
   return db.transaction(async (tx) => {
-    // A transaction that has written the same key is waited for; if it fails, this one takes its place.
+    // Waits for a transaction that has written the same key; if that fails, this one inserts.
     const [row] = await tx
       .insert(runs)
       .values(values)

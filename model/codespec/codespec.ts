@@ -39,7 +39,7 @@ export interface WorkerCodespec extends CodespecFields {
   endpoints?: Record<string, number>;
 }
 
-/** What a run executes, without the fields that the server sets. */
+/** A codespec without the fields that the server sets. */
 export type Codespec = JobCodespec | WorkerCodespec;
 
 /** A stored version of a codespec. `createdAt` as in {@link Run}. */
@@ -53,7 +53,7 @@ export function bufferParametersOf(codespec: JobCodespec): { name: string; direc
   ];
 }
 
-/** `^[a-z0-9\-._]*$`: what a codespec may be called. */
+/** `^[a-z0-9\-._]*$`; an empty name is refused where a codespec is stored. */
 export const CODESPEC_NAME = /^[a-z0-9\-._]*$/;
 
 /** `name` or `name/versions/N`: how a run names a stored codespec. */

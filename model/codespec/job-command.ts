@@ -1,7 +1,7 @@
 import type { JobCodespec } from "./codespec.ts";
 import { CodedError } from "../errors.ts";
 
-/** What the job container is started with; `env` holds the variables of the codespec and those of the pipes. */
+/** Command line and environment of the job container; `env` has the codespec's variables and those of the pipes. */
 export interface JobCommand {
   command?: string[];
   args?: string[];

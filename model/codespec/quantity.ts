@@ -72,6 +72,6 @@ function parse(text: string): Quantity {
   return { nanos: capped(nanos), family };
 }
 
-/** What is below a nano counts as one: who asks for something gets something. */
+/** Less than a nano counts as one: a request for something must not become nothing. */
 const dividedUp = (value: bigint, divisor: bigint): bigint => (value + divisor - 1n) / divisor;
 const capped = (nanos: bigint): bigint => (nanos > MAX_NANOS ? MAX_NANOS : nanos);

@@ -2,9 +2,9 @@ import type { LogLines, LogQuery } from "./log.ts";
 import type { ReplicaState } from "../run/lifecycle.ts";
 import type { RunRecord } from "../run/run.ts";
 
-/** The half of a backend that the API may use: it looks and changes nothing. */
+/** The half of a backend that the API can use: it reads and changes nothing. */
 export interface ComputeReader {
-  /** Whether the image is on the host (Docker) or may be pulled (Kubernetes). @throws CodedError Unavailable */
+  /** Whether the image is on the host (Docker) or can be pulled (Kubernetes). @throws CodedError Unavailable */
   hasImage(image: string): Promise<boolean>;
   /** Whether the engine can give GPUs to a job. */
   hasGpu(): Promise<boolean>;
@@ -15,45 +15,45 @@ export interface ComputeReader {
   logs(run: RunRecord, query: LogQuery, signal: AbortSignal): LogLines;
 }
 
-/** The half that activities use. Every call may be repeated. */
+/** The half that activities use. Every call can be repeated. */
 export interface ComputeWriter {
   /** Idempotent: pipes, folders, secrets. */
   provision(run: RunRecord): Promise<void>;
   /**
-   * Launches at most once, whatever dies meanwhile; a second call finds the first one's claim and reports its state.
+   * Launches at most once, even if a process dies meanwhile; a second call finds the first one's claim and reports its state.
    * @throws CodedError LaunchFailed for good, in the engine's words; Unavailable to try again.
    */
   launch(run: RunRecord): Promise<ReplicaState>;
   /**
-   * SIGTERM, then SIGKILL after the grace; the pump is told that the run is over; a launch that comes later loses.
+   * SIGTERM, then SIGKILL after the grace; the pump gets `stop`; a later launch is refused.
    * Returns what was observed at the end: the container's own exit when there was one.
    */
   stop(run: RunRecord): Promise<ReplicaState>;
-  /** What the replica shows at this moment, for the reconciler. */
+  /** The replica's state at this moment, for the reconciler. */
   observe(run: RunRecord): Promise<ReplicaState>;
   /** Removes container, pipes and folders, and fences later launches. */
   remove(run: RunRecord): Promise<void>;
-  /** Ids of runs of this installation that have left anything in the engine or in the pipe folders. */
+  /** Ids of this installation's runs that have left anything in the engine or in the pipe folders. */
   leftovers(): Promise<number[]>;
 }
 
 /** The half that the one watcher of a cluster uses. */
 export interface ComputeWatcher {
   /**
-   * Reports each change, and everything again at least each 60 s, until `signal` is aborted. Pumps are told of their
+   * Reports each change, and everything again at least each 60 s, until `signal` is aborted. Pumps are also notified of their
    * job's end from here. @throws when the engine is lost; the caller starts it again.
    */
   watch(report: (runId: number, state: ReplicaState) => Promise<void>, signal: AbortSignal): Promise<void>;
 }
 
-/** The memory of launches: who may start the container of a replica. Kept in Postgres. */
+/** A launch claim: which attempt can start the container of a replica. Kept in Postgres. */
 export interface LaunchClaim {
   runId: number;
   replica: number;
   /** A random word; each attempt has a pipe folder of this name. */
   attempt: string;
   containerId?: string;
-  /** `removed`: nothing may be launched any more. */
+  /** `removed`: a later launch is refused. */
   state: "claimed" | "launched" | "removed";
 }
 
@@ -64,7 +64,7 @@ export interface LaunchClaims {
   /** False when `attempt` no longer holds the claim. */
   recordContainer(runId: number, replica: number, attempt: string, containerId: string): Promise<boolean>;
   recordLaunched(runId: number, replica: number, attempt: string): Promise<boolean>;
-  /** Moves an unlaunched claim from one attempt to another; false when somebody else did first. */
+  /** Moves an unlaunched claim from one attempt to another; false when another attempt did first. */
   takeOver(runId: number, replica: number, from: string, to: string): Promise<boolean>;
   /** Writes `removed` whether or not there was a claim, and returns the claim that was there, as it is now. */
   markRemoved(runId: number, replica: number): Promise<LaunchClaim | undefined>;

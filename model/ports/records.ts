@@ -3,7 +3,7 @@ import type { Codespec, CodespecVersion } from "../codespec/codespec.ts";
 import type { Outcome } from "../run/lifecycle.ts";
 import type { Run, RunRecord, RunStatus, StatedRun } from "../run/run.ts";
 
-/** What db/ offers. Everything in and out is a model type; `CodedError` is thrown where a caller can tell. */
+/** What db/ offers. Everything in and out is a model type; `CodedError` is thrown where a caller can react. */
 
 export interface Page<T> {
   items: T[];
@@ -74,18 +74,18 @@ export interface RunRecords {
    * eTag never both succeed. @throws CodedError PreconditionFailed
    */
   setTags(id: number, tags: Record<string, string>, ifMatch?: string): Promise<RunRecord | undefined>;
-  /** Calls `changed` with the id of each run whose row changed, and with undefined when some may have been missed. */
+  /** Calls `changed` with the id of each run whose row changed, and with undefined when some can be missing. */
   listen(changed: (runId: number | undefined) => void): Promise<{ close(): Promise<void> }>;
 
   recordWorkflowStarted(id: number): Promise<void>;
-  /** True when the run may be live (or already is): at most `limit` admitted and open at once, oldest first. */
+  /** True when the run has a slot: at most `limit` are admitted and open at once, oldest first. */
   admit(id: number, limit: number): Promise<boolean>;
   /** Moves Pending to Running where the row is older than `revision` and not terminal. */
   recordRunning(id: number, revision: number, startedAt: string | undefined): Promise<void>;
   /** Writes the terminal state once; a row that has one keeps it. Returns the row as it is. */
   finish(id: number, outcome: Outcome): Promise<RunRecord>;
   recordArchived(id: number): Promise<void>;
-  /** The oldest open, unadmitted runs with a started workflow, at most as many as there are free places. */
+  /** The oldest queued runs, at most as many as there are free slots. */
   nextToAdmit(limit: number): Promise<number[]>;
 
   /** For the reconciler. */

@@ -1,22 +1,22 @@
 import type { Readable } from "node:stream";
 
-/** What a blob carries beside its bytes. */
+/** A blob's size, hash and metadata. */
 export interface BlobHead {
   sizeBytes: number;
   /** Base64. */
   contentMd5: string;
-  /** The `x-ms-meta-*` headers of its PUT without that prefix, names in lower case, values as they came. */
+  /** The `x-ms-meta-*` headers of its PUT without that prefix, names in lower case, values unchanged. */
   metadata: Record<string, string>;
 }
 
 export interface Blob extends BlobHead {
-  /** Its bytes, to be iterated to the end or given up by `break`: a piece is good until the next one is asked for. */
+  /** Its bytes, iterated to the end or abandoned by `break`: a piece is valid until the next one is requested. */
   body: AsyncIterable<Uint8Array>;
 }
 
-/** Where the blobs of buffers lie. A blob is visible only whole, and is written once. */
+/** Stores the blobs of buffers. A blob is visible only whole, and is written once. */
 export interface BufferStore {
-  /** Makes the place of a buffer; idempotent. */
+  /** Creates a buffer's container for blobs; idempotent. */
   provision(bufferId: string): Promise<void>;
   exists(bufferId: string): Promise<boolean>;
   /**
@@ -33,10 +33,10 @@ export interface BufferStore {
   get(bufferId: string, blobPath: string): Promise<Blob>;
   /** @throws CodedError BlobNotFound, ContainerNotFound */
   head(bufferId: string, blobPath: string): Promise<BlobHead>;
-  /** Resolves when the blob may be there, or after `waitMs`; for our own clients' waiting reads. */
+  /** Resolves when the blob can be there, or after `waitMs`; for our own clients' waiting reads. */
   waitFor(bufferId: string, blobPath: string, waitMs: number, signal: AbortSignal): Promise<void>;
   /** Blob paths of a buffer in their order. */
   list(bufferId: string): AsyncIterable<string>;
-  /** Removes the buffer's place and all in it; idempotent. */
+  /** Removes the buffer and all its blobs; idempotent. */
   delete(bufferId: string): Promise<void>;
 }

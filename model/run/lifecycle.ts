@@ -1,16 +1,16 @@
 import type { TerminalStatus } from "./run.ts";
 
-/** What the engine says of the one job container. Instants are RFC 3339 text as the engine dates them. */
+/** The engine's view of the one job container. Instants are RFC 3339 text as the engine dates them. */
 export interface ContainerState {
   phase: "Unknown" | "Created" | "Running" | "Exited" | "Gone";
   startedAt?: string;
   finishedAt?: string;
   exitCode?: number;
-  /** The engine's own words where it has any: an out-of-memory kill, a command that is not there. */
+  /** The engine's own words where it has any: an out-of-memory kill, a command that does not exist. */
   message?: string;
 }
 
-/** What the pump says of itself. `Dead`: no result and nobody listening. */
+/** The pump's own report. `Dead`: no result, and nothing is listening on its socket. */
 export interface PumpState {
   phase: "Running" | "Succeeded" | "Failed" | "Dead";
   message?: string;
@@ -47,14 +47,14 @@ export function later(seen: ReplicaState, next: ReplicaState): ReplicaState {
 const startOf = (state: ContainerState): { startedAt?: string } =>
   state.startedAt === undefined ? {} : { startedAt: state.startedAt };
 
-/** The container will not do anything any more. */
+/** The container will never run again. */
 export const hasEnded = (state: ContainerState): boolean => state.phase === "Exited" || state.phase === "Gone";
 
-/** All that the replica has to say has been said: its container ended and its pump, if any, has its result. */
+/** Nothing about the replica can change any more: its container ended and its pump, if any, has its result. */
 export const isSettled = (replica: ReplicaState): boolean =>
   hasEnded(replica.container) && (replica.pump === undefined || replica.pump.phase !== "Running");
 
-/** The pump failed or died while its job goes on: the job must be stopped, for what it reads is not the whole input. */
+/** The pump failed or died while its job still runs: the job must be stopped, because its input is not whole. */
 export const needsStop = (replica: ReplicaState): boolean =>
   !hasEnded(replica.container) && (replica.pump?.phase === "Failed" || replica.pump?.phase === "Dead");
 
@@ -66,22 +66,23 @@ export const msUntil = (instant: string, nowMs: number): number => Math.max(1, D
 
 export interface Ending {
   replica: ReplicaState;
-  /** Set when somebody asked to cancel, through the API or Temporal. */
+  /** Set when a cancel was requested, through the API or Temporal. */
   cancelRequestedAt?: string | undefined;
   deadlineAt: string;
   /** Why the run was ended from our side: a launch that failed for good, a terminated workflow. */
   failure?: string | undefined;
-  /** The workflow's timer to the deadline fired; clocks may differ by a little. */
+  /** The workflow's timer to the deadline fired; clocks can differ by a little. */
   timedOut?: boolean | undefined;
   /** The instant at which this is decided. */
   nowAt: string;
 }
 
+/** Clients compare this text. */
 const CANCELED_BY_USER = "Canceled by user";
 
 /**
- * The one right end of a run, from all that is known of it. What the container itself did first counts: an exit that
- * the container dates before the cancel or the deadline wins.
+ * The one right end of a run, from everything known about it. The container's own exit counts first: one that it dates
+ * before the cancel or the deadline wins.
  */
 export function outcomeOf(ending: Ending): Outcome {
   const { replica, cancelRequestedAt, deadlineAt, failure, nowAt } = ending;
@@ -110,7 +111,7 @@ function exitedBefore(container: ContainerState, instant: string | undefined): b
 }
 
 function ownOutcome(container: ContainerState, pump: PumpState | undefined): Outcome {
-  // A container that is taken away takes its pump along, whose last words then name no cause.
+  // A container that is removed takes its pump with it, and the pump's last message is then not the cause.
   const isTakenAway = container.phase === "Gone";
   if (!isTakenAway && (pump?.phase === "Failed" || pump?.phase === "Dead")) {
     return {

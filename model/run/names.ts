@@ -3,7 +3,7 @@
 /** The workflow of a run; `installation` is the random id born with the database. */
 export const workflowIdOf = (installation: string, runId: number): string => `${installation}-run-${runId}`;
 
-/** The run of a workflow id, or undefined when it is none of ours. */
+/** The run of a workflow id, or undefined when the id is not one of ours. */
 export function runIdOf(installation: string, workflowId: string): number | undefined {
   const prefix = `${installation}-run-`;
   if (!workflowId.startsWith(prefix)) return undefined;
@@ -17,7 +17,7 @@ export const taskQueueOf = (installation: string, cluster: string): string => `$
 /** The singleton workflow that watches a cluster. */
 export const watcherIdOf = (installation: string, cluster: string): string => `${installation}-watch-${cluster}`;
 
-/** The one container of a Docker run; two installations may share an engine, so the name says whose it is. */
+/** The one container of a Docker run; two installations can share an engine, so the name contains the installation. */
 export const containerNameOf = (installation: string, runId: number): string =>
   `tyger-${installation}-run-${runId}-main`;
 

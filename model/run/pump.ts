@@ -11,7 +11,7 @@ export interface PumpPipe {
  */
 export type BufferPlace = { storeDir: string } | { apiUrl: string; accessTtl: string };
 
-/** What the pump of a replica is told, as JSON in its folder; holds no secret. */
+/** The instructions for a replica's pump, as JSON in its folder; contains no secret. */
 export interface PumpSpec {
   runId: number;
   buffers: BufferPlace;
@@ -37,9 +37,9 @@ export interface PumpResult {
 }
 
 /**
- * What is said to a pump through its socket, one JSON object a line. The pump sends a {@link PumpState} line on
+ * Commands to a pump through its socket, one JSON object a line. The pump sends a {@link PumpState} line on
  * connection and on each change.
- * - `jobEnded`: the container has ended; pipes that were never opened are given up.
+ * - `jobEnded`: the container has ended; pipes that were never opened are abandoned.
  * - `stop`: the run is over for another reason; outputs without an end mark are marked failed.
  * - `abandon`: this attempt never launched; leave without touching a buffer.
  */

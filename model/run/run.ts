@@ -12,7 +12,7 @@ export const isTerminal = (status: RunStatus): status is TerminalStatus =>
 
 export const DEFAULT_TIMEOUT_SECONDS = 43_200;
 
-/** What the job executes; `codespec` is the resolved, frozen object without name, version and createdAt. */
+/** The job of a run; `codespec` is the resolved, frozen object without name, version and createdAt. */
 export interface JobTarget {
   codespec: JobCodespec;
   buffers?: Record<string, string>;
@@ -52,7 +52,7 @@ export interface RunRequest extends Omit<StatedRun, "job" | "worker"> {
 
 /**
  * A run as clients see it. Instants are RFC 3339 text in UTC with offset `+00:00` and at most microseconds
- * (`2024-01-25T18:20:49.951262+00:00`); what is shown is exactly what is stored and compared.
+ * (`2024-01-25T18:20:49.951262+00:00`); the value that is shown is exactly the one that is stored and compared.
  */
 export interface Run extends StatedRun {
   id: number;
@@ -66,7 +66,7 @@ export interface Run extends StatedRun {
   finishedAt?: string;
 }
 
-/** A run with what the server keeps beside it. */
+/** A run with the server's own fields, which no client sees. */
 export interface RunRecord extends Run {
   /** `name/versions/N` of the codespec that the run was made from; absent for an inline one. */
   codespecRef?: string;
@@ -74,10 +74,10 @@ export interface RunRecord extends Run {
   cancelRequestedAt?: string;
   workflowStartedAt?: string;
   admittedAt?: string;
-  /** When logs were archived and the containers' turn to be removed came. */
+  /** When its logs were archived; from then on its containers can be removed. */
   archivedAt?: string;
 }
 
-/** The instant at which the run's time is up: counted from creation, whatever it waited for. */
+/** The instant at which the run's time is up: counted from creation, even while it was queued. */
 export const deadlineOf = (run: { createdAt: string; timeoutSeconds: number }): string =>
   new Date(Date.parse(run.createdAt) + run.timeoutSeconds * 1000).toISOString();

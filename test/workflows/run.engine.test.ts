@@ -200,7 +200,7 @@ describe("each outcome", () => {
         await handle.signal(replicaChanged, { container: { phase: "Running" }, pump: { phase: "Dead" } });
         expect(await handle.result()).toMatchObject({
           status: "Failed",
-          statusReason: expect.stringContaining("pump"),
+          statusReason: expect.stringContaining("streams the buffers died"),
         });
         expect(ports.calls).toContain(`stop ${id}`);
       },
