@@ -159,7 +159,7 @@ test("a run is shown, listed and counted as soon as it was answered, and its wor
   api = await openApi(inject("temporalAddress"));
 });
 
-test("`since` with a time as it was shown does not give that run again", async () => {
+test("`since` with a time as it was shown excludes that run", async () => {
   const [first, second] = [await createRun(), await createRun()];
   const { items } = (await get(`/runs?since=${encodeURIComponent(first.createdAt)}&`)).json<{ items: Run[] }>();
   expect(items.map(({ id }) => id)).toEqual([second.id]);
@@ -185,7 +185,7 @@ test("one key makes one run, also over two API processes at once", async () => {
   await other.close();
 });
 
-test("a run is created and canceled while Temporal is away", async () => {
+test("a run is created and canceled while Temporal is down", async () => {
   const lone = await openApi("127.0.0.1:1");
   const run = await createRun(lone);
   const answer = await lone.app.inject({ method: "POST", url: `/runs/${run.id}/cancel?api-version=1.0` });

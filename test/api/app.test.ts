@@ -183,7 +183,7 @@ describe("answers", () => {
     expect(tcp).toEqual({ capabilities: ["Docker"], apiVersions: ["1.0"], storageEndpoints: ["http://host:1"] });
   });
 
-  test("health is that of all parts", async () => {
+  test("the server is healthy when all its parts are", async () => {
     expect((await get("/healthcheck")).body).toBe("Healthy");
     api.isHealthy = false;
     const answer = await get("/healthcheck");
@@ -237,7 +237,7 @@ describe("request bodies", () => {
   });
 
   // With a repair that is not linear it would not end within the time of a test.
-  test("a repair of trailing commas takes no longer for hostile text", async () => {
+  test("removing trailing commas takes no longer for hostile text", async () => {
     expect((await post(String.raw`"\"`.padEnd(3_000_000, String.raw`\"`))).statusCode).toBe(400);
     expect((await post("[".padEnd(3_000_000, ", "))).statusCode).toBe(400);
   });
@@ -247,7 +247,7 @@ describe("request bodies", () => {
     ["with a content type and no length", undefined, JSON_TYPE],
     ["with an empty body", "", { ...JSON_TYPE, "content-length": "0" }],
     ["with an empty chunked body", "", { ...JSON_TYPE, "transfer-encoding": "chunked" }],
-  ])("a POST that needs none is accepted %s", async (_case, payload, headers) => {
+  ])("a POST that needs no body is accepted %s", async (_case, payload, headers) => {
     const options = { method: "POST", url: "/runs/_sweep?api-version=1.0", headers } as const;
     const answer = await api.app.inject(payload === undefined ? options : { ...options, payload });
     expect([answer.statusCode, answer.body]).toEqual([200, ""]);

@@ -41,7 +41,7 @@ test("a client of the socket gets Unix-socket URLs, whatever its Host header say
   });
 });
 
-test("the socket file of a process that died is replaced", async () => {
+test("the socket file of a dead process is replaced", async () => {
   const path = join(folder, "api.sock");
   await writeFile(path, "");
   await listenOnSocket(api.app, path, 0o600);
@@ -57,12 +57,12 @@ test("a socket that another server answers on is left alone", async () => {
   other.close();
 });
 
-test("a path that no socket can have is refused with its limit", async () => {
+test("a path that is too long for a socket is refused, and the limit is named", async () => {
   const path = join(folder, "x".repeat(100));
   await expect(listenOnSocket(api.app, path, 0o600)).rejects.toThrow("is longer than 107 bytes");
 });
 
-test("over TCP one port serves both planes, old paths included", async () => {
+test("over TCP both planes answer on one port, old paths included", async () => {
   const data = createFakeApi();
   const server = await listenOnTcp(api.app, data.app, "127.0.0.1:0");
   const { port } = server.address() as { port: number };

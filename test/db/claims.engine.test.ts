@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createdId, openFresh, openTransaction, twentyAtOnce } from "./fixture.ts";
 
-test("of twenty claims at once one wins, and all see it", async () => {
+test("one of twenty concurrent claims wins, and all see it", async () => {
   const { database } = await openFresh();
   const id = await createdId(database);
   const claims = await twentyAtOnce((place) => database.claims.claim(id, 0, `attempt-${place}`));
@@ -11,7 +11,7 @@ test("of twenty claims at once one wins, and all see it", async () => {
   expect(await database.claims.find(id, 1)).toBeUndefined();
 });
 
-test("there is no claim on a run that ended, whose cancel was requested, or that is not known", async () => {
+test("there is no claim on a run that ended, whose cancel was requested, or that is unknown", async () => {
   const { database } = await openFresh();
   const [ended, canceled] = [await createdId(database), await createdId(database)];
   await database.claims.claim(canceled, 1, "before");
@@ -22,7 +22,7 @@ test("there is no claim on a run that ended, whose cancel was requested, or that
   expect(await database.claims.find(canceled, 1)).toMatchObject({ attempt: "before" });
 });
 
-test("a claim against a cancel: either the claim is there before it, or there is none", async () => {
+test("a claim against a cancel: either the claim is there first, or there is none", async () => {
   const { database } = await openFresh();
   const ids = await twentyAtOnce(() => createdId(database));
   await Promise.all(
@@ -37,7 +37,7 @@ test("a claim against a cancel: either the claim is there before it, or there is
   );
 });
 
-test("a cancel under way is waited for, and then there is no claim", async () => {
+test("a claim waits for a cancel in progress, and then fails", async () => {
   const { url, database } = await openFresh();
   const id = await createdId(database);
   const cancel = await openTransaction(url, `update runs set cancel_requested_at = now() where id = ${id}`);
@@ -68,7 +68,7 @@ test("an attempt that lost its claim records nothing", async () => {
   expect(await claims.takeOver(id, 0, "b", "c")).toBe(false);
 });
 
-test("of twenty that take one claim over, one does", async () => {
+test("one of twenty concurrent takeovers of a claim succeeds", async () => {
   const { database } = await openFresh();
   const id = await createdId(database);
   await database.claims.claim(id, 0, "a");

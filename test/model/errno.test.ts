@@ -30,7 +30,7 @@ test("one code has other words for a socket and for a file", () => {
   ]).toEqual(["there is no such socket", "there is no such file", "its folder does not exist"]);
 });
 
-test("a code without words, or anything else that was thrown, gives none", () => {
+test("a code without words, or any other thrown value, gives none", () => {
   for (const thrown of [failure("EXDEV"), failure("toString"), new Error("plain"), "text", undefined]) {
     expect(errnoWordsOf(thrown, "reading")).toBeUndefined();
     expect(connectionFailureOf(thrown)).toBeUndefined();

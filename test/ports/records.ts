@@ -211,7 +211,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
     expect(items.map(({ name }) => name)).toEqual(expected);
   });
 
-  test("pages are newest first, none is repeated or missed, and the last has no continuation", async () => {
+  test("pages are newest first, without repeats or gaps, and the last has no continuation", async () => {
     const records = await open();
     const ids = (await twelveRuns(records)).toReversed();
     for (const filter of [{}, { statuses: RUN_STATUSES }, { tags: { all: "yes" } }]) {
@@ -223,7 +223,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
     expect(await records.runs.list({ limit: 0 })).toEqual({ items: [] });
   });
 
-  test("a run that is added meanwhile shifts no page", async () => {
+  test("a run that is added meanwhile does not shift a page", async () => {
     const records = await open();
     const ids = (await twelveRuns(records)).toReversed();
     const first = await records.runs.list({ limit: 5 });
@@ -242,7 +242,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
     ["another value", { tags: { even: "no" } }, []],
     ["a key that was never used", { tags: { unknown: "yes", all: "yes" } }, []],
     ["a key in another case", { tags: { Even: "yes" } }, []],
-  ])("a list and counts by %s hold what matches", async (_, filter, places) => {
+  ])("a list and counts by %s have the runs that match", async (_, filter, places) => {
     const records = await open();
     const ids = await twelveRuns(records);
     const { items } = await pagesOf(records, { limit: 2, ...filter });
@@ -273,7 +273,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
     "bnVsbA",
     Buffer.from('["2024",1]').toString("base64url"),
     "WyIyMDI0LTAxLTAxVDAwOjAwOjAwWiIsMS41XQ",
-  ])("the continuation %j was never given out", async (after) => {
+  ])("the continuation %j is refused: no list returned it", async (after) => {
     const records = await open();
     const refusal = expect.objectContaining({ code: "InvalidInput", message: expect.stringContaining(`'${after}'`) });
     await expect(records.runs.list({ limit: 1, after })).rejects.toEqual(refusal);

@@ -10,7 +10,7 @@ const refuse = (): never => {
 const run = { id: 7 } as RunRecord; // Nothing else of it is looked at.
 const LINE = [{ at: "2026-01-01T00:00:00.000000000Z", bytes: Buffer.from("first\n") }];
 
-test("a log that takes too long is not archived short, and the engine keeps it", async () => {
+test("a log that takes too long is not archived in part, and the engine keeps it", async () => {
   const done: string[] = [];
   const archived = archiveRun(
     {

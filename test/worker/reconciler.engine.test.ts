@@ -159,7 +159,7 @@ test("a cancel that its workflow did not get is sent again", async () => {
   expect(signals).toContain("cancel");
 });
 
-test("logs that were not archived are, once the workflow is closed", async () => {
+test("unarchived logs are archived once the workflow is closed", async () => {
   const id = await startedRun();
   await database.runs.finish(id, { status: "Succeeded" });
   await untilListed(id);
@@ -184,7 +184,7 @@ test("the engine's leftovers of an ended run are removed, those of an open one a
   expect(ports.calls).toEqual([`remove ${ended}`]);
 });
 
-test("one run that cannot be healed does not hold up the others", async () => {
+test("one run that cannot be repaired does not hold up the others", async () => {
   const [first, second] = [await createdId(database), await createdId(database)];
   for (const id of [first, second]) {
     await database.runs.recordWorkflowStarted(id);

@@ -37,7 +37,7 @@ const untilAborted = async (signal: AbortSignal): Promise<void> => {
   if (!signal.aborted) await once(signal, "abort");
 };
 
-test("a cluster has one watcher however often it is asked for, and the next worker takes over", async () => {
+test("a cluster has one watcher, however often it is started, and the next worker takes over", async () => {
   const watching: string[] = [];
   const portsOf = (name: string): WatchPorts => ({
     watcher: {
@@ -58,7 +58,7 @@ test("a cluster has one watcher however often it is asked for, and the next work
   await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
 });
 
-test("a state that could not be delivered is sent again, the newest one only", async () => {
+test("a state that could not be delivered is sent again, but only the newest one", async () => {
   const told: string[] = [];
   let isAway = true;
   let attempts = 0;

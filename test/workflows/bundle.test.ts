@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { bundleWorkflowCode, DefaultLogger } from "@temporalio/worker";
 import { expect, test } from "vitest";
 
-test("the workflow bundle carries neither zod nor anything that does I/O", async () => {
+test("the workflow bundle contains neither zod nor anything that does I/O", async () => {
   const { code } = await bundleWorkflowCode({
     workflowsPath: resolve(import.meta.dirname, "../../workflows/index.ts"),
     logger: new DefaultLogger("ERROR"),

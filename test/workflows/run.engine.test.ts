@@ -209,7 +209,7 @@ describe("each outcome", () => {
   });
 });
 
-test("an exit 0 is not a success before the pump has its result", async () => {
+test("an exit code of 0 is not a success before the pump has its result", async () => {
   await withWorker(async ({ ports, begin }) => {
     const { id, handle } = await begin();
     await launched(ports, id);
@@ -221,7 +221,7 @@ test("an exit 0 is not a success before the pump has its result", async () => {
   });
 });
 
-test("an engine that is away for a while is tried again", async () => {
+test("a launch is tried again while the engine is down", async () => {
   await withWorker(async ({ ports, begin }) => {
     for (let i = 0; i < 3; i++) ports.launchErrors.push(new CodedError("Unavailable", "the engine is away"));
     const { id, handle } = await begin();
@@ -244,7 +244,7 @@ test("a cancel during a launch that keeps failing ends at once", async () => {
   );
 });
 
-test("a run whose logs can never be archived gives them up, and its engine is cleaned", async () => {
+test("a run whose logs can never be archived loses them, and its engine is cleaned", async () => {
   await withWorker(
     async ({ ports, begin }) => {
       // The first attempt is part of recording the end, the second is a step of its own.
@@ -318,7 +318,7 @@ test("the terminal state is recorded while the log archive is still failing", as
   });
 });
 
-test("at most N runs are live, oldest first; the others stay Pending and can be canceled", async () => {
+test("at most N runs are admitted, oldest first; the others stay Pending and can be canceled", async () => {
   await withWorker(
     async ({ ports, begin }) => {
       const [first, second, third] = [await begin(), await begin(), await begin()];

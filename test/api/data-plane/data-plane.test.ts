@@ -137,7 +137,7 @@ test.each([
   expect([got.status, got.headers["x-ms-error-code"]]).toEqual([status, code]);
 });
 
-test("a blob is refused when its MD5 differs, and when it is there already", async () => {
+test("a blob is refused when its MD5 differs, and when it exists already", async () => {
   const id = await plane.newBuffer();
   const headers = { "content-md5": "ixqZU8RhEpaoJ6v4xHgE1w==" };
   const wrong = await send("PUT", pathTo(id, "00/000"), { headers, body: "Hellp" });
@@ -194,7 +194,7 @@ test("an upload that breaks off stores nothing", async () => {
   expect((await send("PUT", pathTo(id, "00/000"), { body: "whole" })).status).toBe(201);
 });
 
-test("a missing blob is waited for only by those that ask for it", async () => {
+test("only a request that asks for it waits for a missing blob", async () => {
   const id = await plane.newBuffer();
   const path = pathTo(id, "00/000");
   const waits = vi.spyOn(plane.store, "waitFor");
@@ -235,7 +235,7 @@ test.each([
       throw new Error("EIO");
     },
   ],
-])("the answer with a blob that %s is cut off, and the next request is answered as ever", async (_what, end) => {
+])("the answer with a blob that %s is cut off, and the next request is answered as always", async (_what, end) => {
   const id = await plane.newBuffer();
   await send("PUT", pathTo(id, "00/000"), { body: "Hello" });
   async function* body(): AsyncGenerator<Uint8Array> {

@@ -69,7 +69,7 @@ test.each([
   );
 });
 
-test("processes that start together get one key, which only its owner may read", async () => {
+test("processes that start together get one key, which only its owner can read", async () => {
   const folder = await freshFolder();
   const [first, second] = await Promise.all([loadSigningKeys(folder), loadSigningKeys(folder)]);
   const query = queryOf(createSigner(first, "/s")(grant));
@@ -77,7 +77,7 @@ test("processes that start together get one key, which only its owner may read",
   expect((await stat(join(folder, "signing.pem"))).mode & 0o777).toBe(0o600);
 });
 
-test("URLs of the secondary key are good too, those of a third are not", async () => {
+test("URLs of the secondary key are valid, too; those of a third are not", async () => {
   const folder = await freshFolder();
   const own = await loadSigningKeys(folder);
   const other = generateKeyPairSync("ec", { namedCurve: "P-256" });

@@ -81,14 +81,14 @@ describe("the log of a run", () => {
     expect((await logs(`${query}&follow=true`)).body).toBe(textOf(...expected));
   });
 
-  test("has an instant before each line if asked for", async () => {
+  test("has an instant before each line on request", async () => {
     written = [line(1), { at: "0001-01-01T00:00:00.000000000Z", bytes: Buffer.from("no instant") }];
     expect((await logs("&timestamps=true")).body).toBe(
       `${instantOf(1)} line 1\n0001-01-01T00:00:00.000000000Z no instant`,
     );
   });
 
-  test("is whole when the archive takes the engine's place in the middle of the answer", async () => {
+  test("is whole when the archive replaces the engine in the middle of the answer", async () => {
     written = Array.from({ length: 6 }, (_, n) => line(n));
     api.change(1, { status: "Succeeded" });
     api.liveLogs = async function* () {
@@ -98,7 +98,7 @@ describe("the log of a run", () => {
     expect((await logs()).body).toBe(textOf(0, 1, 2, 3, 4, 5));
   });
 
-  test("is whole when the container goes between two looks", async () => {
+  test("is whole when the container is removed between two checks", async () => {
     written = [line(1), line(2)];
     api.change(1, { status: "Succeeded" });
     api.liveLogs = async function* () {
@@ -108,7 +108,7 @@ describe("the log of a run", () => {
     expect((await logs("&tailLines=1")).body).toBe(textOf(2));
   });
 
-  test("is an error answer when the engine is away", async () => {
+  test("is an error while the engine is down", async () => {
     api.liveLogs = async function* () {
       yield [];
       throw new CodedError("Unavailable", "The engine does not answer");
@@ -182,7 +182,7 @@ describe("a followed log", () => {
     expect(text()).toBe(textOf(1));
   });
 
-  test("loses and repeats nothing over breaks of the engine and the change to the archive", async () => {
+  test("loses and repeats nothing through outages of the engine and the change to the archive", async () => {
     const live = api.liveLogs;
     let calls = 0;
     api.liveLogs = async function* (run, query, signal) {
@@ -222,7 +222,7 @@ describe("a followed log", () => {
     expect(text()).toBe(textOf(3, 4));
   });
 
-  test("is not read from the engine faster than its client takes it", async () => {
+  test("is not read from the engine faster than its client reads it", async () => {
     let batches = 0;
     api.liveLogs = async function* (_run, _query, signal) {
       while (!signal.aborted) {

@@ -31,7 +31,7 @@ const DAY_MS = 86_400_000;
 const INLINE = { kind: "job", image: "ubuntu" };
 
 describe("creating a run", () => {
-  test("resolves the codespec, creates the missing buffers with their places, and starts the workflow", async () => {
+  test("resolves the codespec, creates the missing buffers, and starts the workflow", async () => {
     const given = (await api.buffers.create({ id: "a".repeat(26), location: "local" })).id;
     const earliestMs = Date.now();
     const answer = await post({
@@ -74,7 +74,7 @@ describe("creating a run", () => {
     expect(run.job).toEqual({ codespec: INLINE });
   });
 
-  test("takes an inline codespec without what the server sets, ignores what Docker does not have", async () => {
+  test("takes an inline codespec without the server's fields, ignores fields that Docker does not support", async () => {
     const codespec = { ...INLINE, name: "x", version: 3, createdAt: "2024-01-01T00:00:00Z" };
     const job = { codespec, nodePool: "gpunp", replicas: "4" };
     const run = (await post({ job, cluster: "c", timeoutSeconds: "600", bufferAccessTtl: "0.00:01:00" })).json();
@@ -140,12 +140,12 @@ describe("creating a run", () => {
     }
   });
 
-  test("an engine that is away is a 503", async () => {
+  test("an engine that is down is a 503", async () => {
     const answer = await post({ job: { codespec: { kind: "job", image: "engine-away" } } });
     expect([answer.statusCode, answer.json().error.code]).toEqual([503, "Unavailable"]);
   });
 
-  test("a parameter may have the name of something that every object has", async () => {
+  test("a parameter can have the name of a property that every object has", async () => {
     const run = (await post({ job: { codespec: { ...INLINE, buffers: { inputs: ["constructor"] } } } })).json();
     expect(run.job.buffers).toEqual({ constructor: expect.stringMatching(/^[a-z2-7]{26}$/) });
   });
@@ -159,7 +159,7 @@ describe("creating a run", () => {
 });
 
 describe("an idempotency key", () => {
-  test("gives the first run again, whatever the body", async () => {
+  test("returns the first run again, whatever the body", async () => {
     const first = (await post({ job: { codespec: INLINE } }, "k")).json();
     for (const body of [{ job: { codespec: "hello" } }, {}, { foo: 1 }]) {
       const again = await post(body, "k");
@@ -169,19 +169,19 @@ describe("an idempotency key", () => {
     expect((await post({ job: { codespec: INLINE } }, "other")).json().id).toBe(2);
   });
 
-  test("may be as long as a header may be", async () => {
+  test("can be as long as a header can be", async () => {
     const key = "k".repeat(10_000);
     const ids = [await post({ job: { codespec: INLINE } }, key), await post({}, key)].map((answer) => answer.json().id);
     expect(ids).toEqual([1, 1]);
   });
 
-  test("makes one run of many requests at once", async () => {
+  test("makes one run from many requests at once", async () => {
     const answers = await Promise.all(Array.from({ length: 8 }, () => post({ job: { codespec: "hello" } }, "same")));
     expect(new Set(answers.map((answer) => answer.json().id))).toEqual(new Set([1]));
     expect([api.runRows.size, api.places.size, api.told.length]).toEqual([1, 2, 1]);
   });
 
-  test("of a run that is being made is waited for, whatever the body", async () => {
+  test("of a run that is being created makes a request wait, whatever its body", async () => {
     const find = api.runs.findByKey.bind(api.runs);
     // Both requests find nothing before the first makes its run; they continue in the order in which they arrived.
     const both = Promise.withResolvers<void>();
@@ -199,7 +199,7 @@ describe("an idempotency key", () => {
     expect([second.statusCode, second.json()]).toEqual([201, first.json()]);
   });
 
-  test("that another process used meanwhile leaves nothing of this request", async () => {
+  test("that another process used meanwhile leaves nothing from this request", async () => {
     const first = (await post({ job: { codespec: "hello" } }, "k")).json();
     const places = new Set(api.places);
     api.runs.findByKey = async () => undefined;
@@ -208,7 +208,7 @@ describe("an idempotency key", () => {
     expect([api.places, api.told]).toEqual([places, ["start 1"]]);
   });
 
-  test("of a request that failed is free again", async () => {
+  test("of a request that failed can be used again", async () => {
     const [bad, good] = await Promise.all([
       post({ job: { codespec: "nowhere" } }, "k"),
       post({ job: { codespec: INLINE } }, "k"),
@@ -246,7 +246,7 @@ describe("runs", () => {
     expect(api.told).toEqual(["start 1"]);
   });
 
-  test("hold nothing in an answer that only the server keeps", async () => {
+  test("have none of the server's own fields in an answer", async () => {
     await post({ job: { codespec: INLINE } });
     api.change(1, { revision: 7, archivedAt: "x", admittedAt: "x", workflowStartedAt: "x" });
     expect(Object.keys((await call("GET", "/runs/1?")).json()).sort()).toEqual(

@@ -44,7 +44,7 @@ async function watch(id = 1): Promise<Watch> {
 
 const statusesOf = (lines: string[]): string[] => lines.map((line) => (JSON.parse(line) as Run).status);
 
-test("a watch shows the present state at once, each change, and ends with the terminal one", async () => {
+test("a watch shows the current state at once, then each change, and ends with the terminal one", async () => {
   const { answer, lines, ended } = await watch();
   expect(answer.statusCode).toBe(200);
   expect(answer.headers["content-type"]).toBe("application/json; charset=utf-8");
@@ -65,7 +65,7 @@ test("a watch shows the present state at once, each change, and ends with the te
   expect(new Set(lines).size).toBe(lines.length);
 });
 
-test("a change between two looks is not lost: the first line is followed by a second look", async () => {
+test("a change between two reads is not lost: the first line is followed by a second read", async () => {
   // Another watch has begun to listen before.
   const other = await watch();
   await eventually(() => other.lines.length === 1);
@@ -97,7 +97,7 @@ test("an unknown run is a 404 before any line", async () => {
   await ended;
 });
 
-test("a watch outlives an outage of the database", async () => {
+test("a watch survives an outage of the database", async () => {
   const { lines, ended } = await watch();
   await eventually(() => lines.length === 1);
   const { find } = api.runs;
@@ -117,7 +117,7 @@ test("a watch outlives an outage of the database", async () => {
   expect(statusesOf(lines).at(-1)).toBe("Succeeded");
 });
 
-test("a client that reads nothing costs no states, and gets the last one", async () => {
+test("states do not pile up for a client that does not read, and it gets the last one", async () => {
   const { answer, lines, ended } = await watch();
   await eventually(() => lines.length === 1);
   answer.pause();
@@ -140,7 +140,7 @@ test("a client that reads nothing costs no states, and gets the last one", async
   expect(statusesOf(lines).at(-1)).toBe("Succeeded");
 });
 
-test("a client that leaves is forgotten", async () => {
+test("the server forgets a client that disconnects", async () => {
   const { answer, lines } = await watch();
   await eventually(() => lines.length === 1);
   answer.destroy();

@@ -15,7 +15,7 @@ const call = (method: "GET" | "POST", url: string, payload?: object) =>
     ...(payload && { payload }),
   });
 
-test("a buffer has its place before its id is answered", async () => {
+test("a buffer exists in the store before its id is in an answer", async () => {
   const answer = await call("POST", "/buffers", { tags: { a: "1" }, expiresAt: "2030-01-01T02:00:00.123456789+02:00" });
   const buffer = answer.json();
   expect(answer.statusCode).toBe(201);
@@ -35,7 +35,7 @@ test("a buffer has its place before its id is answered", async () => {
   expect((await call("GET", `/buffers/${buffer.id}?softDeleted=true`)).statusCode).toBe(404);
 });
 
-test("a tag is kept whatever its key is", async () => {
+test("a tag can have any key", async () => {
   const tags: unknown = JSON.parse('{"__proto__":"1","constructor":"2"}');
   const { id } = (await call("POST", "/buffers", { tags })).json();
   expect(JSON.stringify((await call("GET", `/buffers/${id}`)).json().tags)).toBe(JSON.stringify(tags));
@@ -47,7 +47,7 @@ test.each([
   [{ tags: { a: "1 2" } }, "The value '1 2' of the tag 'a'"],
   [{ tags: { ["k".repeat(129)]: "" } }, "1 to 128"],
   [{ tags: Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`k${i}`, ""])) }, "at most 100 tags"],
-])("a buffer with %j is refused and leaves no place", async (body, message) => {
+])("a buffer with %j is refused and leaves nothing in the store", async (body, message) => {
   const answer = await call("POST", "/buffers", body);
   expect([answer.statusCode, answer.json().error.code]).toEqual([400, "InvalidInput"]);
   expect(answer.json().error.message).toContain(message);

@@ -62,7 +62,7 @@ test("quantities come back as Kubernetes writes them, empty members not at all",
   });
 });
 
-test("property names match in any case, numbers may be text, a worker has endpoints", async () => {
+test("property names match in any case, numbers can be text, a worker has endpoints", async () => {
   const answer = await put("w", { kind: "worker", IMAGE: "i", MaxReplicas: "3", endpoints: { Grad: "80" } });
   expect(answer.json()).toMatchObject({ kind: "worker", image: "i", maxReplicas: 3, endpoints: { Grad: 80 } });
 });

@@ -12,7 +12,7 @@ async function startedRuns(database: Database, count: number): Promise<number[]>
   return ids;
 }
 
-test("twenty that ask at once get no more than the places there are, and these are the oldest", async () => {
+test("of twenty runs that ask at once, only the oldest are admitted, one to each slot", async () => {
   const { database } = await openFresh();
   const ids = await startedRuns(database, 20);
   const answers = await twentyAtOnce((place) => database.runs.admit(ids[19 - place] ?? 0, 5));
@@ -22,14 +22,14 @@ test("twenty that ask at once get no more than the places there are, and these a
   expect(admitted).toEqual(ids.map((_, place) => place < 5));
 });
 
-test("twenty calls for one run take one place", async () => {
+test("twenty calls for one run take one slot", async () => {
   const { database } = await openFresh();
   const [first = 0, second = 0] = await startedRuns(database, 2);
   expect(await twentyAtOnce(() => database.runs.admit(first, 2))).toEqual(Array(20).fill(true));
   expect(await database.runs.admit(second, 2)).toBe(true);
 });
 
-test("an admission under way is waited for, and its place is taken then", async () => {
+test("an admission waits for one in progress, whose slot is then taken", async () => {
   const { url, database } = await openFresh();
   const [first = 0, second = 0] = await startedRuns(database, 2);
   const admission = await openTransaction(
@@ -43,7 +43,7 @@ test("an admission under way is waited for, and its place is taken then", async 
   expect(await asking).toBe(false);
 });
 
-test("a run that was admitted stays so, also when the limit became smaller", async () => {
+test("a run stays admitted, even if the limit is lowered", async () => {
   const { database } = await openFresh();
   const [first = 0, second = 0, third = 0] = await startedRuns(database, 3);
   expect(await database.runs.admit(first, 2)).toBe(true);
@@ -53,7 +53,7 @@ test("a run that was admitted stays so, also when the limit became smaller", asy
   expect(await database.runs.nextToAdmit(1)).toEqual([]);
 });
 
-test("an older run that waits has the place, one whose workflow is not started or that is canceled has not", async () => {
+test("an older queued run gets the slot first, one whose workflow is not started or that is canceled does not", async () => {
   const { database } = await openFresh();
   const unstarted = await createdId(database);
   const [canceled = 0, older = 0, younger = 0] = await startedRuns(database, 3);
@@ -72,7 +72,7 @@ test("an older run that waits has the place, one whose workflow is not started o
   expect(await database.runs.admit(unstarted, 3)).toBe(true);
 });
 
-test("a place that becomes free while a run is refused one is taken, or offered to it", async () => {
+test("a slot that becomes free while a run is being refused is taken, or offered to it", async () => {
   const { database } = await openFresh();
   const ids = await startedRuns(database, 40);
   for (let place = 0; place + 1 < ids.length; place += 2) {
@@ -87,7 +87,7 @@ test("a place that becomes free while a run is refused one is taken, or offered 
   }
 });
 
-test("a run that ends gives its place to the oldest that waits", async () => {
+test("a run that ends frees its slot for the oldest queued run", async () => {
   const { database } = await openFresh();
   const [first = 0, second = 0, third = 0] = await startedRuns(database, 3);
   await database.runs.admit(first, 1);

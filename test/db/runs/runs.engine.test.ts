@@ -26,7 +26,7 @@ test("a run, its buffers and its key are written together or not at all", async 
   expect(await database.runs.findByKey("key")).toEqual(run);
 });
 
-test.each(["nul\0", "half \ud800", "\udc00 half"])("text that Postgres cannot hold is refused: %j", async (text) => {
+test.each(["nul\0", "half \ud800", "\udc00 half"])("text that Postgres cannot store is refused: %j", async (text) => {
   const { database } = await openFresh();
   const refusal = expect.objectContaining({ code: "InvalidInput" });
   for (const given of [
@@ -46,14 +46,14 @@ test.each(["nul\0", "half \ud800", "\udc00 half"])("text that Postgres cannot ho
   expect(await database.runs.countOpen()).toBe(0);
 });
 
-test("an engine's message that Postgres cannot hold does not keep a run from ending", async () => {
+test("an engine's message that Postgres cannot store does not keep a run from ending", async () => {
   const { database } = await openFresh();
   const id = await createdId(database);
   const run = await database.runs.finish(id, { status: "Failed", statusReason: "bad\0 \ud800" });
   expect(run).toMatchObject({ status: "Failed", statusReason: "bad\ufffd \ufffd" });
 });
 
-test("a number that the column cannot hold is refused as input", async () => {
+test("a number too large for the column is refused as input", async () => {
   const { database } = await openFresh();
   await expect(database.runs.create(newRun({ timeoutSeconds: 2 ** 40 }))).rejects.toMatchObject({
     code: "InvalidInput",
@@ -82,7 +82,7 @@ test("dates of the engine are cut to microseconds, and the first start stays", a
   expect(nanosecondsOf(done.finishedAt ?? "")).toBeGreaterThanOrEqual(nanosecondsOf(done.startedAt ?? "") ?? NaN);
 });
 
-test("a run that never started has no start, and an end only where the outcome dates it", async () => {
+test("a run that never started has no start, and an end only if the outcome dates it", async () => {
   const { database } = await openFresh();
   const [first, second] = [await createdId(database), await createdId(database)];
   expect(await database.runs.finish(first, { status: "Failed" })).not.toHaveProperty("finishedAt");
@@ -103,7 +103,7 @@ test("a terminal run never changes again", async () => {
   expect(await database.runs.find(id)).toEqual(done);
 });
 
-test("finishing an unknown run says that it was not found", async () => {
+test("finishing an unknown run fails: it was not found", async () => {
   const { database } = await openFresh();
   await expect(database.runs.finish(12, succeeded)).rejects.toMatchObject({ code: "NotFound" });
 });
@@ -117,7 +117,7 @@ test("an older revision does not move a run", async () => {
   expect(await database.runs.find(id)).not.toHaveProperty("startedAt");
 });
 
-test("of twenty outcomes at once one is kept and all calls answer it", async () => {
+test("one of twenty concurrent outcomes is kept, and all calls return it", async () => {
   const { database } = await openFresh();
   const id = await createdId(database);
   const answers = await twentyAtOnce((place) =>
@@ -127,7 +127,7 @@ test("of twenty outcomes at once one is kept and all calls answer it", async () 
   expect(await database.runs.counts({})).toEqual({ [answers[0]?.status ?? ""]: 1 });
 });
 
-test("tags are set on an ended run and leave its end alone; an unknown run has none", async () => {
+test("tags can be set on an ended run and do not change its end; an unknown run has none", async () => {
   const { database } = await openFresh();
   const id = await createdId(database);
   const ended = await database.runs.finish(id, succeeded);
@@ -140,7 +140,7 @@ test("tags are set on an ended run and leave its end alone; an unknown run has n
   await expect(database.runs.setTags(id, { a: "\0" })).rejects.toMatchObject({ code: "InvalidInput" });
 });
 
-test("of three writers that saw the same eTag one sets its tags", async () => {
+test("one of three writers that saw the same eTag sets its tags", async () => {
   const { database, url } = await openFresh();
   const id = await createdId(database);
   const { eTag } = (await database.runs.find(id)) ?? {};
@@ -190,7 +190,7 @@ test("the eTag changes with what is shown and with nothing else", async () => {
   expect(listed.items[0]?.eTag).toBe(seen.at(-1));
 });
 
-test("the reconciler's lists hold what is left to do, and nothing once it is done", async () => {
+test("the reconciler's lists have the runs left to repair, and are empty once they are repaired", async () => {
   const { database } = await openFresh();
   const [first, second] = [await createdId(database), await createdId(database)];
   expect(await database.runs.unstarted()).toEqual([first, second]);

@@ -25,7 +25,7 @@ test.each([
   expect(args).toEqual([expanded]);
 });
 
-test("the environment holds the codespec's variables, expanded in whatever order, and the pipes", () => {
+test("the environment has the codespec's variables, expanded in any order, and the pipes", () => {
   const env = { A: "$(B)!", B: "$(INPUT_PIPE)", INPUT_PIPE: "mine" };
   expect(expandJobCommand({ kind: "job", image: "i", env }, PIPES)).toEqual({
     env: { A: "/pipes/input.pipe!", B: "/pipes/input.pipe", ...PIPES },
