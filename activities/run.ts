@@ -6,7 +6,6 @@ import { admitRun, type Admission } from "../runs/admit.ts";
 import { archiveRun, discardLogs, type ArchivePorts } from "../runs/archive.ts";
 import { endRun, recordedOutcome, type EndPorts, type RunEnding } from "../runs/end.ts";
 import { launchRun } from "../runs/launch.ts";
-import { loadRun } from "../runs/load.ts";
 import { heartbeating, withFailures } from "./failures.ts";
 
 /** Well within the time of the activity that records how the run ended. */
@@ -40,14 +39,14 @@ export function runActivities(ports: RunActivityPorts) {
 
     launch: (runId: number): Promise<ReplicaState> =>
       heartbeating(async () => {
-        const run = await loadRun(runs, runId);
+        const run = await runs.load(runId);
         const replica = await launchRun(ports, run);
         log.info("container launched", { runId, image: run.job.codespec.image });
         return replica;
       }),
 
     /** Ends the container and returns what was observed at its end. */
-    stop: (runId: number): Promise<ReplicaState> => heartbeating(async () => compute.stop(await loadRun(runs, runId))),
+    stop: (runId: number): Promise<ReplicaState> => heartbeating(async () => compute.stop(await runs.load(runId))),
 
     /** Most logs are short and are archived here, too: an activity of their own would cost more than they do. */
     conclude: (runId: number, ending: RunEnding): Promise<Conclusion> =>
@@ -64,13 +63,13 @@ export function runActivities(ports: RunActivityPorts) {
         }
       }),
 
-    archive: (runId: number): Promise<void> => heartbeating(async () => archiveRun(ports, await loadRun(runs, runId))),
+    archive: (runId: number): Promise<void> => heartbeating(async () => archiveRun(ports, await runs.load(runId))),
 
     /** For a workflow whose archive has failed for a day. */
     discard: (runId: number): Promise<void> =>
       heartbeating(async () => {
         log.warn("logs are lost: they could not be archived for a day", { runId });
-        await discardLogs(ports, await loadRun(runs, runId));
+        await discardLogs(ports, await runs.load(runId));
       }),
   };
 }

@@ -1,7 +1,6 @@
 import type { RunRecords } from "../model/ports/records.ts";
 import type { RunWorkflows } from "../model/ports/workflows.ts";
 import { deadlineOf, isTerminal } from "../model/run/run.ts";
-import { loadRun } from "./load.ts";
 
 export interface AdmissionPorts {
   runs: RunRecords;
@@ -23,7 +22,7 @@ export interface Admission {
 
 /** Admits the run to a slot, unless none is free or it is over. Repeating it changes nothing. @throws CodedError NotFound */
 export async function admitRun({ runs, maxLiveRuns }: AdmissionPorts, runId: number): Promise<Admission> {
-  const run = await loadRun(runs, runId);
+  const run = await runs.load(runId);
   const isOver = isTerminal(run.status);
   return {
     isOver,

@@ -6,7 +6,6 @@ import type { BufferStore } from "../model/ports/store.ts";
 import { outcomeOf, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
 import { deadlineOf, isTerminal, type RunRecord } from "../model/run/run.ts";
 import { offerFreeSlots, type AdmissionPorts } from "./admit.ts";
-import { loadRun } from "./load.ts";
 
 export interface EndPorts extends AdmissionPorts {
   store: BufferStore;
@@ -26,7 +25,7 @@ export interface RunEnding {
  */
 export async function endRun(ports: EndPorts, runId: number, ending: RunEnding): Promise<RunRecord> {
   const { runs } = ports;
-  const run = await loadRun(runs, runId);
+  const run = await runs.load(runId);
   const outcome = outcomeOf({
     replica: ending.replica,
     cancelRequestedAt: run.cancelRequestedAt ?? ending.cancelRequestedAt,

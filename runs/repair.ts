@@ -5,7 +5,6 @@ import { isSettled, later } from "../model/run/lifecycle.ts";
 import { offerFreeSlots } from "./admit.ts";
 import { archiveRun, type ArchivePorts } from "./archive.ts";
 import { endRun, type EndPorts } from "./end.ts";
-import { loadRun } from "./load.ts";
 
 export interface RepairPorts extends EndPorts, Omit<ArchivePorts, "runs" | "compute"> {
   compute: ComputeWriter;
@@ -48,7 +47,7 @@ export async function repairStarts(ports: RepairPorts): Promise<void> {
  */
 export async function repairEnds(ports: RepairPorts): Promise<void> {
   const { runs, workflows } = ports;
-  const archiveById = async (id: number): Promise<void> => archiveRun(ports, await loadRun(runs, id));
+  const archiveById = async (id: number): Promise<void> => archiveRun(ports, await runs.load(id));
   const open = await runs.open();
   const openWorkflows = await workflows.openIds();
   for (const run of open) {

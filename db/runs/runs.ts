@@ -19,6 +19,7 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
   return {
     create: (run) => createRun(db, run),
     find: (id) => findRun(db, id),
+    load: (id) => loadRun(db, id),
     findByKey: (key) => findWhere(db, eq(runs.idempotencyKeyHash, hashOf(key))),
     list: (query) => listRuns(db, query),
     counts: (filter) => countRuns(db, filter),
@@ -127,9 +128,7 @@ async function finishRun(db: Db, id: number, outcome: Outcome): Promise<RunRecor
     .set(set)
     .where(and(eq(runs.id, id), isOpen))
     .returning();
-  const record = row ? recordOf(row) : await findRun(db, id);
-  if (!record) throw notFound();
-  return record;
+  return row ? recordOf(row) : loadRun(db, id);
 }
 
 async function setTags(
@@ -173,6 +172,12 @@ function latestOf(...instants: Instant[]): SQL {
 
 const findRun = async (db: Db, id: number): Promise<RunRecord | undefined> =>
   isRunId(id) ? findWhere(db, eq(runs.id, id)) : undefined;
+
+async function loadRun(db: Db, id: number): Promise<RunRecord> {
+  const run = await findRun(db, id);
+  if (!run) throw notFound();
+  return run;
+}
 
 async function findWhere(db: Db, condition: SQL): Promise<RunRecord | undefined> {
   const [row] = await db.select().from(runs).where(condition);

@@ -62,6 +62,8 @@ export interface RunRecords {
   create(run: NewRun): Promise<{ run: RunRecord; created: boolean }>;
   findByKey(idempotencyKey: string): Promise<RunRecord | undefined>;
   find(id: number): Promise<RunRecord | undefined>;
+  /** As `find`, for a run that must exist. @throws CodedError NotFound */
+  load(id: number): Promise<RunRecord>;
   list(query: PageQuery & RunFilter): Promise<Page<Run>>;
   /** Statuses with no run are left out. */
   counts(filter: RunFilter): Promise<Partial<Record<RunStatus, number>>>;

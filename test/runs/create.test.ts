@@ -17,7 +17,7 @@ const refuse = (): never => {
 test("a caller does not wait for a run that another one is creating with the same key", async () => {
   const checked = Promise.withResolvers<void>();
   const started: number[] = [];
-  const { create, findByKey } = createRunCreation({
+  const creation = createRunCreation({
     ...createFakeRecords(),
     store: {
       provision: refuse,
@@ -33,9 +33,9 @@ test("a caller does not wait for a run that another one is creating with the sam
     workflows: { start: (id) => void started.push(id) },
     maxOpenRuns: 10,
   });
-  const creating = create(LOCAL_USER, REQUEST, "key");
-  const own = findByKey(LOCAL_USER, "key");
-  expect(await findByKey(EVE, "key")).toBeUndefined();
+  const creating = creation.create(LOCAL_USER, REQUEST, "key");
+  const own = creation.findByKey(LOCAL_USER, "key");
+  expect(await creation.findByKey(EVE, "key")).toBeUndefined();
   checked.resolve();
   expect([(await creating).id, (await own)?.id, started]).toEqual([1, 1, [1]]);
 });

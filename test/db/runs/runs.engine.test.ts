@@ -103,9 +103,10 @@ test("a terminal run never changes again", async () => {
   expect(await database.runs.find(id)).toEqual(done);
 });
 
-test("finishing an unknown run fails: it was not found", async () => {
+test("finishing or loading an unknown run fails: it was not found", async () => {
   const { database } = await openFresh();
   await expect(database.runs.finish(12, succeeded)).rejects.toMatchObject({ code: "NotFound" });
+  await expect(database.runs.load(12)).rejects.toMatchObject({ code: "NotFound" });
 });
 
 test("an older revision does not move a run", async () => {
