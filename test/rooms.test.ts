@@ -90,6 +90,8 @@ const OWNED: Readonly<Record<string, readonly string[]>> = {
   dockerode: ["docker"],
   "@kubernetes/client-node": ["k8s"],
   "@google-cloud/storage": ["buffers"],
+  // Workflows carry what they import, and requests are read before they get further.
+  zod: ["contract", "api", "config", "stack"],
   "@temporalio/client": ["temporal", "examples"],
   "@temporalio/worker": ["worker", "build.ts"],
   "@temporalio/activity": ["activities"],
