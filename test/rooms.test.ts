@@ -186,3 +186,10 @@ test("only config reads process.env", () => {
     .filter((file) => /process\.env\b/.test(readFileSync(join(ROOT, file), "utf8")));
   expect(readers).toEqual([]);
 });
+
+test("signals and queries are sent by their definitions, never by a text", () => {
+  const byText = tracked
+    .filter((file) => file !== "test/rooms.test.ts")
+    .filter((file) => /\.(?:signal|query|signalWithStart)\(\s*["'`]/.test(readFileSync(join(ROOT, file), "utf8")));
+  expect(byText).toEqual([]);
+});
