@@ -54,7 +54,7 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
     ]);
     // Before the commit: a client that sees the ids can use them in the next moment.
     await Promise.all(created.map(({ id }) => ports.store.provision(id)));
-    // The fields that nothing here reads are stored as the request has them. Docker has neither kinds nor clusters.
+    // The rest is stored as the request has it. These three concern only modes that have them, after their checks.
     const { kind: _kind, cluster: _cluster, worker: _worker, ...stated } = request;
     const stored = await ports.runs.create({
       ...stated,
