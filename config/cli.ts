@@ -1,7 +1,7 @@
 import { type Environment, loginFileOf } from "./home.ts";
 import type { StackConfig } from "./stack.ts";
 
-/** What the CLI takes from its environment. It starts without any of it: `env -i tyger` works. */
+/** The CLI's settings from its environment. It starts without any of it: `env -i tyger` works. */
 export interface CliConfig {
   /** Undefined if the environment names no folder for it: then there is no login. */
   loginFile: string | undefined;

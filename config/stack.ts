@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { cacheDir, stackPaths, type Environment, type StackPaths } from "./paths.ts";
 
-/** What `tyger up`, `down`, and `status` take from the environment and the machine. */
+/** The settings of `tyger up`, `down`, and `status` from the environment and the machine. */
 export interface StackConfig {
   paths: StackPaths;
   /** For files that can be downloaded again. */
@@ -26,7 +26,7 @@ export interface StackConfig {
 /** Used without PATH in the environment: where every Linux has its programs. */
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** What the API and the worker inherit from the environment of `tyger up`; the supervisor sets everything else. */
+/** The variables that the API and the worker inherit from the environment of `tyger up`; the supervisor sets everything else. */
 const INHERITED = [
   "HOME",
   "LANG",

@@ -89,7 +89,7 @@ export async function readInto(
       await unlessAborted(writeAll(stream, piece), pieces.failed);
       onProgress(piece.byteLength);
     }
-    // What is still queued in the stream has not reached its reader yet.
+    // Bytes still queued in the stream have not reached its reader yet.
     await writeAll(stream, "");
   } finally {
     stream.off("error", onError);

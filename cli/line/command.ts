@@ -15,7 +15,7 @@ interface Flag {
   isOnce?: true;
 }
 
-/** What the shell offers for a value: fixed words, ids or names from the server, or files. */
+/** Words that the shell offers for a value: fixed words, ids or names from the server, or files. */
 export type Suggestion = readonly string[] | "run" | "codespec" | "file";
 
 export type ArgDef = { type: "positional"; description: string; required?: boolean; suggest?: Suggestion } | FlagDef;

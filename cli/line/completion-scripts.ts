@@ -11,7 +11,7 @@ _tyger() {
     return
   fi
   lines=("\${lines[@]%%$'\\t'*}")
-  # Bash takes "=" for the end of a word: what stands before it is there already.
+  # Bash takes "=" for the end of a word: the part before it is there already.
   [[ $COMP_WORDBREAKS == *=* ]] && lines=("\${lines[@]#--*=}")
   COMPREPLY=("\${lines[@]}")
 }

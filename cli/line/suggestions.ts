@@ -8,7 +8,7 @@ export interface Candidate {
   description: string;
 }
 
-/** What can be put at the cursor: known words, and values that must be looked up. */
+/** Candidates for the word at the cursor: known words, and values that must be looked up. */
 export interface Suggestions {
   candidates: Candidate[];
   /** Candidates from the server or the file system, and the part of the word before each of them. */

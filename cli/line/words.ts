@@ -13,7 +13,7 @@ export interface ParsedWords {
   isHelp: boolean;
   flags: GivenFlag[];
   words: string[];
-  /** What follows `--`, undefined without it. */
+  /** The words after `--`, undefined without it. */
   rest: string[] | undefined;
 }
 

@@ -4,7 +4,7 @@ import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocumen
 import { fileFailure } from "./file-failure.ts";
 
 /**
- * What a YAML file can contain. `text` takes any scalar as it is written; `freeMap` has the user's own keys and text
+ * The values that a YAML file can contain. `text` takes any scalar as it is written; `freeMap` has the user's own keys and text
  * values; `numberMap` has whole numbers. `oneOf` decides by the kind of the node.
  */
 export type Shape =

@@ -16,7 +16,7 @@ export function unmappedBuffers(
   given: Readonly<Record<string, string>>,
 ): Unmapped {
   const { inputs, outputs } = unmappedOf(codespec, given);
-  checkOne(inputs, "stdin can serve one input parameter only");
+  checkOne(inputs, "stdin can feed only one input");
   checkOne(outputs, "stdout can carry only one output");
   const [input] = inputs;
   const [output] = outputs;
@@ -26,5 +26,5 @@ export function unmappedBuffers(
 function checkOne(names: readonly string[], reason: string): void {
   if (names.length < 2) return;
   const list = names.map((name) => `'${name}'`).join(", ");
-  throw new Error(`${reason}: give buffers for all but one of ${list}`);
+  throw new Error(`${reason}; use --buffer for all but one of ${list}`);
 }

@@ -128,7 +128,7 @@ const withoutCrash = <S extends Writable>(stream: S): S => stream.on("error", ()
 
 const USUAL_COLUMNS = 80;
 
-/** Fails each write: the runtime would drop the bytes without a word. */
+/** Fails each write: the runtime would silently drop the bytes. */
 const refusingOutput = (reason: string): Writable =>
   withoutCrash(new Writable({ write: (_chunk, _encoding, done) => done(new Error(reason)) }));
 

@@ -2,7 +2,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Writable } from "node:stream";
 
-/** What we use of the runtime's handle, which takes any descriptor that can be polled. */
+/** The part of the runtime's handle that we use. It accepts any descriptor that can be polled. */
 interface PollableHandle {
   open(fd: number): number;
 }
@@ -24,7 +24,7 @@ export function failWithReader(stream: Writable, fd: number): void {
     if (handle.open(watched) !== 0) throw new Error("the pipe cannot be watched");
     const end = new Socket({ handle, readable: true, writable: false } as object);
     end.on("error", (err) => {
-      // What is under way fails by itself, and its failure must reach whoever wrote it.
+      // A write under way fails by itself, and that error must reach its caller.
       if ("code" in err && err.code === "EBADF" && stream.writableLength === 0) stream.destroy(brokenPipe());
     });
     end.unref().resume();

@@ -4,7 +4,7 @@ import { isatty } from "node:tty";
 
 /**
  * Why an inherited stream cannot be used. The runtime takes a folder for an empty input, and drops what is written to a
- * stream that was opened for reading. `closed`: the streams that the caller had closed, which the runtime then opened anew.
+ * stream that was opened for reading. `closed`: the streams that the caller had closed, which the runtime then opened again.
  */
 export function streamFault(stream: "stdin" | "stdout", closed: readonly string[]): string | undefined {
   if (closed.includes(stream)) return "is closed";
@@ -27,7 +27,7 @@ function accessModeOf(fd: number): number | undefined {
 }
 
 /**
- * What a user types. A terminal that closes looks like Ctrl-D, and its SIGHUP can arrive later: what was typed until then
+ * The input that a user types. A terminal that closes looks like Ctrl-D, and its SIGHUP can arrive later: what was typed until then
  * must not be taken for the whole input.
  */
 export async function* typed(ignoresHangup: boolean): AsyncGenerator<Uint8Array> {

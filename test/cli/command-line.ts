@@ -13,7 +13,7 @@ export interface CommandLineOptions {
   stdin?: Readable | string | Buffer;
   closedStreams?: ("stdin" | "stdout")[];
   localSockets?: string[];
-  /** What `up`, `down` and `status` see of the environment. */
+  /** The environment of `up`, `down` and `status`. */
   stackEnvironment?: Readonly<Record<string, string>>;
   dockerHost?: string;
   parentName?: string;

@@ -432,7 +432,7 @@ describe("lists", () => {
   });
 });
 
-/** A socket that lies there although its server has gone. */
+/** Leaves a socket whose server has gone. */
 async function leaveDeadSocket(path: string): Promise<void> {
   const gone = createServer();
   await once(gone.listen(`${path}.live`), "listening");
@@ -443,7 +443,7 @@ async function leaveDeadSocket(path: string): Promise<void> {
 
 describe("the connection", () => {
   test.each([
-    ["that nobody listens on", () => leaveDeadSocket(server.socketPath), "nothing is listening there"],
+    ["that has no listener", () => leaveDeadSocket(server.socketPath), "nothing is listening there"],
     ["that is gone", () => rm(server.socketPath, { force: true }), "there is no such socket"],
   ])("a socket %s is an error at once that names the socket", async (_what, prepare, reason) => {
     await server.crash();

@@ -104,7 +104,7 @@ describe("the script for bash", () => {
   });
   afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-  /** What bash offers where a command answers `lines` to `words`. */
+  /** The words that bash offers if a command answers `lines` to `words`. */
   async function offered(words: string[], lines: string): Promise<string[]> {
     const program = join(dir, "tyger");
     writeFileSync(program, `#!/bin/sh\nprintf '%s\\n' "$@" > '${dir}/asked'\nprintf '%b' '${lines}'\n`);

@@ -84,8 +84,8 @@ test("a given buffer is neither read nor written", async () => {
 
 describe("a command line that is refused before anything is created", () => {
   const cases: [name: string, buffers: object, more: string[], options: object, reason: RegExp][] = [
-    ["two inputs", { inputs: ["a", "b"] }, [], {}, /stdin can serve one input parameter only: .* 'a', 'b'/],
-    ["two outputs", { outputs: ["a", "b", "c"] }, ["-b", "a=x"], {}, /stdout can carry only one output: .* 'b', 'c'/],
+    ["two inputs", { inputs: ["a", "b"] }, [], {}, /stdin can feed only one input; .* 'a', 'b'/],
+    ["two outputs", { outputs: ["a", "b", "c"] }, ["-b", "a=x"], {}, /stdout can carry only one output; .* 'b', 'c'/],
     ["a closed stdin", { inputs: ["a"] }, [], { closedStreams: ["stdin"] }, /stdin is closed/],
     ["a closed stdout", { outputs: ["a"] }, [], { closedStreams: ["stdout"] }, /stdout is closed/],
     ["an unknown codespec", {}, ["-c", "none"], {}, /not found/],

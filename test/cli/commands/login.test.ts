@@ -75,7 +75,7 @@ test("login --file reads the options, and refuses unknown ones", async () => {
   expect((await tyger(`login -f ${file}`, { loginFile })).stderr).toContain("unknown field 'serverUri'");
 });
 
-test("a missing server, or another program in its place, is an error and logs nobody in", async () => {
+test("a missing server, or another program in its place, is an error and does not log in", async () => {
   const loginFile = join(folder, "login");
   expect((await tyger(`login unix://${folder}/none.sock`, { loginFile })).stderr).toMatch(/^Error: cannot reach/);
   server.on("GET", /metadata/, (_, response) => reply(response, 404, {}));

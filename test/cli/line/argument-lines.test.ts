@@ -25,7 +25,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What there is on the server. */
+/** The resources on the server. */
 function furnish(): void {
   const image = "ubuntu";
   server.codespecs.set("cat", {

@@ -110,7 +110,7 @@ const stores = (flags: string, fields: string): ArgumentLine => [
   `PUT /codespecs/c {"name":"c",${fields}}`,
 ];
 
-/** Lines that are given by somebody who is logged in. */
+/** Lines of a user who is logged in. */
 export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> = {
   "commands and their other names": [
     ["run show 7", 0, RUN, "", "GET /runs/7"],
@@ -537,7 +537,7 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
       "run exec -c twin",
       1,
       "",
-      "Error: stdin can serve one input parameter only: give buffers for all but one of 'left', 'right'\n",
+      "Error: stdin can feed only one input; use --buffer for all but one of 'left', 'right'\n",
       "GET /codespecs/twin",
     ],
     [
@@ -618,7 +618,7 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
   ],
 };
 
-/** Lines that need a login, given by somebody who has none. */
+/** Lines that need a login, without one. */
 export const LINES_WITHOUT_LOGIN: readonly ArgumentLine[] = [
   "run show 7",
   "run list",

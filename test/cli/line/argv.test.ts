@@ -4,7 +4,7 @@ import { readArgv } from "../../../cli/line/argv.ts";
 import { TREE } from "../../../cli/tree.ts";
 import { tyger } from "../command-line.ts";
 
-/** What requests do not show; the lines themselves are in argument-lines.ts. */
+/** Values that requests do not show; the lines themselves are in argument-lines.ts. */
 describe("values on a command line", () => {
   const cases: [line: string, path: string, args: object, globals?: object][] = [
     ["run show 7", "run show", { id: "7" }, { "log-level": "info" }],

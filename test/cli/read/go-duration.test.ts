@@ -24,7 +24,7 @@ test.each([
 });
 
 test.each(["", "10", "1.5", "m", "1d", "1h30", " 1s", "1s ", "1 s", "--1s", ".s", "1e3s", "1H"])(
-  "'%s' is no duration",
+  "'%s' is not a duration",
   (text) => {
     expect(() => parseGoDuration(text)).toThrow(`The duration '${text}'`);
   },

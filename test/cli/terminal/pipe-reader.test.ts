@@ -15,7 +15,7 @@ beforeEach(async () => {
   server = await new FakeServer().start();
   server.run = { id: 7, status: "Running" };
   server.codespecs.set("source", { name: "source", kind: "job", image: "x", buffers: { outputs: ["out"] } });
-  // A buffer that has one block, and that goes on.
+  // A buffer that has one block, and that is not complete.
   await server.fill("b1", Buffer.from("some bytes"));
   server.blobs.delete("b1/.bufferend");
   server.blobs.delete("b1/00/001");
@@ -60,7 +60,7 @@ test("run exec cancels its run when its reader ends before the next byte", async
     await server.fill("bout", Buffer.from("some bytes")).catch(() => undefined);
     return {};
   };
-  // The job goes on: what ends its output is never stored.
+  // The job keeps running: the block that ends its output is never stored.
   server.beforeStoring = (path) => (path === "bout/00/001" ? new Promise(() => undefined) : undefined);
   const { stdout, stderr } = await shell("tyger run exec -c source | head -c1");
   expect(stdout).toBe("s");

@@ -7,7 +7,7 @@ import { FakeServer } from "../../fakes/tyger-server.ts";
 import { startTyger, tyger } from "../command-line.ts";
 import { eventually } from "../../eventually.ts";
 
-/** What a person sees in the end: each line as it was last drawn. */
+/** The final screen: each line as it was last drawn. */
 function screenOf(written: string): string[] {
   return written.split("\n").map((line) => line.split("\r\u001B[2K").at(-1) ?? "");
 }

@@ -29,14 +29,14 @@ async function onTerminal(columns: number, line: string, env: Record<string, str
   for await (const chunk of child.stdout.setEncoding("utf8") as AsyncIterable<string>) screen += chunk;
 }
 
-/** What stands at the bottom at one time or another, whatever the time. */
+/** Every status line that was shown, without its time. */
 const drawn = (output: string): string[] =>
   output
     .replaceAll("\u001B[2K", "\n")
     .split(/[\r\n]/)
     .filter((line) => line.startsWith("run 7 "))
     .map((line) => line.replace(/[0-9]+:[0-9]{2}$/, "TIME"));
-/** What a person sees in the end: each line as it was last drawn. */
+/** The final screen: each line as it was last drawn. */
 const screenOf = (output: string): string[] => output.split("\n").map((line) => line.split("\r\u001B[2K").at(-1) ?? "");
 
 test("the output of a run is on lines of its own when a status is shown on the same terminal", async () => {
