@@ -136,7 +136,7 @@ async function createRun(from = api, key?: string): Promise<Run> {
 }
 const get = (path: string, from = api) => from.app.inject({ method: "GET", url: `${path}api-version=1.0` });
 
-test("a run is shown, listed and counted as soon as it was answered, and its workflow is started once", async () => {
+test("a run is shown, listed and counted as soon as its creation is answered, and its workflow starts once", async () => {
   const run = await createRun();
   const { kind, image, buffers } = run.job.codespec;
   const shown = { ...run, job: { ...run.job, codespec: { kind, image, buffers } } };
@@ -194,7 +194,7 @@ test("a run is created and canceled while Temporal is down", async () => {
   await lone.close();
 });
 
-test("a change reaches a watch within a moment, also after the connections to the database were cut", async () => {
+test("a change reaches a watch without polling, even after the database connections were cut", async () => {
   const run = await createRun();
   await api.app.listen({ host: "127.0.0.1", port: 0 });
   const { port } = api.app.server.address() as { port: number };

@@ -163,7 +163,7 @@ describe("answers", () => {
     });
   });
 
-  test("the pairs of the baggage are on the lines about its request", async () => {
+  test("the baggage of a request is on its log lines", async () => {
     await api.app.inject({ method: "GET", url: "/metadata", headers: { baggage: "a=1, b=x%20y;p=q" } });
     expect(api.logged.at(-1)).toMatchObject({ message: "request answered", baggage: { a: "1", b: "x y" } });
   });

@@ -11,7 +11,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-test("one of two has the lock, keeps it, and the other gets it when the first is gone", async () => {
+test("one of two workers gets the lock and keeps it; the other gets it when the first is gone", async () => {
   const [first, second] = [reconcilerLock(database.url), reconcilerLock(database.url)];
   expect([await first.take(), await second.take(), await first.take()]).toEqual([true, false, true]);
   await first.close();

@@ -49,7 +49,7 @@ test.each(["/stop", "/json"])("a stop that loses the answer to %s may be repeate
   expect(state).toMatchObject({ container: { phase: "Exited" }, pump: { phase: "Failed" } });
 });
 
-test("an end that came while the engine could not be reached is reported when it can be again", async () => {
+test("a job that ends while the engine is unreachable is reported when the engine is back", async () => {
   const run = rig.run({ hasBuffers: true, forMs: 300, exitCode: 9 });
   await rig.writer.launch(run);
   flaky.isDown = true;
@@ -85,7 +85,7 @@ test("a followed log that is cut continues where it was: no line is repeated or 
   expect(text).toBe(`${Array.from({ length: 4000 }, (_, i) => i + 1).join("\n")}\nend`);
 });
 
-test("a log that breaks off when it is not followed is an error and no short log", async () => {
+test("a broken log that is not followed is an error, not a short log", async () => {
   const run = rig.shell("yes $(head -c 2000 /dev/zero | tr '\\0' x) | head -n 20000");
   await rig.writer.launch(run);
   await eventually(() => seen.get(run.id)?.container.phase === "Exited");

@@ -98,7 +98,7 @@ test("a pump gets the stop before it learns that the job has ended, however busy
   expect(await stopping).toMatchObject({ container: { phase: "Exited" }, pump: { phase: "Failed" } });
 });
 
-test("a container that is removed in mid-run is reported as gone", async () => {
+test("a container that is removed while it runs is reported as gone", async () => {
   const run = rig.run({ hasBuffers: true, forMs: 60_000 });
   await rig.writer.launch(run);
   await heardOf(run, ({ container }) => container.phase === "Running");
@@ -153,7 +153,7 @@ test("each exit is reported by the engine's own event, long before the next list
   }
 });
 
-test("memory that ran out is named as the reason", async () => {
+test("an out-of-memory kill is named as the reason", async () => {
   const run = rig.run({});
   const id = await rig.engine.create(containerNameOf(rig.installationId, run.id), {
     Image: inject("testImage"),
@@ -177,7 +177,7 @@ test("a watcher without an engine keeps trying until it is told to stop", async 
   await expect(away.watch(async () => undefined, stop)).resolves.toBeUndefined();
 });
 
-test("the pump gets nothing of our environment and outlives us in a session of its own", async () => {
+test("the pump gets no part of our environment and outlives us in its own session", async () => {
   const run = rig.run({ hasBuffers: true, forMs: 60_000 });
   await rig.writer.launch(run);
   const pid = pumpOf(run);

@@ -80,7 +80,7 @@ async function makeNobody(host: string): Promise<void> {
 const optionsOf = async (host: string) =>
   (await docker(host, ["info", "--format", "{{.SecurityOptions}}"])).stdout.toString();
 
-test("an engine with --userns-remap serves a stack of root and one of its user", async ({ skip }) => {
+test("an engine with --userns-remap works for root's stack and for another user's", async ({ skip }) => {
   const why = whyNoUser(MAPPING);
   skip(why !== undefined, why);
   const user = await makeUser();

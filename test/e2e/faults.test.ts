@@ -39,7 +39,7 @@ test.each(["api", "worker", "temporal", "postgres"])(
   },
 );
 
-test("kill -9 of the pump in mid-stream fails the run, never a success on half an input", async () => {
+test("kill -9 of the pump in midstream fails the run: half an input never succeeds", async () => {
   const file = join(stack.env["HOME"] ?? "", "pump.yml");
   const buffers = { inputs: ["input"], outputs: ["output"] };
   const script = 'cat "$INPUT_PIPE" > "$OUTPUT_PIPE"';

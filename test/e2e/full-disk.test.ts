@@ -10,9 +10,7 @@ const whyNoMount = (): string | undefined => {
   return findProgram("mount", env.PATH) ? undefined : "there is no program 'mount'";
 };
 
-test("a disk that is full is named by up in one sentence, nothing is left running, and with room up works", async ({
-  skip,
-}) => {
+test("up reports a full disk in one sentence and leaves nothing running; with room it works", async ({ skip }) => {
   const why = whyNoMount();
   skip(why !== undefined, why);
   const stack = await makeStack();

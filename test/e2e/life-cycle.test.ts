@@ -98,7 +98,7 @@ test("down --cancel ends the jobs first, and they are canceled", async () => {
   expect(await showRun(stack, job.id)).toMatchObject({ status: "Canceled" });
 });
 
-test("after the machine was switched off: up comes up by itself, the run has failed, the next one works", async () => {
+test("after a power failure up starts the stack, the run has failed, and the next run works", async () => {
   const job = await begin();
   const record = readProcessRecord(join(stack.dataDir, "state"));
   if (!record) throw new Error("The stack has no record of its processes");

@@ -145,7 +145,7 @@ test("an up whose supervisor ends reports it at once, in the supervisor's words"
   });
 });
 
-test("an up that waits for the supervisor of another up says at once that it ended", async () => {
+test("an up that waits for another up's supervisor reports at once that the supervisor ended", async () => {
   const other = await makeStack();
   onTestFinished(() => other.down());
   const config = readStackConfig(other.env);
@@ -173,7 +173,7 @@ test("an up that waits for the supervisor of another up says at once that it end
   expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^Error: The supervisor ended/m) });
 });
 
-test("an engine that does not answer is named by up, in one line", async () => {
+test("up names an engine that does not answer, in one line", async () => {
   await stack.tyger(["down"]);
   const { code, stderr } = await stack.shell("DOCKER_HOST=tcp://127.0.0.1:1 tyger up");
   expect(code).toBe(1);
@@ -184,7 +184,7 @@ test("an engine that does not answer is named by up, in one line", async () => {
   expect(await sayHello(stack)).toEqual(HELLO);
 });
 
-test("a place for sockets that other users can write to is refused by up", async () => {
+test("up refuses a socket folder that other users can write to", async () => {
   const line = "mkdir -p $HOME/shared/tyger && chmod 777 $HOME/shared/tyger && XDG_RUNTIME_DIR=$HOME/shared tyger up";
   const { code, stderr } = await stack.shell(line);
   expect({ code, stderr }).toMatchObject({

@@ -116,14 +116,14 @@ test("a canceled run ends Canceled, and its reader ends too", async () => {
   expect(JSON.parse((await stack.tyger(["run", "show", id])).stdout.toString()).statusReason).toBe("Canceled by user");
 });
 
-test("a run out of time fails with a word on the timeout", async () => {
+test("a run that exceeds its timeout fails, and its reason names the timeout", async () => {
   const file = await runFile("slow", "sleep 600", {});
   const { code, stderr } = await stack.tyger(["run", "exec", "-f", file, "--timeout", "3s"]);
   expect(code).toBe(1);
   expect(stderr).toMatch(/run failed with status Failed \(.*timeout.*\)/);
 });
 
-describe("a job that does not do as expected", () => {
+describe("a misbehaving job", () => {
   const cases: [string, string, { code: number; stdout?: string; stderr: RegExp }][] = [
     ["never opens its pipes", "true", { code: 0, stdout: "", stderr: /Succeeded/ }],
     [

@@ -30,9 +30,7 @@ async function pipeFoldersOf(stack: TestStack): Promise<string[]> {
   return folders.map((folder) => join(folder, "pipes"));
 }
 
-test("two users have a stack each on one engine: neither sees, reads, writes or ends what is the other's", async ({
-  skip,
-}) => {
+test("two users with a stack each on one engine cannot see, read, write or end each other's runs", async ({ skip }) => {
   const why = whyNoUser(["docker"]);
   skip(why !== undefined, why);
   // The engine is open to this group, by whatever name and number; a stack of root needs none.

@@ -36,7 +36,7 @@ test("a log that was never archived is not there", async () => {
   expect(await read(7)).toBeUndefined();
 });
 
-test("an empty log is archived as one", async () => {
+test("an empty log is archived as an empty log", async () => {
   await archive.write(7, batches([]));
   expect(await read(7)).toEqual([]);
   expect(await read(7, { tailLines: 3 })).toEqual([]);
@@ -66,7 +66,7 @@ test("writing again replaces the log", async () => {
   expect(await read(7)).toEqual([{ at: instant(3), text: "new\n" }]);
 });
 
-test("a log that breaks off is not there, nor is anything left of it", async () => {
+test("a log that breaks off is not archived and leaves no file", async () => {
   async function* breaking(): LogLines {
     yield [line(1, "one\n")];
     throw new Error("the engine went away");

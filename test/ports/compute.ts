@@ -71,7 +71,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       return text;
     };
 
-    test("a launched job is seen to run and to end", async () => {
+    test("a launched job is reported as running, and then as ended", async () => {
       const run = await launched({ forMs: 300 });
       await eventually(() => seen.get(run.id)?.container.phase === "Running");
       const { container } = await settled(run);
@@ -85,7 +85,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect((await compute.writer.observe(run)).container.exitCode).toBe(3);
     });
 
-    test("a second launch finds the first one and begins nothing", async () => {
+    test("a second launch finds the first one and starts nothing", async () => {
       const run = await launched({ exitCode: 4 });
       await settled(run);
       expect((await compute.writer.launch(run)).container).toMatchObject({ phase: "Exited", exitCode: 4 });
@@ -93,7 +93,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect(await compute.begins(run)).toBe(1);
     });
 
-    test("of two workers that launch a run at the same time one begins the job", async () => {
+    test("of two workers that launch a run at the same time, one starts the job", async () => {
       const run = compute.run({ forMs: 100 });
       await compute.writer.provision(run);
       const both = [compute.writer, compute.anotherWriter()].map((writer) => writer.launch(run));
@@ -102,7 +102,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect(await compute.begins(run)).toBe(1);
     });
 
-    test("a run that was stopped before it was launched never begins", async () => {
+    test("a run that was stopped before its launch never starts", async () => {
       const run = compute.run({});
       await compute.writer.provision(run);
       expect((await compute.writer.stop(run)).container.phase).toBe("Gone");
@@ -132,7 +132,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect((await compute.writer.stop(run)).container.exitCode).toBe(5);
     });
 
-    test("a program that is not there fails the launch for good", async () => {
+    test("a missing program fails the launch for good", async () => {
       const run = compute.run({ isBroken: true });
       await compute.writer.provision(run);
       await expect(compute.writer.launch(run)).rejects.toMatchObject({ name: "CodedError", code: "LaunchFailed" });
@@ -144,7 +144,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect((await compute.writer.observe(compute.run({}))).container.phase).toBe("Unknown");
     });
 
-    test("remove leaves nothing behind, and may be repeated", async () => {
+    test("remove leaves nothing behind and can be repeated", async () => {
       const run = await launched({ forMs: 60_000 });
       expect(await compute.writer.leftovers()).toContain(run.id);
       await compute.writer.remove(run);
@@ -154,7 +154,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect(await logOf(run)).toBe("");
     });
 
-    test("a job with buffers is settled when its pump is done too", async () => {
+    test("a job with buffers is settled when its pump is done as well", async () => {
       const run = await launched({ hasBuffers: true });
       const state = await settled(run);
       expect(state.pump?.phase).toBe("Succeeded");
@@ -166,7 +166,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect((await compute.writer.stop(run)).pump?.phase).toBe("Failed");
     });
 
-    test("a watcher that comes later reports what ended before", async () => {
+    test("a later watcher reports the jobs that ended before it", async () => {
       const run = await launched({ exitCode: 6 });
       await settled(run);
       const heard: ReplicaState[] = [];
@@ -180,7 +180,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect(heard[0]?.container.exitCode).toBe(6);
     });
 
-    test("the log is there while the job runs and after it", async () => {
+    test("the log is available while the job runs and afterwards", async () => {
       const run = await launched({ lines: ["one", "two", "three"], forMs: 500 });
       await eventually(async () => (await logOf(run)) === "one\ntwo\nthree\n");
       await settled(run);
@@ -202,7 +202,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect(await logOf(run, { follow: true })).toBe("");
     });
 
-    test("a followed log that is no longer wanted ends without an error", async () => {
+    test("a followed log that its reader aborts ends without an error", async () => {
       const run = await launched({ lines: ["one"], forMs: 60_000 });
       const stop = new AbortController();
       let batches = 0;

@@ -83,7 +83,7 @@ async function twelveRuns(records: RecordsUnderTest): Promise<number[]> {
 
 /** The promises of the records; `open` gives empty ones, which go with the test. */
 export function testRecords(open: () => Promise<RecordsUnderTest>): void {
-  test("a buffer is found as it was answered", async () => {
+  test("a buffer is found as its creation returned it", async () => {
     const records = await open();
     const id = bufferId();
     const buffer = await records.buffers.create({ id, location: "local", tags: { b: "2", a: "1" } });
@@ -123,7 +123,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
     await expect(records.buffers.create(buffer)).rejects.toMatchObject({ code: "InvalidInput" });
   });
 
-  test("a codespec starts at version 1, and only a different one makes another", async () => {
+  test("a codespec starts at version 1, and only a different one makes a new version", async () => {
     const records = await open();
     const { codespecs } = records;
     const first = await codespecs.put("hello", codespec, isSameCodespec);
@@ -252,7 +252,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
     expect(await records.runs.counts(filter)).toEqual(counts);
   });
 
-  test("since means strictly later, as it was shown", async () => {
+  test("since means strictly later than a time as it was shown", async () => {
     const records = await open();
     await twelveRuns(records);
     const all = (await records.runs.list({ limit: 20 })).items;
@@ -280,7 +280,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
     await expect(records.codespecs.list({ limit: 1, after })).rejects.toEqual(refusal);
   });
 
-  test("a created run is Pending, is found as it was answered, and has what was given", async () => {
+  test("a created run is Pending, is found as its creation returned it, and has the given fields", async () => {
     const records = await open();
     const env = { Z: "1", A: "$(Z)", "10": "x" };
     const job = { codespec: { ...codespec, env }, buffers: { input: bufferId() }, nodePool: "cpu", replicas: 2 };

@@ -105,7 +105,7 @@ const queued = (handle: WorkflowHandle) =>
 const launched = (ports: FakeRunPorts, id: number) => eventually(() => ports.calls.includes(`launch ${id}`));
 
 describe("each outcome", () => {
-  test("a job that exits with 0 succeeds, in few activities and events, and keeps its secrets out of history", async () => {
+  test("a job that exits with 0 succeeds, with few activities and events, and keeps its secrets out of history", async () => {
     await withWorker(
       async ({ ports, begin }) => {
         const { id, handle } = await begin();
@@ -155,7 +155,7 @@ describe("each outcome", () => {
     }, recording);
   });
 
-  test("a cancel that came before the workflow ran launches nothing", async () => {
+  test("a cancel before the workflow runs launches nothing", async () => {
     await withWorker(
       async ({ ports, begin }) => {
         const { id, handle } = await begin({}, (runId) => db.runs.requestCancel(runId));
@@ -166,7 +166,7 @@ describe("each outcome", () => {
     );
   });
 
-  test("a run out of time while it runs fails with the timeout as its reason", async () => {
+  test("a running run that exceeds its timeout fails, and its reason names the timeout", async () => {
     await withWorker(
       async ({ ports, begin }) => {
         const { id, handle } = await begin({ timeoutSeconds: 2 });
@@ -260,7 +260,7 @@ test("a run whose logs can never be archived loses them, and its engine is clean
   );
 });
 
-test("a run out of time while it is queued is canceled with the timeout as its reason, and nothing is launched", async () => {
+test("a queued run that exceeds its timeout is canceled, its reason names the timeout, and nothing is launched", async () => {
   await withWorker(
     async ({ ports, begin }) => {
       const { id, handle } = await begin({ timeoutSeconds: 1 });

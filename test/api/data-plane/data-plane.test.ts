@@ -147,7 +147,7 @@ test("a blob is refused when its MD5 differs, and when it exists already", async
   expect([again.status, again.headers["x-ms-error-code"]]).toEqual([403, "UnauthorizedBlobOverwrite"]);
 });
 
-test("every answer has a Request-Id, spelled so", async () => {
+test("every answer has a Request-Id in exactly this spelling", async () => {
   for (const path of ["/healthcheck", "/nowhere", "/containers/abc/x?api-version=1.0", "/a.b"]) {
     const { rawHeaders, headers } = await send("GET", path);
     expect(rawHeaders).toContain("Request-Id");
@@ -172,7 +172,7 @@ test("a path that is not well encoded is an invalid name, and its signature stay
   expect(rawHeaders).toContain("Request-Id");
 });
 
-test("an unknown route is InvalidRoute, and a bare 404 where a file seems to be asked for", async () => {
+test("an unknown route is InvalidRoute, or a bare 404 if the path looks like a file", async () => {
   const unknown = await send("GET", "/nowhere");
   expect([unknown.status, JSON.parse(unknown.body)]).toMatchObject([400, { error: { code: "InvalidRoute" } }]);
   const file = await send("GET", "/favicon.ico");
@@ -181,7 +181,7 @@ test("an unknown route is InvalidRoute, and a bare 404 where a file seems to be 
   expect([health.status, health.body]).toEqual([200, "Healthy"]);
 });
 
-test("an upload that breaks off stores nothing", async () => {
+test("an aborted upload stores nothing", async () => {
   const id = await plane.newBuffer();
   const socket = connect(plane.socketPath);
   socket.write(

@@ -60,7 +60,7 @@ test("a number too large for the column is refused as input", async () => {
   });
 });
 
-test("a run is Running from its start, and its dates never run backwards", async () => {
+test("a run is Running from its start, and its times never run backwards", async () => {
   const { database } = await openFresh();
   const id = await createdId(database);
   const { createdAt } = (await database.runs.find(id)) as RunRecord;
@@ -71,7 +71,7 @@ test("a run is Running from its start, and its dates never run backwards", async
   expect(done).toMatchObject({ status: "Succeeded", startedAt: createdAt, finishedAt: createdAt });
 });
 
-test("dates of the engine are cut to microseconds, and the first start stays", async () => {
+test("times from the engine are cut to microseconds, and the first start stays", async () => {
   const { database } = await openFresh();
   const id = await createdId(database);
   await database.runs.recordRunning(id, 1, "2098-01-01T00:00:00.123456999Z");
@@ -168,7 +168,7 @@ test("a run that is being canceled stays so when its container starts", async ()
   expect(await database.runs.counts({})).toEqual({ Canceled: 1 });
 });
 
-test("the eTag changes with what is shown and with nothing else", async () => {
+test("the eTag changes with the fields that clients see, and with nothing else", async () => {
   const { database } = await openFresh();
   const id = await createdId(database);
   const eTagNow = async (): Promise<string> => (await database.runs.find(id))?.eTag ?? "";

@@ -70,7 +70,7 @@ test.each(POINTS.flatMap((point) => [false, true].map((hasBuffers) => ({ point, 
   },
 );
 
-describe("a start that is on its way to the engine", () => {
+describe("a start that has not reached the engine yet", () => {
   let first: FlakyEngine;
   let second: FlakyEngine;
   beforeEach(async () => {
@@ -98,7 +98,7 @@ describe("a start that is on its way to the engine", () => {
     expect(rig.begins(run)).toBe(1);
   });
 
-  test("and arrives while a stop is looking is what the stop reports", async () => {
+  test("and arrives while a stop inspects the container is reported by the stop", async () => {
     const run = rig.run({ exitCode: 7 });
     const start = first.hold(/^POST \S*\/start/, "request");
     const late = rig.writerWith(rig.claims, first.dockerHost).launch(run);
@@ -218,7 +218,7 @@ test("two installations on one engine do not see each other's runs", async () =>
   }
 });
 
-test("an image that is gone, and a pump that does not start, fail the launch with the reason", async () => {
+test("a missing image or a pump that does not start fails the launch with the reason", async () => {
   const gone = rig.shell("true", { image: "no-such-image:1" });
   await expect(rig.writer.launch(gone)).rejects.toMatchObject({
     code: "LaunchFailed",
@@ -232,7 +232,7 @@ test("an image that is gone, and a pump that does not start, fail the launch wit
   expect(rig.begins(dies)).toBe(0);
 });
 
-test("an engine that is away is Unavailable, and the claim is kept for the next attempt", async () => {
+test("an unreachable engine is Unavailable, and the claim is kept for the next attempt", async () => {
   const run = rig.run({});
   const away = createDockerWriter({
     installationId: rig.installationId,
@@ -248,7 +248,7 @@ test("an engine that is away is Unavailable, and the claim is kept for the next 
   expect(rig.begins(run)).toBe(1);
 });
 
-test("the job finds its pipes, writable by any user, and nothing else of ours", async () => {
+test("the job finds its pipes, writable by any user, and no other file of ours", async () => {
   const run = rig.shell('stat -c "%A" "$OUT_PIPE"; ls /run/secrets/*; tr "\\0" "\\n" </proc/$$/environ | grep MY-IN', {
     buffers: { inputs: ["my-in"], outputs: ["out"] },
   });

@@ -60,7 +60,7 @@ test("bytes that are not text do no harm", async () => {
   expect(textOf((await logOf(run)).slice(-1))).toBe("end\n");
 });
 
-test("following a job that writes fast loses nothing at its end", async () => {
+test("a follower of a job that writes fast loses nothing at its end", async () => {
   const run = rig.shell("seq 30000; echo last >&2; printf open");
   const following = rig.writer.launch(run).then(() => logOf(run, { follow: true }));
   const lines = await following;
@@ -68,7 +68,7 @@ test("following a job that writes fast loses nothing at its end", async () => {
   expect(textOf(lines).endsWith("open")).toBe(true);
 });
 
-test("a followed log has what a job writes last, just before it ends", async () => {
+test("a followed log has the last lines, which the job writes just before it ends", async () => {
   const follow = async (): Promise<string> => {
     const run = rig.shell("echo one; sleep 0.1; echo two; printf end");
     await rig.writer.launch(run);
