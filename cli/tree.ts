@@ -33,6 +33,7 @@ export const TREE: Branch = {
         create: { load: () => import("./commands/run/create.ts") },
         show: { aliases: ["get"], load: () => import("./commands/run/show.ts") },
         watch: { load: () => import("./commands/run/watch.ts") },
+        set: { load: () => import("./commands/run/set.ts") },
         logs: { load: () => import("./commands/run/logs.ts") },
         cancel: { aliases: ["stop"], load: () => import("./commands/run/cancel.ts") },
         list: { load: () => import("./commands/run/list.ts") },

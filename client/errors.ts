@@ -42,6 +42,16 @@ export class ConnectionError extends Error {
   }
 }
 
+/** The resource has changed since the eTag that the program gave was read. */
+export class ETagMismatchError extends Error {
+  override readonly name = "ETagMismatchError";
+  readonly code = "PreconditionFailed";
+
+  constructor(options?: ErrorOptions) {
+    super("the server's ETag does not match the provided ETag", options);
+  }
+}
+
 /** No login file names a server. */
 export class NotLoggedInError extends Error {
   override readonly name = "NotLoggedInError";

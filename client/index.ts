@@ -44,13 +44,21 @@ export type { ServerAddress } from "./address.ts";
 export type { AccessOptions, Buffers } from "./buffers.ts";
 export type { Client } from "./client.ts";
 export type { Codespecs } from "./codespecs.ts";
-export { ConnectionError, hasCode, NotLoggedInError, ServerError, UnexpectedStatusError } from "./errors.ts";
+export {
+  ConnectionError,
+  ETagMismatchError,
+  hasCode,
+  NotLoggedInError,
+  ServerError,
+  UnexpectedStatusError,
+} from "./errors.ts";
 export type { ExecOptions, Execution, Executions } from "./execution.ts";
 export type { CallOptions, HttpHooks, HttpOptions } from "./http/http.ts";
 export type { Attempts, Failure, RetryPolicy } from "./http/retry.ts";
 export type { LogBytesOptions, LogLine, LogOptions } from "./logs.ts";
 export type { List, ListOptions, Page } from "./pages.ts";
 export type { RunFilter, Runs } from "./runs.ts";
+export type { TagChanges } from "./tag-changes.ts";
 export type { BufferReadOptions, BufferWriteOptions, Content, Transfers } from "./transfers.ts";
 export { hasEnded } from "./types.ts";
 export type * from "./types.ts";

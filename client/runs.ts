@@ -1,8 +1,11 @@
+import type { RequestOf } from "../contract/fields/message-types.ts";
+import type { RUN_UPDATE } from "../contract/fields/run-fields.ts";
 import type { CallOptions, Http } from "./http/http.ts";
 import { tagQuery } from "./http/url.ts";
 import { type LogBytesOptions, logBytes, type LogLine, logLines, type LogOptions } from "./logs.ts";
 import { type List, type ListOptions, listOf } from "./pages.ts";
 import type { NewRun, Run, RunStatus } from "./types.ts";
+import { changeTags, type TagChanges } from "./tag-changes.ts";
 import { type WatchOptions, watchRun } from "./watch.ts";
 
 export interface RunFilter {
@@ -26,6 +29,8 @@ export interface Runs {
   counts(options?: CallOptions & RunFilter): Promise<Partial<Record<Uncapitalize<RunStatus>, number>>>;
   /** Asks the server to cancel a run; a run that has ended comes back as it is. */
   cancel(id: RunId, options?: CallOptions): Promise<Run>;
+  /** Changes the tags of a run, also of one that has ended. @throws ETagMismatchError */
+  set(id: RunId, changes: TagChanges, options?: CallOptions): Promise<Run>;
   /** The lines that the containers of a run wrote, in the order of their times. */
   logs(id: RunId, options?: LogOptions): AsyncGenerator<LogLine, void>;
   /** The log byte for byte, also where it is not UTF-8. */
@@ -61,6 +66,17 @@ export function runsOver(http: Http): Runs {
     async cancel(id, { signal } = {}) {
       const path = `${pathOf(id)}/cancel`;
       return (await http.json<Run>({ method: "POST", path, isRepeatable: true, signal })).value;
+    },
+
+    set(id, changes, { signal } = {}) {
+      const path = pathOf(id);
+      const read = () => runs.show(id, { signal });
+      const write = async (tags: Record<string, string>, ifMatch: string | undefined) => {
+        const headers = ifMatch === undefined ? {} : { "If-Match": ifMatch };
+        const body: RequestOf<typeof RUN_UPDATE> = { tags };
+        return (await http.json<Run>({ method: "PUT", path, body, headers, signal })).value;
+      };
+      return changeTags<Run>(changes, { read, write }, signal);
     },
 
     logs: (id, options = {}) => logLines(http, id, options),

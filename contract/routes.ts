@@ -2,7 +2,7 @@ import { BUFFER, BUFFER_ACCESS, STORAGE_ACCOUNT } from "./fields/buffer-fields.t
 import { CODESPEC, CODESPEC_PAGE } from "./fields/codespec-fields.ts";
 import type { Table, Type } from "./fields/field.ts";
 import type { AnswerOf, RequestOf } from "./fields/message-types.ts";
-import { RUN, RUN_PAGE } from "./fields/run-fields.ts";
+import { RUN, RUN_PAGE, RUN_UPDATE } from "./fields/run-fields.ts";
 import { DATABASE_VERSION, ERROR_BODY, METADATA } from "./fields/server-fields.ts";
 import type { RunStatus } from "../model/run/run.ts";
 
@@ -38,6 +38,7 @@ export interface Route {
 
 const BAD_REQUEST = { 400: { doc: "Bad Request", type: { object: ERROR_BODY } } } as const;
 const NOT_FOUND = { 404: { doc: "Not Found", type: { object: ERROR_BODY } } } as const;
+const PRECONDITION_FAILED = { 412: { doc: "Precondition Failed", type: { object: ERROR_BODY } } } as const;
 
 const PAGE = {
   limit: { type: "int32", doc: "Most items in the page, 20 unless given, at most 2000." },
@@ -158,6 +159,14 @@ export const ROUTES = {
       follow: { type: "boolean", doc: "Keep sending lines until the run ends." },
     },
     answers: { 200: { doc: "OK" }, ...NOT_FOUND },
+  },
+  setRun: {
+    method: "PUT",
+    path: "/runs/{runId}",
+    operationId: "setRunTags",
+    doc: "Replaces the tags of a run, if its eTag is the one in the header If-Match.",
+    body: RUN_UPDATE,
+    answers: { 200: { doc: "OK", type: { object: RUN } }, ...NOT_FOUND, ...PRECONDITION_FAILED },
   },
   cancelRun: {
     method: "POST",

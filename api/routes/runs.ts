@@ -15,6 +15,12 @@ const keyOf = ({ headers }: FastifyRequest): string | undefined => {
   return typeof key === "string" && key !== "" ? key : undefined;
 };
 
+/** The eTag on which the request depends; our eTags have no quotes, but a library may add them. */
+const ifMatchOf = ({ headers }: FastifyRequest): string | undefined => {
+  const eTag = headers["if-match"]?.trim().replace(/^"(.*)"$/, "$1");
+  return eTag === "*" || eTag === "" ? undefined : eTag;
+};
+
 const sendCreated = (reply: FastifyReply, run: Run): FastifyReply =>
   reply.code(201).header("location", `/runs/${run.id}`).send(run);
 
@@ -61,6 +67,23 @@ export const runRoutes =
           headersFirst: true,
           chunks: (signal) => linesOf(watch(signal)),
         });
+      },
+    });
+
+    serve(app, ROUTES.setRun, {
+      handler: async (req, reply) => {
+        const { body, params } = req;
+        if (body.id && String(body.id) !== params.runId) {
+          // @see rest-api.md, section 4: this one answer is a bare text.
+          const refusal = JSON.stringify(`The id '${body.id}' is not the '${params.runId}' of the path`);
+          return reply
+            .code(400)
+            .type("application/json; charset=utf-8")
+            .serializer(String)
+            .send(refusal as never);
+        }
+        const run = await service.setTags(req.caller, params.runId, body.tags ?? {}, ifMatchOf(req));
+        return reply.header("ETag", run.eTag).send(run);
       },
     });
 

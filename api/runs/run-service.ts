@@ -3,6 +3,7 @@ import { CodedError, notFound } from "../../model/errors.ts";
 import type { LogLines, LogQuery } from "../../model/ports/log.ts";
 import type { Page, PageQuery, RunFilter, RunRecords } from "../../model/ports/records.ts";
 import type { Run, RunRecord, RunRequest, RunStatus } from "../../model/run/run.ts";
+import { checkTags } from "../../model/tags.ts";
 import { requestCancel, type CancelPorts } from "../../runs/cancel.ts";
 import { createRunCreation, type CreationPorts } from "../../runs/create.ts";
 import { readLogs, type LogPorts } from "./run-logs.ts";
@@ -20,6 +21,8 @@ export interface RunService {
   counts(caller: Caller, filter: RunFilter): Promise<Partial<Record<RunStatus, number>>>;
   /** @throws CodedError NotFound */
   cancel(caller: Caller, id: string): Promise<Run>;
+  /** Replaces all tags. With `ifMatch` only at that eTag. @throws CodedError NotFound, InvalidInput, PreconditionFailed */
+  setTags(caller: Caller, id: string, tags: Record<string, string>, ifMatch: string | undefined): Promise<Run>;
   /** Rejects for an unknown run before the answer begins: a stream cannot report it. @throws CodedError NotFound */
   watch(caller: Caller, id: string): Promise<(signal: AbortSignal) => AsyncIterable<Run>>;
   /** As `watch`. @throws CodedError NotFound, InvalidInput */
@@ -29,7 +32,7 @@ export interface RunService {
 export type RunPorts = CreationPorts &
   CancelPorts &
   WatchPorts &
-  LogPorts & { runs: Pick<RunRecords, "list" | "counts"> };
+  LogPorts & { runs: Pick<RunRecords, "list" | "counts" | "setTags"> };
 
 export function createRunService(ports: RunPorts): RunService {
   const { runs } = ports;
@@ -72,6 +75,12 @@ export function createRunService(ports: RunPorts): RunService {
     async cancel(caller, id) {
       checkMember(caller);
       return having(id, (runId) => requestCancel(ports, runId));
+    },
+
+    async setTags(caller, id, tags, ifMatch) {
+      checkMember(caller);
+      checkTags(tags);
+      return having(id, (runId) => runs.setTags(runId, tags, ifMatch));
     },
 
     async watch(caller, id) {

@@ -117,6 +117,17 @@ export const RUN = {
   },
 } as const satisfies Table;
 
+/** What can be changed of a run; clients send back other fields of the run too. */
+export const RUN_UPDATE = {
+  name: "RunUpdate",
+  doc: "The changes to a run.",
+  ignoresUnknown: true,
+  fields: {
+    id: { type: "int64", doc: "The id in the path, if given." },
+    tags: { type: { mapOf: "text" }, doc: "All tags that the run has afterwards; without them it has none." },
+  },
+} as const satisfies Table;
+
 export const RUN_PAGE = {
   name: "RunPage",
   doc: "A page of runs, the newest first.",

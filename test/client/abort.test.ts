@@ -34,6 +34,7 @@ const CALLS: [name: string, call: (client: Tyger, options: CallOptions) => Promi
   ["runs.list", ({ runs }, options) => first(runs.list(options))],
   ["runs.counts", ({ runs }, options) => runs.counts(options)],
   ["runs.cancel", ({ runs }, options) => runs.cancel(7, options)],
+  ["runs.set", ({ runs }, options) => runs.set(7, { tags: { a: "1" } }, options)],
   ["runs.logs", ({ runs }, options) => first(runs.logs(7, options))],
   ["runs.logs, following", ({ runs }, options) => first(runs.logs(7, { follow: true, ...options }))],
   ["runs.logBytes", ({ runs }, options) => first(runs.logBytes(7, options))],

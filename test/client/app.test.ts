@@ -54,6 +54,31 @@ test("codespecs, buffers and runs, from their creation to their end", async () =
   expect(await runs.cancel(run.id)).toMatchObject({ status: "Succeeded" });
 });
 
+test("set adds to the tags of a run, or replaces them", async () => {
+  const { runs } = client;
+  const { id, eTag } = await runs.create({
+    job: { codespec: { kind: "job", image: "ubuntu" } },
+    tags: { a: "1", b: "2" },
+  });
+  const changed = await runs.set(id, { tags: { b: "3", c: "4" }, eTag });
+  expect(changed).toMatchObject({ id, tags: { a: "1", b: "3", c: "4" } });
+  expect(await runs.set(id, { tags: { d: "5" }, clearTags: true })).toMatchObject({ tags: { d: "5" } });
+  expect(await runs.set(id, { clearTags: true })).not.toHaveProperty("tags");
+  for (const clearTags of [false, true]) {
+    const stale = runs.set(id, { tags: { e: "6" }, clearTags, eTag });
+    await expect(stale).rejects.toMatchObject({ name: "ETagMismatchError", code: "PreconditionFailed" });
+  }
+  expect(await runs.show(id)).not.toHaveProperty("tags");
+});
+
+test("tags that are set at once are all kept", async () => {
+  const { runs } = client;
+  const { id } = await runs.create({ job: { codespec: { kind: "job", image: "ubuntu" } } });
+  const keys = ["a", "b", "c", "d", "e"];
+  await Promise.all(keys.map((key) => runs.set(id, { tags: { [key]: "1" } })));
+  expect(Object.keys((await runs.show(id)).tags ?? {}).sort()).toEqual(keys);
+});
+
 test("a list goes over as many pages as there are", async () => {
   for (let count = 0; count < 5; count++) {
     await client.runs.create({ job: { codespec: { kind: "job", image: "ubuntu" } } });
@@ -68,6 +93,13 @@ test("a limit that the server refuses is its error", async () => {
 
 test("an id that does not exist is NotFound everywhere", async () => {
   const { buffers, codespecs, runs } = client;
-  const calls = [buffers.show("x"), codespecs.show("x"), runs.show(99), runs.cancel(99), runs.logs(99).next()];
+  const calls = [
+    buffers.show("x"),
+    codespecs.show("x"),
+    runs.show(99),
+    runs.cancel(99),
+    runs.set(99, {}),
+    runs.logs(99).next(),
+  ];
   for (const call of calls) await expect(call).rejects.toMatchObject({ code: "NotFound" });
 });

@@ -181,6 +181,14 @@ export class FakeServer {
       },
     ],
     [
+      "PUT",
+      /^\/runs\/7\?/,
+      ({ body }, response) => {
+        this.run = { ...this.run, ...(JSON.parse(body) as object), eTag: "2" };
+        reply(response, 200, this.run);
+      },
+    ],
+    [
       "POST",
       /^\/runs\/7\/cancel/,
       (_, response) => {
