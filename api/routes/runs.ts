@@ -74,7 +74,7 @@ export const runRoutes =
       handler: async (req, reply) => {
         const { body, params } = req;
         if (body.id && String(body.id) !== params.runId) {
-          // @see rest-api.md, section 4: this one answer is a bare text.
+          // The REST contract, section 4: this one answer is a bare text.
           const refusal = JSON.stringify(`The id '${body.id}' is not the '${params.runId}' of the path`);
           return reply
             .code(400)

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFakeApi, type FakeApi } from "../fakes/api.ts";
 
-/** `PUT /runs/{id}`. @see rest-api.md, sections 3.2, 4, 9 and 10 */
+/** `PUT /runs/{id}`. The REST contract, sections 3.2, 4, 9 and 10 */
 
 let api: FakeApi;
 beforeEach(async () => {
