@@ -44,7 +44,7 @@ test.each([[{}], [{ tags: null }], [{ tags: {} }], [{ id: 1 }]])("%j clears the 
   expect((await set(body)).json()).not.toHaveProperty("tags");
 });
 
-test("what clients send back of the run is ignored", async () => {
+test("fields of the run that clients send back are ignored", async () => {
   const answer = await set({ id: 1, eTag: "9", expiresAt: null, createdAt: "0001-01-01T00:00:00Z", TAGS: { a: "2" } });
   expect([answer.statusCode, answer.json().tags]).toEqual([200, { a: "2" }]);
 });
