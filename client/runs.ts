@@ -41,6 +41,8 @@ const pathOf = (id: RunId): string => `/runs/${encodeURIComponent(id)}`;
 
 /** The runs of a server. */
 export function runsOver(http: Http): Runs {
+  const show = async (id: RunId, { signal }: CallOptions = {}): Promise<Run> =>
+    (await http.json<Run>({ method: "GET", path: pathOf(id), signal })).value;
   return {
     async create(run, { signal } = {}) {
       const headers = { "Idempotency-Key": crypto.randomUUID() };
@@ -48,10 +50,7 @@ export function runsOver(http: Http): Runs {
       return (await http.json<Run>(request)).value;
     },
 
-    async show(id, { signal } = {}) {
-      return (await http.json<Run>({ method: "GET", path: pathOf(id), signal })).value;
-    },
-
+    show,
     watch: (id, options = {}) => watchRun(http, id, options),
 
     list({ since, tags, status, ...options } = {}) {
@@ -70,7 +69,7 @@ export function runsOver(http: Http): Runs {
 
     set(id, changes, { signal } = {}) {
       const path = pathOf(id);
-      const read = () => runs.show(id, { signal });
+      const read = () => show(id, { signal });
       const write = async (tags: Record<string, string>, ifMatch: string | undefined) => {
         const headers = ifMatch === undefined ? {} : { "If-Match": ifMatch };
         const body: RequestOf<typeof RUN_UPDATE> = { tags };
