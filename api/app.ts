@@ -15,7 +15,7 @@ import type { BufferService } from "./services/buffer-service.ts";
 import { installBodyParser, validatorOf } from "./http/body.ts";
 import type { CallerOf } from "./http/caller.ts";
 import type { CodespecService } from "./services/codespec-service.ts";
-import type { DataPlanePlace } from "./data-plane/data-plane-place.ts";
+import type { DataPlaneAddress } from "./data-plane/data-plane-address.ts";
 import { replyWithError } from "./http/errors.ts";
 import { bufferRoutes } from "./routes/buffers.ts";
 import { codespecRoutes } from "./routes/codespecs.ts";
@@ -32,7 +32,7 @@ export interface AppParts {
   buffers: BufferService;
   runs: RunService;
   server: ServerService;
-  place: DataPlanePlace;
+  address: DataPlaneAddress;
   callerOf: CallerOf;
   log: FastifyBaseLogger;
 }
@@ -42,7 +42,7 @@ const REQUEST_MS = 60_000;
 const KEEP_ALIVE_MS = 60_000;
 
 /** The control plane as an app that does not listen yet. Closing it cuts open streams and waits for the rest. */
-export function createApp({ codespecs, buffers, runs, server, place, callerOf, log }: AppParts): FastifyInstance {
+export function createApp({ codespecs, buffers, runs, server, address, callerOf, log }: AppParts): FastifyInstance {
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -81,9 +81,9 @@ export function createApp({ codespecs, buffers, runs, server, place, callerOf, l
     req.log.debug({ ...facts, ms: Math.round(reply.elapsedTime) }, "request answered");
   });
 
-  void app.register(serverRoutes(server, place));
+  void app.register(serverRoutes(server, address));
   void app.register(codespecRoutes(codespecs));
-  void app.register(bufferRoutes(buffers, place));
+  void app.register(bufferRoutes(buffers, address));
   void app.register(runRoutes(runs, createStreams(app)));
   return app;
 }

@@ -8,7 +8,7 @@ import { answerUnreadable } from "./http/unreadable-request.ts";
 
 /** A path of a Unix socket beyond this is cut or refused by the kernel. */
 const MAX_SOCKET_PATH_BYTES = 107;
-/** For a request with its body, which on the data plane may be a large blob; answers have no limit. */
+/** For a request with its body, which on the data plane can be a large blob; answers have no limit. */
 const REQUEST_MS = 120_000;
 
 /**

@@ -13,7 +13,7 @@ import { createBackgroundCalls } from "../temporal/background-calls.ts";
 import { openClient } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { createApp } from "./app.ts";
-import { createDataPlanePlace } from "./data-plane/data-plane-place.ts";
+import { createDataPlaneAddress } from "./data-plane/data-plane-address.ts";
 import { createDataPlane } from "./data-plane/data-plane.ts";
 import { createSigner, createVerifier, loadSigningKeys } from "./data-plane/signing.ts";
 import { listenOnSocket, listenOnTcp } from "./listen.ts";
@@ -82,7 +82,7 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
       probes: [() => db.ping(), ...folders.map((folder) => () => access(folder, constants.W_OK))],
       databaseVersion: db.schemaVersion,
     }),
-    place: createDataPlanePlace(config.TYGER_DATA_SOCKET, config.TYGER_LISTEN),
+    address: createDataPlaneAddress(config.TYGER_DATA_SOCKET, config.TYGER_LISTEN),
     callerOf: () => LOCAL_USER,
     log,
   });

@@ -2,7 +2,7 @@ import { connectionFailureOf } from "../model/errno.ts";
 import { CodedError, errnoOf } from "../model/errors.ts";
 import { within } from "../waiting/bounded.ts";
 
-/** SQLSTATE classes and codes after which the same call may succeed: connections, resources, shutdown, conflicts. */
+/** SQLSTATE classes and codes after which the same call can succeed: connections, resources, shutdown, conflicts. */
 const PASSING_STATE = /^(08...|53...|57014|57P0.|58030|25006|40001|40P01|55P03|25P03)$/;
 /** Codes of the driver for a connection that is lost, which has no SQLSTATE. */
 const LOST_CONNECTION = /^(CONNECT_TIMEOUT|CONNECTION_\w+)$/;

@@ -15,7 +15,7 @@ const TRY_FOR_MS = 10_000;
 const PAUSES = doubling(100, 2000);
 const CLOSE_MS = 3000;
 
-/** Calls that nobody waits for. `close` ends their retries and waits a few seconds for those that are under way. */
+/** Calls whose caller does not wait. `close` ends their retries and waits a few seconds for calls in flight. */
 export function createBackgroundCalls({
   workflows,
   runs,

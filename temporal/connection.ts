@@ -1,7 +1,7 @@
 import { Client, Connection } from "@temporalio/client";
 import { every, retry } from "../waiting/retry.ts";
 
-/** Where Temporal is, for every connection that we open: the API's, the worker's and its native one. */
+/** The server behind every connection that we open: the API's, the worker's and its native one. */
 export interface TemporalTarget {
   address: string;
   namespace: string;

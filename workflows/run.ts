@@ -30,7 +30,7 @@ const act = proxyActivities<RunActivities>({
   retry: RETRY,
 });
 
-const finalise = proxyActivities<RunActivities>({
+const finalize = proxyActivities<RunActivities>({
   startToCloseTimeout: "1 hour",
   heartbeatTimeout: "8 seconds",
   scheduleToCloseTimeout: "24 hours",
@@ -71,7 +71,7 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     if (plan.cancelRequested) requestCancel();
     if (plan.isOver) {
       show("the run had ended before this workflow started");
-      await finalise.archive(runId);
+      await finalize.archive(runId);
       return undefined;
     }
     const clock = startClock(plan.deadlineAt);
@@ -119,7 +119,7 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
 
   async function archive(): Promise<void> {
     try {
-      await finalise.archive(runId);
+      await finalize.archive(runId);
     } catch (err) {
       if (!(err instanceof ActivityFailure)) throw err;
       await act.discard(runId);

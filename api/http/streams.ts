@@ -16,7 +16,7 @@ export interface StreamedAnswer {
 export type SendStream = (reply: FastifyReply, answer: StreamedAnswer) => Promise<void>;
 
 /**
- * The sender of an app's streams. They may be silent for hours and would hold up `close()` for as long; closing cuts
+ * The sender of an app's streams. They can be silent for hours, and would delay `close()` for as long; closing cuts
  * them, which a client sees as a broken answer and not as its end.
  */
 export function createStreams(app: FastifyInstance): SendStream {

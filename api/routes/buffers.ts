@@ -2,11 +2,11 @@ import type { FastifyPluginAsync } from "fastify";
 import { ROUTES } from "../../contract/routes.ts";
 import { LOCAL } from "../../model/buffer/buffer.ts";
 import type { BufferService } from "../services/buffer-service.ts";
-import type { DataPlanePlace } from "../data-plane/data-plane-place.ts";
+import type { DataPlaneAddress } from "../data-plane/data-plane-address.ts";
 import { serve } from "../http/route.ts";
 
 export const bufferRoutes =
-  (service: BufferService, place: DataPlanePlace): FastifyPluginAsync =>
+  (service: BufferService, address: DataPlaneAddress): FastifyPluginAsync =>
   async (app) => {
     serve(app, ROUTES.createBuffer, {
       handler: async (req, reply) => {
@@ -25,13 +25,13 @@ export const bufferRoutes =
     serve(app, ROUTES.accessBuffer, {
       handler: async (req, reply) => {
         const { writeable = false, preferTcp = false, ttl } = req.query;
-        const host = place.hostFor(req, preferTcp);
+        const host = address.hostFor(req, preferTcp);
         const uri = await service.access(req.caller, req.params.id, { writeable, ttl, host });
         return reply.code(201).send({ uri });
       },
     });
 
     serve(app, ROUTES.listStorageAccounts, {
-      handler: async (req) => [{ name: LOCAL, location: LOCAL, endpoint: place.endpointFor(req) }],
+      handler: async (req) => [{ name: LOCAL, location: LOCAL, endpoint: address.endpointFor(req) }],
     });
   };

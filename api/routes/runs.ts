@@ -9,7 +9,7 @@ import { bytesOf } from "../runs/run-logs.ts";
 import type { RunService } from "../runs/run-service.ts";
 import type { SendStream } from "../http/streams.ts";
 
-/** The idempotency key of a request, which may be any text. */
+/** The idempotency key of a request, which can be any text. */
 const keyOf = ({ headers }: FastifyRequest): string | undefined => {
   const key = headers["idempotency-key"];
   return typeof key === "string" && key !== "" ? key : undefined;
@@ -107,6 +107,6 @@ export const runRoutes =
       },
     });
 
-    // Each run finalises itself; there is nothing that a sweep would have to bring about.
+    // Each run ends by itself, so there is nothing to sweep; old clients call this.
     serve(app, ROUTES.sweepRuns, { handler: async (_req, reply) => reply.code(200).send() });
   };

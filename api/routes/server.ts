@@ -1,19 +1,19 @@
 import type { FastifyPluginAsync } from "fastify";
 import { API_VERSIONS } from "../../contract/api-version.ts";
 import { ROUTES } from "../../contract/routes.ts";
-import type { DataPlanePlace } from "../data-plane/data-plane-place.ts";
+import type { DataPlaneAddress } from "../data-plane/data-plane-address.ts";
 import { serve } from "../http/route.ts";
 import type { ServerService } from "../services/server-service.ts";
 
 /** The routes that need no version. */
 export const serverRoutes =
-  (service: ServerService, place: DataPlanePlace): FastifyPluginAsync =>
+  (service: ServerService, address: DataPlaneAddress): FastifyPluginAsync =>
   async (app) => {
     serve(app, ROUTES.getMetadata, {
       handler: async (req) => ({
-        capabilities: await service.capabilities(place.hostFor(req) === undefined),
+        capabilities: await service.capabilities(address.hostFor(req) === undefined),
         apiVersions: [...API_VERSIONS],
-        storageEndpoints: [place.endpointFor(req)],
+        storageEndpoints: [address.endpointFor(req)],
       }),
     });
 

@@ -153,7 +153,7 @@ async function setTags(
   });
 }
 
-/** The first known start stays; engines may date it before the creation, or in whole seconds. */
+/** The first known start stays; engines can date it before the creation, or in whole seconds. */
 const startOf = (startedAt: string | undefined): { startedAt?: SQL } =>
   startedAt === undefined
     ? {}

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createApp } from "../../api/app.ts";
 import { createBufferService } from "../../api/services/buffer-service.ts";
 import { createCodespecService } from "../../api/services/codespec-service.ts";
-import { createDataPlanePlace } from "../../api/data-plane/data-plane-place.ts";
+import { createDataPlaneAddress } from "../../api/data-plane/data-plane-address.ts";
 import { createLog } from "../../config/log.ts";
 import { createRunChanges, type RunChanges } from "../../api/runs/run-changes.ts";
 import { createRunService } from "../../api/runs/run-service.ts";
@@ -77,7 +77,7 @@ async function openApi(temporalAddress: string): Promise<Api> {
       maxOpenRuns: 10_000,
     }),
     server: createServerService({ compute, probes: [() => db.ping()], databaseVersion: db.schemaVersion }),
-    place: createDataPlanePlace("/run/data.sock", undefined),
+    address: createDataPlaneAddress("/run/data.sock", undefined),
     callerOf: () => LOCAL_USER,
     log: createLog("error", "test"),
   });

@@ -2,7 +2,7 @@ import type { FastifyInstance } from "fastify";
 import { createApp } from "../../api/app.ts";
 import { createBufferService, type AccessGrant } from "../../api/services/buffer-service.ts";
 import { createCodespecService } from "../../api/services/codespec-service.ts";
-import { createDataPlanePlace } from "../../api/data-plane/data-plane-place.ts";
+import { createDataPlaneAddress } from "../../api/data-plane/data-plane-address.ts";
 import { createLog } from "../../config/log.ts";
 import { createRunChanges } from "../../api/runs/run-changes.ts";
 import { createRunService } from "../../api/runs/run-service.ts";
@@ -66,7 +66,7 @@ export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: nu
     },
   };
   const changes = createRunChanges(records.runs);
-  const place = createDataPlanePlace("/run/data.sock", listen);
+  const address = createDataPlaneAddress("/run/data.sock", listen);
   const sign = (grant: AccessGrant): string => {
     fake.grants.push(grant);
     return `${grant.host ?? "socket"}/${grant.bufferId}/${fake.grants.length}`;
@@ -108,7 +108,7 @@ export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: nu
         ],
         databaseVersion: 3,
       }),
-      place,
+      address,
       callerOf: () => fake.caller,
       log: createLog("debug", "test", { write: (line) => void logged.push(JSON.parse(line)) }),
     }),
