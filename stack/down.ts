@@ -24,7 +24,7 @@ export async function down(
   report: Report,
 ): Promise<boolean> {
   const { paths } = config;
-  await using _held = await lock(lockNameOf(config), LOCK_MS, "of this stack", report);
+  await using _held = await lock(lockNameOf(config), LOCK_MS, "on this stack", report);
   const running = await askStack(paths, "status");
   if (cancelRuns && !running) throw new Error("Runs can only be canceled while the stack is up; nothing was changed");
   if (cancelRuns && running) await cancelOpenRuns(running.apiSocket, report);
@@ -32,8 +32,8 @@ export async function down(
   // Left by a supervisor that was killed or did not finish.
   const left = await endRecorded(paths.stateDir);
   const dockerd = await leaveDockerd(paths, report);
-  if (dockerd === "stopped") report("the Docker engine that 'tyger up' had started is stopped");
-  else if (dockerd) report(`the Docker engine that 'tyger up' had started is ${dockerd} and goes on`);
+  if (dockerd === "stopped") report("stopped the Docker engine that 'tyger up' started");
+  else if (dockerd) report(`left the Docker engine running: ${dockerd}`);
   return running !== undefined || left.length > 0;
 }
 
@@ -55,5 +55,5 @@ async function cancelOpenRuns(apiSocket: string, report: Report): Promise<void> 
     return undefined;
   };
   if (await poll(cancelAll, { everyMs: 500, withinMs: CANCEL_MS })) return;
-  throw new Error(`${open} runs were asked to cancel and have not ended within ${CANCEL_MS / 1000} s`);
+  throw new Error(`${open} runs did not end within ${CANCEL_MS / 1000} s after the request to cancel them`);
 }

@@ -6,14 +6,14 @@ import { errnoWordsOf } from "../model/errno.ts";
 import { errnoOf, messageOf } from "../model/errors.ts";
 import { controlSocketOf } from "./supervisor/control.ts";
 
-/** Of what the kernel takes as the address of a Unix socket. */
+/** The kernel's limit for the path of a Unix socket, in bytes. */
 const LONGEST_SOCKET_PATH = 107;
 
-/** Makes the folders of a stack, open to its user alone. @throws Error that names the one that cannot be used */
+/** Creates the folders of a stack, private to the user. @throws Error that names the folder that cannot be used */
 export function makeFolders({ paths, uid }: StackConfig): void {
   const longest = controlSocketOf(paths.runtimeDir);
   if (Buffer.byteLength(longest) > LONGEST_SOCKET_PATH) {
-    throw new Error(`The path of the socket '${longest}' is too long: set XDG_RUNTIME_DIR to a shorter one`);
+    throw new Error(`The socket path '${longest}' is too long; set XDG_RUNTIME_DIR to a shorter path`);
   }
   try {
     makeOurs(paths.dataDir);
@@ -28,20 +28,20 @@ export function makeFolders({ paths, uid }: StackConfig): void {
   mustBeOurs(dirname(paths.runtimeDir), uid);
 }
 
-/** A file system that takes no folders, such as /proc, says that something is missing. */
+/** A file system without folders of users, such as /proc, reports ENOENT. */
 const reasonOf = (err: unknown): string =>
-  errnoOf(err) === "ENOENT" ? "it cannot be made there" : (errnoWordsOf(err, "writing") ?? messageOf(err));
+  errnoOf(err) === "ENOENT" ? "folders cannot be created there" : (errnoWordsOf(err, "writing") ?? messageOf(err));
 
 function makeOurs(folder: string): void {
   makeFolder(folder, 0o700);
   accessSync(folder, constants.W_OK);
 }
 
-/** @throws Error when another user may put sockets of their own where ours are looked for, as anybody may in /tmp. */
+/** @throws Error if another user can replace our sockets, as any user can in a shared folder of /tmp */
 function mustBeOurs(folder: string, uid: number): void {
   const { uid: owner, mode } = statSync(folder);
   if (owner === uid && (mode & 0o022) === 0) return;
   throw new Error(
-    `Other users can write to '${folder}', where the stack's sockets would be: set XDG_RUNTIME_DIR to a folder of your own`,
+    `Other users can write to '${folder}', where the stack's sockets would be; set XDG_RUNTIME_DIR to a folder of your own`,
   );
 }

@@ -8,7 +8,7 @@ import { settlePostgres } from "./postgres/postgres-folder.ts";
 import { createPostgres, POSTGRES_HOST } from "./postgres/postgres.ts";
 import { choosePort } from "./host/ports.ts";
 import type { Report } from "./host/progress.ts";
-import { mustReach, postgresPlaceOf, temporalPlaceOf } from "./host/reach.ts";
+import { mustReach, postgresAddressOf, parseTemporalAddress } from "./host/reach.ts";
 import { mustHaveRoom } from "./host/room.ts";
 import type { StackSettings } from "./supervisor/settings.ts";
 import { findTemporal } from "./temporal/temporal-binary.ts";
@@ -24,7 +24,7 @@ type Ports = z.infer<typeof portsSchema>;
  */
 export async function settleDatabase(config: StackConfig, report: Report): Promise<StackSettings["postgres"]> {
   if (config.databaseUrl) {
-    const { host, port } = postgresPlaceOf(config.databaseUrl);
+    const { host, port } = postgresAddressOf(config.databaseUrl);
     await mustReach("Postgres", "DATABASE_URL", host, port);
     // The driver is loaded only if it is needed.
     const { databaseProblem } = await import("./postgres/postgres-trial.ts");
@@ -75,7 +75,7 @@ async function givenTemporal(
   namespace: string,
   { inherited }: StackConfig,
 ): Promise<StackSettings["temporal"]> {
-  const { host, port } = temporalPlaceOf(address);
+  const { host, port } = parseTemporalAddress(address);
   await mustReach("Temporal", "TEMPORAL_ADDRESS", host, port);
   // With a key the connection uses TLS, which only Temporal's own client supports here.
   const problem = inherited["TEMPORAL_API_KEY"] ? undefined : await temporalProblem(address, namespace);

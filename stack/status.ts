@@ -16,7 +16,7 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
   const width = Math.max(...view.processes.map(({ name }) => name.length));
   const processes = view.processes.map(({ name, state, pid, restarts, lastExit, logFile }) => {
     const where = pid === undefined ? "" : ` (pid ${pid})`;
-    const again = restarts > 0 ? `, restarted ${restarts} times, last ${lastExit ?? "unknown"}` : "";
+    const again = restarts > 0 ? `, restarted ${restarts} times, last exit: ${lastExit ?? "unknown"}` : "";
     return `  ${name.padEnd(width)}  ${state}${where}${again}, log ${logFile}`;
   });
   return [
@@ -24,8 +24,8 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
     ...processes,
     ...(view.webUi ? [`Web UI        ${view.webUi}`] : []),
     ...(view.temporal ? [`Temporal      ${view.temporal}`] : []),
-    ...(view.given?.postgres ? [`Postgres      ${view.given.postgres}, of DATABASE_URL`] : []),
-    ...(view.given?.temporal ? [`Temporal      ${view.given.temporal}, of TEMPORAL_ADDRESS`] : []),
+    ...(view.given?.postgres ? [`Postgres      ${view.given.postgres}, from DATABASE_URL`] : []),
+    ...(view.given?.temporal ? [`Temporal      ${view.given.temporal}, from TEMPORAL_ADDRESS`] : []),
     `API           ${serverUrlOf(view)}`,
     `Docker        ${view.dockerHost}`,
     `data folder   ${paths.dataDir}`,
@@ -41,7 +41,7 @@ function installationOf(stateDir: string): string {
   try {
     return readFileSync(join(stateDir, "installation"), "utf8").trim();
   } catch {
-    return "not known yet";
+    return "unknown until the worker is ready";
   }
 }
 

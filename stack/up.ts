@@ -51,7 +51,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
   const version = versionOf(installation);
   const { paths } = config;
   makeFolders(config);
-  await using _held = await lock(lockNameOf(config), LOCK_MS, "of this stack", report);
+  await using _held = await lock(lockNameOf(config), LOCK_MS, "on this stack", report);
 
   const running = await askStack(paths, "status");
   if (running?.version === version) {
@@ -60,7 +60,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
   }
   await mustHaveRoom(paths.dataDir);
   if (running) {
-    report("stopping the processes of another version");
+    report("stopping the processes of the other version");
     await askStack(paths, "stop", STOP_MS);
   }
   await endRecorded(paths.stateDir);
@@ -200,7 +200,7 @@ async function awaitReady(
     if (view?.isReady) return view;
     const hopeless = view?.processes.find(({ state, restarts }) => state !== "ready" && restarts >= HOPELESS_STARTS);
     if (hopeless) throw new Error(failureOf(hopeless));
-    if (supervisor.hasEnded()) throw new Error(`${supervisor.failure}; the end of '${log}' says: ${lastWords(log)}`);
+    if (supervisor.hasEnded()) throw new Error(`${supervisor.failure}; the end of '${log}' is: ${lastWords(log)}`);
     return undefined;
   };
   const whole = await poll(look, { everyMs: 50, withinMs: READY_MS, signal });
@@ -215,7 +215,7 @@ const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !
 
 function failureOf({ name, lastExit, logFile }: ProcessView): string {
   const how = lastExit ? ` (${lastExit})` : "";
-  return `'${name}' did not start${how}; the end of '${logFile}' says: ${lastWords(logFile)}`;
+  return `'${name}' did not start${how}; the end of '${logFile}' is: ${lastWords(logFile)}`;
 }
 
 /** Prefers the error that ended the process to the last lines, which are often only its stack trace. */

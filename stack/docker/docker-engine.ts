@@ -7,7 +7,7 @@ import { errnoWordsOf } from "../../model/errno.ts";
 import { CodedError, errnoOf, messageOf } from "../../model/errors.ts";
 
 /**
- * The engine that `host` names, in the form of DOCKER_HOST.
+ * Parses a DOCKER_HOST.
  * @throws Error for an engine that the local stack cannot use.
  */
 export function engineAt(host: string): EngineAddress {
@@ -17,14 +17,14 @@ export function engineAt(host: string): EngineAddress {
   );
 }
 
-/** The engines to try, of which the first that answers is used: DOCKER_HOST alone where it is set, else the usual sockets. */
+/** The engines to try in order: only DOCKER_HOST if it is set, otherwise the usual sockets. */
 export function engineCandidates(dockerHost: string | undefined, userRuntimeDir: string | undefined): EngineAddress[] {
   if (dockerHost) return [engineAt(dockerHost)];
   const sockets = [DEFAULT_SOCKET, ...(userRuntimeDir ? [join(userRuntimeDir, "docker.sock")] : [])];
   return sockets.filter((socket) => existsSync(socket)).map((socket) => engineAt(`unix://${socket}`));
 }
 
-/** Why the engine cannot be used, in words for the user; undefined when it answers. */
+/** Returns why the engine cannot be used, as a clause for the user, or undefined if it answers. */
 export async function refusalOf({ host }: EngineAddress, timeoutMs = 3000): Promise<string | undefined> {
   try {
     await connectEngine(host).ping(timeoutMs);

@@ -11,8 +11,9 @@ import { mustRun } from "../host/command.ts";
 const SCRIPT = 'read -r line < /proof/in; echo "$line" > /proof/out';
 
 /**
- * Sends a word through two named pipes in a folder of `folder` and a container of `image`: the way all data of a run goes.
- * @throws Error in one sentence when the word does not come back, as from an engine in a virtual machine.
+ * Sends a word through two named pipes and a container, the way all data of a run goes: an engine in a virtual machine
+ * accepts such a container, but no data arrives.
+ * @throws Error in one sentence if the word does not come back.
  */
 export async function proveNamedPipes(
   { host }: EngineAddress,
@@ -28,23 +29,23 @@ export async function proveNamedPipes(
   try {
     const pipes = [join(proof, "in"), join(proof, "out")];
     await mustRun("mkfifo", ["-m", "666", ...pipes], { env: { PATH: path }, timeoutMs: 5000 });
-    // Opened for both directions a pipe never blocks its opener.
+    // A pipe opened for both directions never blocks the opener.
     descriptors = pipes.map((pipe) => openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK));
     const options = {
       Image: image,
       Entrypoint: ["sh", "-c", SCRIPT],
       Labels: { "tyger-proof": "1" },
-      // As a job has it: unlike Binds, a mount whose source the engine cannot see is refused instead of made.
+      // Like a job: unlike Binds, a mount whose source the engine cannot see is refused instead of created.
       HostConfig: { Mounts: [{ Type: "bind" as const, Source: proof, Target: "/proof" }], NetworkMode: "none" },
     };
     container = await engine.create(undefined, options);
     await engine.start(container);
     const word = randomBytes(8).toString("hex");
     writeSync(descriptors[0] ?? -1, `${word}\n`);
-    if ((await readLine(descriptors[1] ?? -1, 15_000)) !== word) throw new Error("what was sent did not come back");
+    if ((await readLine(descriptors[1] ?? -1, 15_000)) !== word) throw new Error("the data sent did not come back");
   } catch (cause) {
     throw new Error(
-      `Named pipes in '${folder}' do not reach containers of the Docker engine at '${host}' (${messageOf(cause)}): name in DOCKER_HOST one that runs on this machine, not in a virtual machine, and as root or as you`,
+      `Named pipes in '${folder}' do not reach containers of the Docker engine at '${host}' (${messageOf(cause)}); set DOCKER_HOST to an engine that runs on this machine, not in a virtual machine, and as root or as you`,
       { cause },
     );
   } finally {

@@ -20,125 +20,123 @@ import {
 import { findProgram } from "../host/programs.ts";
 import type { Report } from "../host/progress.ts";
 
-/** Where a dockerd is that serves all stacks of the machine. */
-export interface DockerdPlace {
-  /** What is known of it, for root only. */
+/** The files of a dockerd that all stacks of the machine share; tests use others. */
+export interface DockerdFiles {
+  /** Contains its record and its log; private to root. */
   folder: string;
   engine: EngineAddress;
-  /** Its own and that of the containerd it starts, by the name of the program. */
+  /** Its own pid file and its containerd's, by program name. */
   pidFiles: { dockerd: string; containerd: string };
 }
 
-const MACHINE: DockerdPlace = {
+const MACHINE: DockerdFiles = {
   folder: "/var/lib/tyger/dockerd",
   engine: engineAt("unix:///var/run/docker.sock"),
   pidFiles: { dockerd: "/var/run/docker.pid", containerd: "/var/run/docker/containerd/containerd.pid" },
 };
-const recordOf = ({ folder }: DockerdPlace): string => join(folder, "process.json");
+const recordOf = ({ folder }: DockerdFiles): string => join(folder, "process.json");
 
-/** Another `up` may be installing it meanwhile. */
+/** Another `up` can be installing it meanwhile. */
 const LOCK_MS = 900_000;
-const lockNameOf = ({ folder }: DockerdPlace): string => `dockerd-${basename(folder)}`;
+const lockNameOf = ({ folder }: DockerdFiles): string => `dockerd-${basename(folder)}`;
 
-/** While it is held nobody else starts or ends the engine. @throws Error when it is not had within 15 min */
-export const lockDockerd = (report: Report, place: DockerdPlace = MACHINE): Promise<AsyncDisposable> =>
-  lock(lockNameOf(place), LOCK_MS, "that starts or ends the Docker engine", report);
+/** Keeps other commands from starting or stopping the engine. @throws Error if it is not free within 15 min */
+export const lockDockerd = (report: Report, files: DockerdFiles = MACHINE): Promise<AsyncDisposable> =>
+  lock(lockNameOf(files), LOCK_MS, "that starts or stops the Docker engine", report);
 
 /**
- * Starts a Docker engine where none runs, for root on Debian, installing it first where it is missing. The caller holds
- * the lock.
- * @throws Error when the engine does not answer within 30 s; it names the log.
+ * Starts a Docker engine, for root on Debian, and installs it first if necessary. The caller holds the lock.
+ * @throws Error naming the log if the engine does not answer within 30 s.
  */
 export async function startDockerd(
   { path, report }: { path: string; report: Report },
-  place: DockerdPlace = MACHINE,
+  files: DockerdFiles = MACHINE,
 ): Promise<EngineAddress> {
   if (!findProgram("dockerd", path) || !findProgram("iptables", path)) {
     report("installing the Docker engine (docker.io)");
     await installPackages(["docker.io", "iptables"], path);
   }
-  // The package's own service may have started it meanwhile.
-  if (await isAnswering(place.engine)) return place.engine;
+  // The package's own service can have started it meanwhile.
+  if (await isAnswering(files.engine)) return files.engine;
   report("starting the Docker engine");
-  await launch(place, path);
-  return place.engine;
+  await launch(files, path);
+  return files.engine;
 }
 
-async function launch(place: DockerdPlace, path: string): Promise<void> {
-  mkdirSync(place.folder, { recursive: true, mode: 0o700 });
-  removeStalePidFiles(place);
-  const logFile = join(place.folder, "dockerd.log");
+async function launch(files: DockerdFiles, path: string): Promise<void> {
+  mkdirSync(files.folder, { recursive: true, mode: 0o700 });
+  removeStalePidFiles(files);
+  const logFile = join(files.folder, "dockerd.log");
   const log = openSync(logFile, "a", 0o600);
   const program = findProgram("dockerd", path) ?? "dockerd";
   const child = spawn(program, [], { detached: true, stdio: ["ignore", log, log], env: { PATH: path }, cwd: "/" });
   child.once("error", () => {});
   child.unref();
   const identity = child.pid === undefined ? undefined : identify(child.pid);
-  if (identity) writeFileSync(recordOf(place), JSON.stringify(identity), { mode: 0o600 });
+  if (identity) writeFileSync(recordOf(files), JSON.stringify(identity), { mode: 0o600 });
   const look = async (): Promise<"answering" | "dead" | undefined> => {
-    if (await isAnswering(place.engine)) return "answering";
+    if (await isAnswering(files.engine)) return "answering";
     return identity && isAlive(identity) ? undefined : "dead";
   };
   if ((await poll(look, { everyMs: 100, withinMs: 30_000 })) === "answering") return;
-  throw new Error(`The Docker engine did not start, see '${logFile}'`);
+  throw new Error(`The Docker engine did not start; see '${logFile}'`);
 }
 
 /**
- * After a boot, where /var/run is kept, or a kill -9 a pid file may name somebody else's process: dockerd would refuse to
- * start because of its own, and take whoever has the pid of its containerd for it.
+ * After kill -9, or a reboot that keeps /var/run, a pid file can name another process: dockerd would refuse to start
+ * because of its own pid file, and mistake the process with its containerd's pid for containerd.
  */
-function removeStalePidFiles({ pidFiles }: DockerdPlace): void {
+function removeStalePidFiles({ pidFiles }: DockerdFiles): void {
   for (const [program, file] of Object.entries(pidFiles)) {
     const pid = existsSync(file) ? Number(readFileSync(file, "utf8")) : 0;
     if (programOf(pid) !== program) rmSync(file, { force: true });
   }
 }
 
-/** Starts the dockerd that we started before again when it was killed; one of the stacks of the machine does it. */
+/** Restarts the dockerd that we started if it was killed. The lock makes one of the machine's stacks do it. */
 export async function reviveDockerd(path: string, log: (line: string) => void): Promise<void> {
-  const place = MACHINE;
-  if (!existsSync(recordOf(place)) || ourDockerd(place)) return;
-  await using held = await tryLock(lockNameOf(place));
-  if (!held || ourDockerd(place) || (await isAnswering(place.engine))) return;
+  const files = MACHINE;
+  if (!existsSync(recordOf(files)) || ourDockerd(files)) return;
+  await using held = await tryLock(lockNameOf(files));
+  if (!held || ourDockerd(files) || (await isAnswering(files.engine))) return;
   log("the Docker engine is gone; starting it again");
-  await launch(place, path).catch((err: unknown) => log(messageOf(err)));
+  await launch(files, path).catch((err: unknown) => log(messageOf(err)));
 }
 
 /**
- * Ends the dockerd that we started, unless a stack other than that of `paths` uses it or a container runs: jobs outlive
- * the stack.
- * @returns what became of it, or undefined when there is none of ours.
+ * Stops the dockerd that we started, unless another stack uses it or a container is running: jobs outlive the stack.
+ * @returns "stopped", or why it was left running, or undefined if we did not start one.
  */
 export async function leaveDockerd(
   paths: { runtimeDir: string },
   report: Report,
-  place: DockerdPlace = MACHINE,
-): Promise<"stopped" | `in use by ${string}` | undefined> {
-  if (!ourDockerd(place)) return undefined;
-  await using _locked = await lockDockerd(report, place);
-  const dockerd = ourDockerd(place);
+  files: DockerdFiles = MACHINE,
+): Promise<string | undefined> {
+  if (!ourDockerd(files)) return undefined;
+  await using _locked = await lockDockerd(report, files);
+  const dockerd = ourDockerd(files);
   if (!dockerd) return undefined;
-  const running = await connectEngine(place.engine.host)
+  const running = await connectEngine(files.engine.host)
     .countRunning(5000)
     .catch(() => undefined);
-  if (running === undefined) return "in use by whatever it does not tell";
-  if (running > 0) return "in use by containers that run";
-  const other = usersOf(place.engine).find(({ stack }) => stack !== stackNameOf(paths));
-  if (other) return `in use by a stack of user ${other.uid}`;
-  // Without the record nobody starts it again.
-  rmSync(recordOf(place), { force: true });
+  if (running === undefined) return "it did not answer, so it may be in use";
+  if (running > 0) return "containers are running on it";
+  const other = usersOf(files.engine).find(({ stack }) => stack !== stackNameOf(paths));
+  if (other) return `a stack of user ${other.uid} uses it`;
+  // Without the record no supervisor restarts it.
+  rmSync(recordOf(files), { force: true });
   await endProcess(dockerd, "SIGTERM", 20_000);
   return "stopped";
 }
 
-/** The dockerd that we started, while it lives. */
-function ourDockerd(place: DockerdPlace): ProcessIdentity | undefined {
-  if (!existsSync(recordOf(place))) return undefined;
+/** Returns the dockerd that we started only while it is alive. */
+function ourDockerd(files: DockerdFiles): ProcessIdentity | undefined {
+  if (!existsSync(recordOf(files))) return undefined;
   try {
-    const identity = processIdentitySchema.parse(JSON.parse(readFileSync(recordOf(place), "utf8")));
+    const identity = processIdentitySchema.parse(JSON.parse(readFileSync(recordOf(files), "utf8")));
     return isAlive(identity) ? identity : undefined;
   } catch {
-    // A torn file is of a machine that lost power: nothing of before runs on it.
+    // A torn file means that the machine lost power, so no recorded process is alive.
     return undefined;
   }
 }

@@ -9,7 +9,7 @@ import { connectEngine } from "../../docker/engine/engine.ts";
 import { messageOf } from "../../model/errors.ts";
 import type { Report } from "../host/progress.ts";
 
-/** The image of the examples. */
+/** The examples use it. */
 export const EXAMPLE_IMAGE = "ubuntu";
 const PULL_MS = 180_000;
 
@@ -24,9 +24,9 @@ export const hasImage = ({ host }: EngineAddress, image: string): Promise<boolea
   connectEngine(host).hasImage(image);
 
 /**
- * Sees to it that the engine has EXAMPLE_IMAGE: it is there, or a registry gives it, or a stand-in is made of two
- * programs of Debian, and the user is told so.
- * @throws Error that says why none of these worked.
+ * Makes sure that the engine has EXAMPLE_IMAGE: pulls it or, without a registry, builds a substitute from two Debian
+ * programs and tells the user.
+ * @throws Error that says why neither worked.
  */
 export async function provideExampleImage(source: ImageSource): Promise<void> {
   const { engine, path, uid, report } = source;
@@ -35,26 +35,28 @@ export async function provideExampleImage(source: ImageSource): Promise<void> {
   const refusal = await pull(engine, EXAMPLE_IMAGE);
   if (!refusal) return;
   if (!canInstallPackages(path, uid)) {
-    throw new Error(`The image '${EXAMPLE_IMAGE}' is not on the Docker engine, and no registry gave it: ${refusal}`);
+    throw new Error(`The image '${EXAMPLE_IMAGE}' is not on the Docker engine and could not be pulled: ${refusal}`);
   }
-  report(`no registry gave it (${refusal}); making a stand-in of Debian's busybox and bash`);
+  report(`could not be pulled (${refusal}); building a substitute image from Debian's busybox and bash`);
   await importStandIn(engine, EXAMPLE_IMAGE, path);
-  report(`the image '${EXAMPLE_IMAGE}' on this engine is a stand-in, enough for the examples; it is not Ubuntu`);
+  report(
+    `the image '${EXAMPLE_IMAGE}' on this Docker engine is a substitute, enough for the examples; it is not Ubuntu`,
+  );
 }
 
-/** Pulls an image; returns why it could not be had, or undefined when it is there. */
+/** Returns why the image could not be pulled, or undefined if it was. */
 async function pull({ host }: EngineAddress, image: string): Promise<string | undefined> {
   const limit = AbortSignal.timeout(PULL_MS);
   try {
     const engine = connectEngine(host);
     await engine.pullImage(image, () => {}, limit);
-    return (await engine.hasImage(image)) ? undefined : "it is not there after the pull";
+    return (await engine.hasImage(image)) ? undefined : "the image is missing after the pull";
   } catch (err) {
     return limit.aborted ? "it took too long" : messageOf(err);
   }
 }
 
-/** Makes `image` of two programs of Debian. */
+/** Builds `image` from two Debian programs, for machines without access to a registry. */
 async function importStandIn({ host }: EngineAddress, image: string, path: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "tyger-image-"));
   try {
@@ -76,7 +78,7 @@ async function importStandIn({ host }: EngineAddress, image: string, path: strin
   }
 }
 
-/** A root folder with bash and all of busybox's programs, as far as a job needs one. */
+/** Creates a root folder with bash and all programs of busybox: as much as a job needs. */
 async function layOut(unpacked: string, root: string): Promise<void> {
   for (const folder of ["bin", "dev", "etc", "home", "proc", "root", "sys", "tmp", "usr", "var"]) {
     await mkdir(join(root, folder), { recursive: true });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** The files of the program that is running, be it source or bundle. */
+/** The files of the program that is running, as source or as bundle. */
 export interface Installation {
   root: string;
   /** Contains the bundles that the supervisor starts. */
@@ -16,7 +16,7 @@ const STARTED = ["supervisor.js", "api.js", "worker.js", "pump.js", "workflows.j
 export function findInstallation(from: string = import.meta.dirname): Installation {
   let root = from;
   while (!existsSync(join(root, "temporal-dev.yaml"))) {
-    if (dirname(root) === root) throw new Error(`No installation of tyger was found above '${from}'`);
+    if (dirname(root) === root) throw new Error(`Found no installation of tyger above '${from}'`);
     root = dirname(root);
   }
   return { root, dist: join(root, "dist"), temporalConfig: join(root, "temporal-dev.yaml") };
@@ -29,7 +29,7 @@ export function findInstallation(from: string = import.meta.dirname): Installati
 export function versionOf({ dist, temporalConfig }: Installation): string {
   const hash = createHash("sha256");
   for (const file of [...STARTED.map((name) => join(dist, name)), temporalConfig]) {
-    if (!existsSync(file)) throw new Error(`'${file}' is missing: run 'npm run build' first`);
+    if (!existsSync(file)) throw new Error(`'${file}' is missing; run 'npm run build' first`);
     hash.update(readFileSync(file));
   }
   return hash.digest("hex").slice(0, 12);

@@ -30,7 +30,7 @@ export async function choosePort(
   if (wanted > 0) {
     if (await isFree(wanted, host)) return wanted;
     throw new Error(
-      `Port ${wanted} on ${host}, wanted for ${what}, is taken by another program; in 'temporal-dev.yaml' 0 means any that is free`,
+      `Port ${wanted} on ${host}, configured for ${what}, is in use; set it to 0 in 'temporal-dev.yaml' to use any free port`,
     );
   }
   if (previous && (await isFree(previous, host))) return previous;
@@ -38,5 +38,5 @@ export async function choosePort(
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
     if (await isFree(port, host)) return port;
   }
-  throw new Error(`No free port was found on ${host} between ${LOWEST} and ${HIGHEST} for ${what}`);
+  throw new Error(`Found no free port for ${what} on ${host} between ${LOWEST} and ${HIGHEST}`);
 }

@@ -5,7 +5,7 @@ import { errnoOf, messageOf } from "../../model/errors.ts";
 
 const WITHIN_MS = 5000;
 
-/** @throws Error that names the server that somebody gave us, and why it cannot be reached */
+/** @throws Error that names the server, the variable it is configured in, and why it cannot be reached */
 export async function mustReach(server: string, variable: string, host: string, port: number): Promise<void> {
   const socket = connect({ host, port });
   try {
@@ -25,19 +25,19 @@ export async function mustReach(server: string, variable: string, host: string, 
 }
 
 /**
- * Host and port of a `postgres://` URL.
- * @throws Error that names no part of the URL, for the password may be anywhere in one that is not valid
+ * Takes host and port from a `postgres://` URL.
+ * @throws Error that quotes no part of the URL, because the password can be anywhere in an invalid one
  */
-export function postgresPlaceOf(url: string): { host: string; port: number } {
+export function postgresAddressOf(url: string): { host: string; port: number } {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (!parsed || !/^postgres(ql)?:$/.test(parsed.protocol) || !isDecodable(parsed)) {
     throw new Error(
-      "DATABASE_URL must be a URL such as postgres://user:password@host:5432/database, signs like % / @ in the password as %25 %2F %40",
+      "DATABASE_URL must be a URL such as postgres://user:password@host:5432/database; percent-encode special characters in the password (%, /, @ → %25, %2F, %40)",
     );
   }
   const host = decodeURIComponent(parsed.hostname).replace(/^\[|\]$/g, "");
   if (host === "" || host.includes("/")) {
-    throw new Error("DATABASE_URL must name a host; a Postgres on a Unix socket cannot be used");
+    throw new Error("DATABASE_URL must name a host; Postgres on a Unix socket is not supported");
   }
   return { host, port: Number(parsed.port || 5432) };
 }
@@ -52,7 +52,7 @@ function isDecodable({ username, password, hostname, pathname }: URL): boolean {
 }
 
 /** @throws Error with the address */
-export function temporalPlaceOf(address: string): { host: string; port: number } {
+export function parseTemporalAddress(address: string): { host: string; port: number } {
   const [, host, port] = /^\[?([^\]/]+?)\]?:(\d{1,5})$/.exec(address) ?? [];
   if (host === undefined || Number(port) < 1 || Number(port) > 65_535) {
     throw new Error(`TEMPORAL_ADDRESS '${address}' must be host:port, such as 127.0.0.1:7233`);

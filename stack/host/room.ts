@@ -10,6 +10,6 @@ export async function mustHaveRoom(folder: string): Promise<void> {
   const freeMib = Math.floor((bavail * bsize) / MIB);
   if (freeMib >= NEEDED_MIB) return;
   throw new Error(
-    `The disk of '${folder}' has ${freeMib} MiB free and the stack needs ${NEEDED_MIB}: make room, or set TYGER_DATA_DIR to a folder on another disk`,
+    `The disk of '${folder}' has ${freeMib} MiB free and the stack needs ${NEEDED_MIB}; free some space, or set TYGER_DATA_DIR to a folder on another disk`,
   );
 }

@@ -40,7 +40,7 @@ function findPackage(): string {
   try {
     return dirname(dirname(require.resolve(name)));
   } catch (cause) {
-    const message = `There are no Postgres binaries for this machine (npm's '${name}'): set DATABASE_URL instead`;
+    const message = `There are no Postgres binaries for this machine (npm package '${name}'); set DATABASE_URL instead`;
     throw new Error(message, { cause });
   }
 }

@@ -54,7 +54,7 @@ function makePassable(folder: string): void {
 
 function rootsFolder(dataDir: string, inside: string, system: string): string {
   if (existsSync(inside)) return realpathSync(inside);
-  if (isDangling(inside)) throw new Error(`'${inside}' leads to '${readlinkSync(inside)}', which does not exist`);
+  if (isDangling(inside)) throw new Error(`'${inside}' links to '${readlinkSync(inside)}', which does not exist`);
   if (isReachable(dirname(realpathSync(dataDir)))) {
     // Others can pass through but not list it; the stack's other files have modes of their own.
     chmodSync(dataDir, statSync(dataDir).mode | 0o011);
@@ -74,13 +74,13 @@ export function isReachable(folder: string): boolean {
   return dirname(folder) === folder || isReachable(dirname(folder));
 }
 
-/** Prefers Postgres' own user to `nobody`, whom other services share. `passwd` is the text of /etc/passwd. */
+/** Prefers Postgres' own user to 'nobody', which other services share. `passwd` is the text of /etc/passwd. */
 export function unprivilegedUser(passwd: string): { uid: number; gid: number } {
   const lines = passwd.split("\n").map((line) => line.split(":"));
   const line = lines.find(([name]) => name === "postgres") ?? lines.find(([name]) => name === "nobody");
   const [uid, gid] = [Number(line?.[2]), Number(line?.[3])];
   if (!line || !Number.isInteger(uid) || !Number.isInteger(gid) || uid === 0) {
-    throw new Error("Postgres does not run as root, and there is no user 'postgres' or 'nobody' to run it as");
+    throw new Error("Postgres refuses to run as root, and there is no user 'postgres' or 'nobody' to run it as");
   }
   return { uid, gid };
 }

@@ -21,17 +21,18 @@ export async function databaseProblem(url: string, withinMs = WITHIN_MS): Promis
   const client = postgres(url, { max: 1, connect_timeout: withinMs / 1000, fetch_types: false, onnotice: () => {} });
   try {
     const [rights] = await within(withinMs, rightsIn(client), () => new Error("late"));
-    if (rights?.isReadOnly) return `takes no changes to the database '${rights.database}'; name the primary server`;
+    if (rights?.isReadOnly)
+      return `does not accept writes to the database '${rights.database}'; use the primary server`;
     if (rights?.mayCreate) return undefined;
     return `does not let its user create tables in the database '${rights?.database}'; make the user its owner`;
   } catch (err) {
     const code = errnoOf(err) ?? "";
     if (FOR_NOW.test(code)) return undefined;
     if (SQLSTATE.test(code)) {
-      return `refuses the connection: ${messageOf(err)}; correct the URL, which 'psql "$DATABASE_URL"' tries out`;
+      return `refuses the connection: ${messageOf(err)}; correct the URL and check it with 'psql "$DATABASE_URL"'`;
     }
     const tls = new URL(url).searchParams.has("sslmode") ? " with TLS" : "";
-    return `does not answer as a Postgres server${tls} does; correct host, port and parameters of the URL`;
+    return `does not answer like a Postgres server${tls}; correct the host, port, and parameters of the URL`;
   } finally {
     await client.end({ timeout: 0 });
   }

@@ -86,7 +86,7 @@ async function endLeftoverServer(dataDir: string): Promise<void> {
     return undefined;
   };
   if (!(await poll(look, { everyMs: 50, withinMs: 30_000 }))) {
-    throw new Error(`Processes of an earlier Postgres in '${dataDir}' do not end`);
+    throw new Error(`Processes of an earlier Postgres server in '${dataDir}' could not be ended`);
   }
   // No server uses the folder now. A leftover pid file would prevent the start if another process had its pid.
   await rm(join(dataDir, "postmaster.pid"), { force: true });

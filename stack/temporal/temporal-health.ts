@@ -21,7 +21,7 @@ export async function temporalProblem(
   withinMs = PROBLEM_WITHIN_MS,
 ): Promise<string | undefined> {
   const answer = await callGrpc(address, `/${SERVICE}/DescribeNamespace`, textMessage(namespace), withinMs);
-  if (!answer) return "does not answer as a Temporal server does; correct the address";
+  if (!answer) return "does not answer like a Temporal server; correct the address";
   if (answer.status !== NOT_FOUND) return undefined;
   return `has no namespace '${namespace}'; create it, or name another in TEMPORAL_NAMESPACE`;
 }

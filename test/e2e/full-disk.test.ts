@@ -27,7 +27,9 @@ test("up reports a full disk in one sentence and leaves nothing running; with ro
 
   const { code, stdout, stderr } = await stack.tyger(["up"]);
   expect({ code, stdout: stdout.toString() }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toMatch(/^Error: The disk of '.*' has \d+ MiB free and the stack needs 64: make room, or set .*\n$/);
+  expect(stderr).toMatch(
+    /^Error: The disk of '.*' has \d+ MiB free and the stack needs 64; free some space, or set .*\n$/,
+  );
   expect((await stack.tyger(["status"])).stdout.toString()).toContain("The stack is down");
   expect(await readdir(stack.dataDir)).toEqual(["state"]);
 

@@ -139,9 +139,7 @@ test("an up whose supervisor ends reports it at once, in the supervisor's words"
   const { code, stderr } = await other.tyger(["up"], { limitMs: AT_ONCE_MS });
   expect({ code, last: stderr.trimEnd().split("\n").at(-1) }).toEqual({
     code: 1,
-    last: expect.stringMatching(
-      /^Error: The supervisor did not start; the end of '.*' says: Error: Another supervisor/,
-    ),
+    last: expect.stringMatching(/^Error: The supervisor did not start; the end of '.*' is: Error: Another supervisor/),
   });
 });
 

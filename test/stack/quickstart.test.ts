@@ -8,14 +8,14 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 const BIN = resolve(import.meta.dirname, "../../bin");
 const ROOT_UID = 0;
-const NOBODY = 65_534;
+const OTHER_UID = 65_534;
 
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "tyger-quickstart-"));
   chmodSync(folder, 0o755);
   mkdirSync(join(folder, "bin"));
-  // Whoever runs the tests: the scripts see a user without rights, and a package manager that fails the test.
+  // Even as root the scripts must see a user without rights; a package manager that is called fails the test.
   for (const [name, text] of Object.entries({ id: "echo 1000", npm: "echo npm was run >&2; exit 9" })) {
     writeFileSync(join(folder, "bin", name), `#!/bin/sh\n${text}\n`);
     chmodSync(join(folder, "bin", name), 0o755);
@@ -65,7 +65,7 @@ test("a socket of a group that the user is not in gets the advice to join it", a
   const server = createServer().listen(socket);
   await once(server, "listening");
   chmodSync(socket, 0o600);
-  // Another user where the tests run as root, for whom no mode is a bar.
+  // If the tests run as root, run as another user, because modes do not restrict root.
   const isRoot = process.getuid?.() === ROOT_UID;
   if (!isRoot) chmodSync(socket, 0);
   copyFileSync(join(BIN, "require-docker"), join(folder, "require-docker"));
@@ -73,7 +73,7 @@ test("a socket of a group that the user is not in gets the advice to join it", a
     env: environmentFor(`unix://${socket}`),
     encoding: "utf8",
     cwd: folder,
-    ...(isRoot && { uid: NOBODY, gid: NOBODY }),
+    ...(isRoot && { uid: OTHER_UID, gid: OTHER_UID }),
   });
   server.close();
   expect(status).toBe(1);

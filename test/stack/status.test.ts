@@ -17,7 +17,7 @@ test("given servers are shown with their addresses", () => {
     "The stack is up.",
     "  api     ready, log /l",
     "  worker  ready, log /l",
-    "Postgres      db.example:5433, of DATABASE_URL",
-    "Temporal      temporal.example:7233, of TEMPORAL_ADDRESS",
+    "Postgres      db.example:5433, from DATABASE_URL",
+    "Temporal      temporal.example:7233, from TEMPORAL_ADDRESS",
   ]);
 });

@@ -86,7 +86,7 @@ async function codespecOf(client: Client, { job }: RunRequest): Promise<Codespec
     throw new ServerError(
       err.status,
       err.code,
-      `The codespec '${job.codespec}' was not found; 'tyger codespec list' shows those that are there`,
+      `The codespec '${job.codespec}' was not found; 'tyger codespec list' shows the existing ones`,
     );
   }
 }

@@ -551,7 +551,7 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
       "run exec -c none",
       1,
       "",
-      "Error: NotFound: The codespec 'none' was not found; 'tyger codespec list' shows those that are there\n",
+      "Error: NotFound: The codespec 'none' was not found; 'tyger codespec list' shows the existing ones\n",
       "GET /codespecs/none",
     ],
     ["run exec -c cat/versions/9/x", 1, "", "Error: the codespec name 'cat/versions/9/x' is not valid\n"],

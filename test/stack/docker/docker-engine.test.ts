@@ -26,7 +26,7 @@ test("DOCKER_HOST leaves no other engine to try", () => {
 test.each([
   ["unix:///nowhere.sock", "there is no such socket; start the engine, or name another in DOCKER_HOST"],
   ["tcp://127.0.0.1:1", "nothing is listening there; start the engine, or name another in DOCKER_HOST"],
-])("why the engine at '%s' cannot be used is said: %s", async (host, reason) => {
+])("the reason why the engine at '%s' cannot be used is: %s", async (host, reason) => {
   expect(await refusalOf(engineAt(host))).toBe(reason);
 });
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { engineAt } from "../../../stack/docker/docker-engine.ts";
-import { leaveDockerd, lockDockerd, startDockerd, type DockerdPlace } from "../../../stack/docker/dockerd.ts";
+import { leaveDockerd, lockDockerd, startDockerd, type DockerdFiles } from "../../../stack/docker/dockerd.ts";
 import { claimEngine, stackNameOf, usersOf } from "../../../stack/docker/engine-claims.ts";
 import { identify } from "../../../stack/host/processes.ts";
 import { eventually } from "../../eventually.ts";
@@ -14,10 +14,10 @@ import { eventually } from "../../eventually.ts";
 const OUR_STACK = { runtimeDir: "/run/ours" };
 const OTHER_STACK = stackNameOf({ runtimeDir: "/run/other" });
 
-let place: DockerdPlace;
+let place: DockerdFiles;
 let api: Server;
 let dockerd: ChildProcess;
-/** What the engine lists as running. */
+/** The containers that the engine lists as running. */
 let containers: unknown[];
 beforeEach(async () => {
   const folder = mkdtempSync(join(tmpdir(), "tyger-dockerd-"));
@@ -75,7 +75,7 @@ test("the last stack that leaves ends the dockerd that was started for them", as
 
 test("another stack holds the engine while it lives, and no longer when it was killed", async () => {
   const other = await startOther();
-  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe(`in use by a stack of user ${process.getuid?.()}`);
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe(`a stack of user ${process.getuid?.()} uses it`);
   other.kill("SIGKILL");
   await eventually(() => usersOf(place.engine).length === 0);
   expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("stopped");
@@ -95,26 +95,26 @@ test("a claim counts by whatever path the engine's socket is reached", async () 
   symlinkSync(place.folder, link);
   onTestFinished(() => rmSync(link));
   await using _claim = await claimEngine(engineAt(`unix://${link}/docker.sock`), OTHER_STACK);
-  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe(`in use by a stack of user ${process.getuid?.()}`);
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe(`a stack of user ${process.getuid?.()} uses it`);
 });
 
-const NOBODY = 65_534;
-const AS_NOBODY = `process.setgroups([]); process.setgid(${NOBODY}); process.setuid(${NOBODY});`;
+const OTHER_UID = 65_534;
+const AS_OTHER = `process.setgroups([]); process.setgid(${OTHER_UID}); process.setuid(${OTHER_UID});`;
 
 const IS_ROOT = process.getuid?.() === 0;
 const NEEDS_ROOT = "only root can act as another user";
 
 test("a stack of another user holds the engine", async ({ skip }) => {
   skip(!IS_ROOT, NEEDS_ROOT);
-  await startOther({ stack: `cafe-${NOBODY}`, first: AS_NOBODY });
-  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe(`in use by a stack of user ${NOBODY}`);
+  await startOther({ stack: `cafe-${OTHER_UID}`, first: AS_OTHER });
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe(`a stack of user ${OTHER_UID} uses it`);
 });
 
 test.for<[string, Parameters<typeof startOther>[0]]>([
-  ["of a stack of somebody else", { stack: "cafe-0", first: AS_NOBODY }],
+  ["of another user's stack", { stack: "cafe-0", first: AS_OTHER }],
   ["of a process that does not hold it", { first: 'Object.defineProperty(process, "pid", { value: process.ppid });' }],
   ["of no process", { first: 'Object.defineProperty(process, "pid", { value: 4194305 });' }],
-])("a claim %s does not count: everybody can take a name", async ([, forged], { skip }) => {
+])("a claim %s does not count: any user can take a name", async ([, forged], { skip }) => {
   skip(!IS_ROOT, NEEDS_ROOT);
   await startOther(forged);
   expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("stopped");
@@ -134,30 +134,30 @@ test("a claim counts for a root with fewer rights, who may not look into it", as
 
 test("an engine that does not answer is left alone", async () => {
   await new Promise((resolve) => api.close(resolve));
-  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("in use by whatever it does not tell");
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("it did not answer, so it may be in use");
   expect(identify(dockerd.pid ?? 0)).toBeDefined();
 });
 
-test("who ends the engine waits for who starts it, and then sees the claim", async () => {
+test("a command that stops the engine waits for one that starts it, and then sees its claim", async () => {
   const said: string[] = [];
   const locked = await lockDockerd(() => {}, place);
   const leaving = leaveDockerd(OUR_STACK, (line) => void said.push(line), place);
   await eventually(() => said.length > 0);
-  expect(said).toEqual(["waiting for another 'tyger up' or 'tyger down' that starts or ends the Docker engine"]);
+  expect(said).toEqual(["waiting for another 'tyger up' or 'tyger down' that starts or stops the Docker engine"]);
   await using _claim = await claimEngine(place.engine, OTHER_STACK);
   await locked[Symbol.asyncDispose]();
-  expect(await leaving).toBe(`in use by a stack of user ${process.getuid?.()}`);
+  expect(await leaving).toBe(`a stack of user ${process.getuid?.()} uses it`);
 });
 
 test("a container that runs holds the engine", async () => {
   containers = [{ Id: "c0ffee" }];
-  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("in use by containers that run");
+  expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBe("containers are running on it");
 });
 
 test.each([
   ["of another boot", { bootId: "before" }],
   ["that started at another time", { startTime: "1" }],
-])("a recorded dockerd %s is none of ours: its pid is somebody else's by now", async (_when, differing) => {
+])("a recorded dockerd %s is not ours: another process has its pid by now", async (_when, differing) => {
   writeFileSync(join(place.folder, "process.json"), JSON.stringify({ ...identify(dockerd.pid ?? 0), ...differing }));
   expect(await leaveDockerd(OUR_STACK, () => {}, place)).toBeUndefined();
   expect(identify(dockerd.pid ?? 0)).toBeDefined();

@@ -11,8 +11,8 @@ test("a lock has one holder at a time", async () => {
   const held = await tryLock(name);
   expect(held).toBeDefined();
   expect(await tryLock(name)).toBeUndefined();
-  await expect(lock(name, 150, "of this stack", silent)).rejects.toThrow("is still running");
-  const waiting = lock(name, 5000, "of this stack", silent);
+  await expect(lock(name, 150, "on this stack", silent)).rejects.toThrow("is still running");
+  const waiting = lock(name, 5000, "on this stack", silent);
   await held?.[Symbol.asyncDispose]();
   await (await waiting)[Symbol.asyncDispose]();
 });

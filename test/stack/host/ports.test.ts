@@ -13,7 +13,7 @@ async function takenPort(): Promise<{ port: number; free: () => void }> {
 test("a wanted port that is taken is named in the error", async () => {
   const { port, free } = await takenPort();
   const chosen = choosePort("Temporal", { wanted: port, previous: undefined, host });
-  await expect(chosen).rejects.toThrow(`Port ${port} on 127.0.0.1, wanted for Temporal, is taken`);
+  await expect(chosen).rejects.toThrow(`Port ${port} on 127.0.0.1, configured for Temporal, is in use`);
   free();
 });
 

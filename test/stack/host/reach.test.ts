@@ -1,6 +1,6 @@
 import { createServer, type AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { mustReach, postgresPlaceOf, temporalPlaceOf } from "../../../stack/host/reach.ts";
+import { mustReach, postgresAddressOf, parseTemporalAddress } from "../../../stack/host/reach.ts";
 
 test("a server that listens is reached, one that does not is named with the reason", async () => {
   const server = createServer((socket) => socket.destroy());
@@ -15,31 +15,31 @@ test("a server that listens is reached, one that does not is named with the reas
 test.each([
   ["postgres://u:p@db.example:6000/x", { host: "db.example", port: 6000 }],
   ["postgresql://u:p@[::1]/x", { host: "::1", port: 5432 }],
-])("%s names a server", (url, place) => {
-  expect(postgresPlaceOf(url)).toEqual(place);
+])("%s names a server", (url, expected) => {
+  expect(postgresAddressOf(url)).toEqual(expected);
 });
 
 test.each(["mysql://u:hunter2@h/x", "u:hunter2@h", "postgres://u:hunter2%@h/x", ""])(
   "'%s' is refused without its password",
   (url) => {
-    expect(() => postgresPlaceOf(url)).toThrow(/^DATABASE_URL must be a URL such as/);
+    expect(() => postgresAddressOf(url)).toThrow(/^DATABASE_URL must be a URL such as/);
   },
 );
 
 test.each([
   ["localhost:7233", { host: "localhost", port: 7233 }],
   ["[::1]:7233", { host: "::1", port: 7233 }],
-])("%s names a Temporal server", (address, place) => {
-  expect(temporalPlaceOf(address)).toEqual(place);
+])("%s names a Temporal server", (address, expected) => {
+  expect(parseTemporalAddress(address)).toEqual(expected);
 });
 
 test.each(["postgres:///x?host=/run/postgresql", "postgres://u@%2Frun%2Fpostgresql/x"])(
   "%s is refused, for the driver would look for a server elsewhere",
   (url) => {
-    expect(() => postgresPlaceOf(url)).toThrow("DATABASE_URL must name a host");
+    expect(() => postgresAddressOf(url)).toThrow("DATABASE_URL must name a host");
   },
 );
 
 test.each(["temporal.example", "h:0", "h:99999", "http://h:7233"])("'%s' is refused with its value", (address) => {
-  expect(() => temporalPlaceOf(address)).toThrow(`TEMPORAL_ADDRESS '${address}' must be host:port`);
+  expect(() => parseTemporalAddress(address)).toThrow(`TEMPORAL_ADDRESS '${address}' must be host:port`);
 });

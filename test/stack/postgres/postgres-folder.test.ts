@@ -13,15 +13,15 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("postgres is run as its own user, else as nobody, never as root", () => {
+test("postgres runs as its own user, or else as 'nobody', never as root", () => {
   const root = "root:x:0:0::/root:/bin/sh\n";
-  const nobody = "nobody:x:65534:65534::/:/bin/false\n";
-  expect(unprivilegedUser(`${root}${nobody}postgres:x:101:104::/:/bin/sh\n`)).toEqual({ uid: 101, gid: 104 });
-  expect(unprivilegedUser(root + nobody)).toEqual({ uid: 65534, gid: 65534 });
+  const other = "nobody:x:65534:65534::/:/bin/false\n";
+  expect(unprivilegedUser(`${root}${other}postgres:x:101:104::/:/bin/sh\n`)).toEqual({ uid: 101, gid: 104 });
+  expect(unprivilegedUser(root + other)).toEqual({ uid: 65534, gid: 65534 });
   expect(() => unprivilegedUser(root)).toThrow("no user 'postgres' or 'nobody'");
 });
 
-test("a folder is out of reach when any folder above lets nobody pass", () => {
+test("a folder is out of reach if any folder above it is private", () => {
   const deep = join(folder, "a/b");
   mkdirSync(deep, { recursive: true });
   chmodSync(folder, 0o711);
@@ -30,12 +30,12 @@ test("a folder is out of reach when any folder above lets nobody pass", () => {
   expect(isReachable(deep)).toBe(false);
 });
 
-test("a user's database lies in the data folder", () => {
+test("a user's database is in the data folder", () => {
   const settled = settlePostgres(folder, "/cache", 1000);
   expect(settled).toEqual({ root: realpathSync(join(folder, "postgres")), binaries: "/cache" });
 });
 
-test("root's database lies in the data folder where another user can get there", ({ skip }) => {
+test("root's database is in the data folder if another user can reach it", ({ skip }) => {
   skip(!isRoot, "only root has to make room for another user");
   chmodSync(folder, 0o711);
   const dataDir = join(folder, "data");
@@ -53,9 +53,7 @@ test("Postgres' user gets to the binaries where root alone could before, and und
   expect(isReachable(settlePostgres(folder, "/cache", 0, system).binaries)).toBe(true);
 });
 
-test("below a closed home it lies elsewhere, is found again, and is not taken over by a new data folder", ({
-  skip,
-}) => {
+test("below a private home it is elsewhere, is found again, and is not used by a new data folder", ({ skip }) => {
   skip(!isRoot, "only root has to make room for another user");
   const dataDir = join(folder, "data");
   const system = join(folder, "system");

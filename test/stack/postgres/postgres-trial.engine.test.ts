@@ -20,14 +20,18 @@ test.each([
   ["database", (url: URL) => (url.pathname = "/nowhere"), /^refuses .*database "nowhere" does not exist; correct/],
   ["parameter", (url: URL) => url.searchParams.set("nosuch", "1"), /^refuses .*"nosuch"/],
   ["need of TLS", (url: URL) => url.searchParams.set("sslmode", "require"), /^does not answer .* with TLS/],
-  ["wish not to write", (url: URL) => url.searchParams.set("default_transaction_read_only", "on"), /^takes no changes/],
-])("a wrong %s is told in the server's own words, without the password", async (_what, change, words) => {
+  [
+    "wish not to write",
+    (url: URL) => url.searchParams.set("default_transaction_read_only", "on"),
+    /^does not accept writes/,
+  ],
+])("a wrong %s is reported with the server's message, without the password", async (_what, change, words) => {
   const problem = await databaseProblem(urlWith(change));
   expect(problem).toMatch(words);
   expect(problem).not.toContain("hunter2");
 });
 
-test("a user who may not create tables is told so", async () => {
+test("a user who cannot create tables is reported", async () => {
   const fresh = await freshDatabase();
   const admin = postgres(inject("postgresUrl"), { max: 1, onnotice: () => {} });
   const role = `guest_${process.pid}`;
@@ -47,7 +51,7 @@ test.each([
   ["says nothing", () => {}],
   ["hangs up", (socket: { destroy(): void }) => socket.destroy()],
   ["speaks something else", (socket: { end(text: string): void }) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")],
-])("a server that %s is no Postgres, in bounded time", async (_what, serve) => {
+])("a server that %s is not a Postgres server, in bounded time", async (_what, serve) => {
   const server = createServer((socket) => {
     socket.on("error", () => {});
     serve(socket);
@@ -55,5 +59,5 @@ test.each([
   await once(server.listen(0, "127.0.0.1"), "listening");
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
-  expect(await databaseProblem(`postgres://u:p@127.0.0.1:${port}/d`, 1000)).toMatch(/^does not answer as a Postgres/);
+  expect(await databaseProblem(`postgres://u:p@127.0.0.1:${port}/d`, 1000)).toMatch(/^does not answer like a Postgres/);
 });

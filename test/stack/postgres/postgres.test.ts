@@ -39,7 +39,7 @@ test("the password is on the disk before there is a database that asks for it, a
   expect(synced).toEqual(["/password without data", "folder without data", "folder with data"]);
 });
 
-test("a database whose making was cut off is made anew, with a whole password", async () => {
+test("a database whose creation was interrupted is created again, with a complete password", async () => {
   writeFileSync(join(root, "password"), "5ca");
   mkdirSync(join(root, "data.tmp-1"));
   const created = await create();

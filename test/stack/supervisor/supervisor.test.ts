@@ -112,7 +112,7 @@ test("a supervisor whose processes do not get ready ends by itself: the up that 
   expect(await ask("status")).toBeUndefined();
 });
 
-test("a supervisor whose processes were all ready once tries for ever", async () => {
+test("a supervisor whose processes were all ready once retries forever", async () => {
   let isBroken = false;
   const prepare = async () => {
     if (isBroken) throw new Error("The disk is full");
@@ -140,7 +140,7 @@ test("a process that ignores the request to end is killed", async () => {
 
 test("a stack has one supervisor", async () => {
   await start([spec("service")]);
-  await expect(start([spec("service")])).rejects.toThrow("Another supervisor keeps the stack");
+  await expect(start([spec("service")])).rejects.toThrow("Another supervisor is already running the stack");
 });
 
 test("a stack claims its Docker engine until it has ended", async () => {
@@ -152,7 +152,7 @@ test("a stack claims its Docker engine until it has ended", async () => {
   expect(claims()).toEqual([]);
 });
 
-test("what a killed supervisor left running is ended before anything starts", async () => {
+test("processes left by a killed supervisor are ended before anything starts", async () => {
   const orphan = spawn("/bin/sleep", ["60"], { stdio: "ignore" });
   const gone = spawn("/bin/true", [], { stdio: "ignore" });
   const supervisor = identify(gone.pid ?? 0) ?? { pid: 999_999_999, startTime: "1", bootId: "" };

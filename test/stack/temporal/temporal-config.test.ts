@@ -32,7 +32,7 @@ test("text of the dynamic configuration is handed over as JSON", () => {
 test("a wrong setting is named together with its file", () => {
   const wrong = "ip: 127.0.0.1\nport: 70000\nuiPort: 0\nnamespace: default\nretention: soon\ntypo: 1\n";
   const parse = () => parseTemporalConfig(wrong, "/x/temporal-dev.yaml");
-  expect(parse).toThrow(/'\/x\/temporal-dev\.yaml' is not right/);
+  expect(parse).toThrow(/'\/x\/temporal-dev\.yaml' is invalid/);
   expect(parse).toThrow(/port: /);
   expect(parse).toThrow(/retention: must be a number with h, m, or s/);
   expect(parse).toThrow(/typo/);

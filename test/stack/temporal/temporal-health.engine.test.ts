@@ -18,7 +18,7 @@ test.each([
   ["says nothing", () => {}],
   ["hangs up", (socket: { destroy(): void }) => socket.destroy()],
   ["speaks something else", (socket: { end(text: string): void }) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")],
-])("a server that %s is no Temporal, in bounded time", async (_what, serve) => {
+])("a server that %s is not a Temporal server, in bounded time", async (_what, serve) => {
   const server = createServer((socket) => {
     socket.on("error", () => {});
     serve(socket);
@@ -27,6 +27,6 @@ test.each([
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
   const address = `127.0.0.1:${port}`;
-  expect(await temporalProblem(address, "default", 1000)).toMatch(/^does not answer as a Temporal server/);
+  expect(await temporalProblem(address, "default", 1000)).toMatch(/^does not answer like a Temporal server/);
   expect(await isTemporalServing(address)).toBe(false);
 });
