@@ -41,7 +41,7 @@ export async function usageOf(
     return wrap(trimmed, columns, " ".repeat(trimmed.search(/[^ ]|$/) + MARGIN));
   });
   const examples = command?.examples.map((line) => `  ${line}\n`).join("") ?? "";
-  return `${lines.join("\n")}\n${examples === "" ? "" : `EXAMPLES\n\n${examples}`}`;
+  return `${lines.join("\n").trimEnd()}\n${examples === "" ? "" : `\nEXAMPLES\n\n${examples}`}`;
 }
 
 /** Removes the blanks with which citty fills up its columns; the color of a label ends after them. */

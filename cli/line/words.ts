@@ -67,14 +67,14 @@ async function readSome(words: readonly string[], parsed: ParsedWords): Promise<
   const { tokens } = parseArgs({ args: [...words], options: optionsOf(flags), strict: false, tokens: true });
   let last = -1;
   for (const token of tokens) {
-    const left = words.slice(token.index + 1);
+    const left = (): readonly string[] => words.slice(token.index + 1);
     if (token.kind === "option-terminator") {
-      parsed.rest = left;
+      parsed.rest = [...left()];
       return undefined;
     }
     if (token.kind === "positional") {
       // The words after a command's name are read by the command's own flags.
-      if (await takeWord(token.value, parsed)) return left;
+      if (await takeWord(token.value, parsed)) return left();
       continue;
     }
     const { index, rawName: spelled, inlineValue: isInline, value } = token;
@@ -83,7 +83,7 @@ async function readSome(words: readonly string[], parsed: ParsedWords): Promise<
     if (spelled === "-=" && index === last && before) {
       // `-w=false`: parseArgs sees the letters -w, -=, -f and so on.
       before.text = word.slice(word.indexOf("=") + 1);
-      return left;
+      return left();
     }
     last = index;
     const def = flags.get(token.name);
