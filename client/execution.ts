@@ -1,8 +1,15 @@
 import { atMost, unlessAborted } from "../waiting/bounded.ts";
 import type { Codespecs } from "./codespecs.ts";
 import type { CallOptions } from "./http/http.ts";
+import { type RunInput, sendInput } from "./input.ts";
 import type { Runs } from "./runs.ts";
-import type { BufferReadOptions, BufferWriteOptions, Content, Transfers } from "./transfers.ts";
+import {
+  type BufferReadOptions,
+  type BufferWriteOptions,
+  chunksIn,
+  type Content,
+  type Transfers,
+} from "./transfers.ts";
 import type { NewRun, Run } from "./types.ts";
 import { unmappedOf } from "./unmapped.ts";
 
@@ -22,8 +29,9 @@ export interface Execution {
   /** The bytes of the job's output, which is empty when the job has none. It fails when the run does before its end. */
   output: ReadableStream<Uint8Array>;
   /**
-   * The ended run, whatever its status; after `Succeeded` its whole input has been stored. Rejects when the input cannot
-   * be moved though the run itself does not fail, when the run cannot be watched, and when `signal` is aborted.
+   * The ended run, whatever its status; after `Succeeded` its input has been stored. If `input` has not ended
+   * by then, the rest is left, and the buffer is marked as failed. Rejects when the input cannot be moved though the run
+   * itself does not fail, when the run cannot be watched, and when `signal` is aborted.
    */
   ended: Promise<Run>;
 }
@@ -76,19 +84,21 @@ export async function execute(
   const stopping = new AbortController();
   const both = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal;
   const transfer = { signal: both, ttl: run.bufferAccessTtl };
-  const writing =
+  const feeding =
     inputName === undefined
-      ? Promise.resolve()
-      : buffers.write(idOf(inputName), input, { ...options.write, ...transfer }).then(() => undefined);
+      ? undefined
+      : sendInput(chunksIn(input), both, (source, until) =>
+          buffers.write(idOf(inputName), source, { ...options.write, ...transfer, signal: until }),
+        );
   const output =
     outputName === undefined ? emptyStream() : buffers.read(idOf(outputName), { ...options.read, ...transfer });
   const watching = endOf(runs, run, both, onChange);
-  const ended = settle(watching, writing).catch(async (err: unknown) => {
+  const ended = settle(watching, feeding).catch(async (err: unknown) => {
     stopping.abort(err);
     if (signal?.aborted) {
       await cancelSoon(runs, run.id);
       // The input is being marked as not whole.
-      await writing.catch(() => undefined);
+      await feeding?.done.catch(() => undefined);
     }
     signal?.throwIfAborted();
     throw err;
@@ -121,14 +131,14 @@ const cancelSoon = (runs: Runs, id: number): Promise<unknown> =>
   runs.cancel(id, { signal: AbortSignal.timeout(CANCEL_MS) }).catch(() => undefined);
 
 /** The ended run, as soon as what it read has been stored, too. */
-async function settle(watching: Promise<Run>, writing: Promise<void>): Promise<Run> {
-  const failed = writing.then(
+async function settle(watching: Promise<Run>, feeding: RunInput | undefined): Promise<Run> {
+  const failed = (feeding?.done ?? Promise.resolve()).then(
     () => new Promise<never>(() => undefined),
     (error: unknown) => ({ error }),
   );
   const first = await Promise.race([watching, failed]);
   if (!("error" in first)) {
-    if (first.status === "Succeeded") await writing;
+    if (first.status === "Succeeded") await feeding?.finish();
     return first;
   }
   const run = await atMost(

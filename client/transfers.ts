@@ -85,8 +85,8 @@ export const transfersOver = (buffers: Buffers, ca: string | undefined): Transfe
   },
 });
 
-/** `content` as chunks. */
-async function* chunksIn(content: Content): AsyncGenerator<Uint8Array> {
+/** Content of any kind, as writers take it. */
+export async function* chunksIn(content: Content): AsyncGenerator<Uint8Array> {
   if (typeof content === "string") yield Buffer.from(content);
   else if (content instanceof Uint8Array) yield content;
   else yield* content;

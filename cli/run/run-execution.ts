@@ -1,4 +1,6 @@
 import type { Client } from "../../client/client.ts";
+import { writeBuffer } from "../../buffers/format/writer.ts";
+import { type RunInput, sendInput } from "../../client/input.ts";
 import { accessTo } from "../../client/transfers.ts";
 import { hasEnded, type NewRun, type Run } from "../../client/types.ts";
 import { readInto, warnings } from "../buffer/buffer-transfer.ts";
@@ -9,7 +11,6 @@ import type { Log } from "../terminal/log.ts";
 import { atMost } from "../../waiting/bounded.ts";
 import { RunProgress } from "./run-progress.ts";
 import { copyLogs, reopening } from "./run-logs.ts";
-import { type RunInput, sendInput } from "./run-input.ts";
 import type { RunRequest } from "./run-request.ts";
 import type { Unmapped } from "./unmapped-buffers.ts";
 
@@ -87,12 +88,15 @@ function startParts(execution: Execution, run: Run, progress: RunProgress, signa
   const parts: Parts = {
     input:
       unmapped.input !== undefined && stdin
-        ? sendInput(stdin, access(unmapped.input, true), {
-            ...hooks,
-            onProgress: (sizeBytes) => progress.input.add(sizeBytes),
-            dop: options.writeDop,
-            blockSizeBytes: options.blockSizeBytes,
-          })
+        ? sendInput(stdin, signal, (source, until) =>
+            writeBuffer(source, access(unmapped.input ?? "", true), {
+              ...hooks,
+              signal: until,
+              onProgress: (sizeBytes) => progress.input.add(sizeBytes),
+              dop: options.writeDop,
+              blockSizeBytes: options.blockSizeBytes,
+            }),
+          )
         : undefined,
     output:
       unmapped.output === undefined

@@ -2,7 +2,7 @@ import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Tyger, connect, type JobCodespec, type NewRun } from "../../client/index.ts";
 import { eventually } from "../eventually.ts";
-import { FakeServer } from "../fakes/tyger-server.ts";
+import { FakeServer, reply } from "../fakes/tyger-server.ts";
 
 let server: FakeServer;
 let client: Tyger;
@@ -79,6 +79,18 @@ test("an input that fails rejects, ends the output, and marks the input as not w
   reading.catch(() => undefined);
   await expect(ended).rejects.toThrow("unplugged");
   await expect(reading).rejects.toThrow("unplugged");
+  expect(server.blobs.get("binput/.bufferend")?.bytes.toString()).toBe('{"status":"failed"}');
+});
+
+test("a run that succeeds without reading its whole input does not wait for the rest", async () => {
+  server.on("POST", /^\/runs\?/, (_request, response) => {
+    server.run = { id: 7, status: "Running", job: { buffers: { input: "binput" } } };
+    reply(response, 201, server.run);
+  });
+  const { ended } = await client.runs.exec(jobWith({ inputs: ["input"] }), { input: forever() });
+  await eventually(() => server.blobs.has("binput/.bufferstart"));
+  server.changeRun({ status: "Succeeded" });
+  expect(await ended).toMatchObject({ status: "Succeeded" });
   expect(server.blobs.get("binput/.bufferend")?.bytes.toString()).toBe('{"status":"failed"}');
 });
 

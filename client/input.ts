@@ -1,35 +1,34 @@
-import type { BlobSource } from "../../buffers/format/blobs.ts";
-import { writeBuffer, type WriteOptions } from "../../buffers/format/writer.ts";
-import { atMost } from "../../waiting/bounded.ts";
+import { atMost } from "../waiting/bounded.ts";
 
-/** A stdin that ends within this time after its run is stored whole: its writer was about to close it. */
+/** A source that ends within this time after its run is stored whole: its writer was about to close it. */
 export const LAST_WORDS_MS = 250;
 
-/** The transfer of stdin into a run's input buffer, which only this command writes. */
+/** The transfer of a source into a run's input buffer, which nobody else writes. */
 export interface RunInput {
   /** Resolves when the transfer has finished, or {@link finish} has cut it. */
   readonly done: Promise<unknown>;
   /**
-   * Call this once the run has succeeded, when nothing reads its input anymore. If stdin has ended, the rest of it is
+   * Call this once the run has succeeded, when nothing reads its input anymore. If the source has ended, the rest of it is
    * stored; otherwise this stops reading, marks the buffer failed, and returns true.
    */
   finish(): Promise<boolean>;
 }
 
+/** Starts `write` with the bytes of `source`. An infinite source must not keep a run that has succeeded from its end. */
 export function sendInput(
-  stdin: AsyncIterable<Uint8Array>,
-  target: BlobSource,
-  options: WriteOptions & { signal: AbortSignal },
+  source: AsyncIterable<Uint8Array>,
+  given: AbortSignal,
+  write: (source: AsyncIterable<Uint8Array>, signal: AbortSignal) => Promise<unknown>,
 ): RunInput {
   const cutting = new AbortController();
   let hasEnded = false;
   async function* noticingItsEnd(): AsyncGenerator<Uint8Array> {
-    yield* stdin;
+    yield* source;
     hasEnded = true;
   }
-  const signal = AbortSignal.any([options.signal, cutting.signal]);
+  const signal = AbortSignal.any([given, cutting.signal]);
   let isCut = false;
-  const done = writeBuffer(noticingItsEnd(), target, { ...options, signal }).catch((err: unknown) => {
+  const done = write(noticingItsEnd(), signal).catch((err: unknown) => {
     isCut = cutting.signal.aborted && err === cutting.signal.reason;
     if (!isCut) throw err;
   });
