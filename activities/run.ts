@@ -17,7 +17,7 @@ export interface RunActivityPorts extends EndPorts, Omit<ArchivePorts, "runs" | 
   hasSearchAttributes: boolean;
 }
 
-/** What a workflow needs to know about its run. Nothing of what the run executes enters history. */
+/** The facts that a workflow needs about its run. Nothing that the run executes enters history. */
 export interface RunPlan extends Admission {
   hasSearchAttributes: boolean;
 }

@@ -9,7 +9,7 @@ import { messageOf } from "../model/errors.ts";
 import { dockerChecks } from "../runs/mode-checks.ts";
 import { serveApi } from "./serve.ts";
 
-/** What is still open by then is cut; the supervisor would wait little longer. */
+/** Streams that are still open by then are cut; the supervisor would not wait much longer. */
 const STOP_MS = 8000;
 
 const config = readApiConfig(process.env);

@@ -44,7 +44,7 @@ export interface ServedApi {
   stop(): Promise<void>;
 }
 
-/** Serves both planes on their sockets, and over TCP if the configuration says so. */
+/** Serves both planes on their sockets, and over TCP if `TYGER_LISTEN` is set. */
 export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBackends): Promise<ServedApi> {
   const { db, store, archive, cluster, compute, checkMode, folders } = backends;
   const { installationId, codespecs, buffers, runs } = db;

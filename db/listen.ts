@@ -8,7 +8,7 @@ const RETRY_AFTER_MS = 250;
 const ANSWER_WITHIN_MS = 5_000;
 
 /**
- * Listens to the changes of runs on a connection of its own. The driver's `listen` gives up in silence when the server
+ * Listens to the changes of runs on a connection of its own. The driver's `listen` gives up silently when the server
  * is not back at once, and does not notice a dead connection: here the subscription is renewed every few seconds,
  * which costs nothing while it holds. After each loss `changed(undefined)` reports that notifications can be missing.
  */

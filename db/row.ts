@@ -7,7 +7,7 @@ export const shownInstant = (text: string): string => `${text.replace(" ", "T")}
 /** The same for a column that can be empty. */
 export const shownIfAny = (text: string | null): string | undefined => (text === null ? undefined : shownInstant(text));
 
-/** `fields` without those that have no value: an absent key is how JSON says so. */
+/** `fields` without those that have no value: in JSON, their keys are absent. */
 export function present<T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {
   const entries = Object.entries(fields).filter(([, value]) => value !== null && value !== undefined);
   // The same keys, less those without a value.

@@ -9,7 +9,7 @@ export interface AdmissionPorts {
   maxLiveRuns: number;
 }
 
-/** What the row says about a run that asks for a slot. */
+/** The facts in the row of a run that asks for a slot. */
 export interface Admission {
   /** The row is terminal already: a reset or repeated workflow has nothing to do. */
   isOver: boolean;

@@ -32,7 +32,7 @@ export async function discardLogs(ports: Pick<ArchivePorts, "runs" | "compute">,
   await ports.compute.remove(run);
 }
 
-/** A log that is aborted ends without an error: the lines until then must not pass for the whole log. */
+/** A log that is aborted ends without an error: the lines until then must not count as the whole log. */
 async function* wholly(lines: LogLines, signal: AbortSignal): LogLines {
   yield* lines;
   signal.throwIfAborted();

@@ -11,7 +11,7 @@ export interface EndPorts extends AdmissionPorts {
   store: BufferStore;
 }
 
-/** What is known about a run when it is over. */
+/** Everything known about a run when it is over. */
 export interface RunEnding {
   replica: ReplicaState;
   cancelRequestedAt?: string;

@@ -5,7 +5,7 @@ import { CodedError } from "../model/errors.ts";
 import type { ComputeReader } from "../model/ports/compute.ts";
 import type { RunRequest } from "../model/run/run.ts";
 
-/** What a kind of cluster must have for a run, asked within the request. @throws CodedError InvalidInput, Unavailable */
+/** Checks whether a kind of cluster can run a job, within the request. @throws CodedError InvalidInput, Unavailable */
 export type ModeChecks = (request: RunRequest, codespec: JobCodespec) => Promise<void>;
 
 /** Docker has one container a run, brings in no images, and gives all GPUs or none. */

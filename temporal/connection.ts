@@ -13,7 +13,7 @@ const RETRY_AFTER_MS = 200;
 /** gRPC's own default of two minutes would keep us away from a server that is back. */
 const MAX_RECONNECT_MS = 2000;
 
-/** What a native connection (`@temporalio/worker`) takes, too. */
+/** The same options for a client and for a native connection of `@temporalio/worker`. */
 export const connectionOptionsOf = ({ address, apiKey }: TemporalTarget) => ({
   address,
   ...(apiKey !== undefined && { apiKey, tls: true }),

@@ -12,7 +12,7 @@ export const slotFree = defineSignal("placeFree");
 
 export interface RunView {
   runId: number;
-  /** What the run is doing, in words. */
+  /** The present step of the run, in words. */
   phase: string;
   cancelRequested: boolean;
   replica: ReplicaState;

@@ -211,7 +211,7 @@ async function sendBlob(req: FastifyRequest, reply: FastifyReply, blob: Blob): P
     if (sentBytes === blob.sizeBytes) raw.end();
     else throw new Error(`The blob has ${sentBytes} bytes, not ${blob.sizeBytes}`);
   } catch (err) {
-    // The rest of the answer would pass for the next one on this connection.
+    // The rest of the answer would be mistaken for the next one on this connection.
     if (!raw.destroyed) req.log.error({ err }, "a blob could not be sent whole");
     raw.destroy();
   }
@@ -246,7 +246,7 @@ const BARE: readonly ErrorCode[] = [
 function refuse(err: CodedError, req: FastifyRequest, reply: FastifyReply): FastifyReply {
   void reply.header("x-ms-error-code", err.code);
   if (BARE.includes(err.code)) return reply.code(statusOf(err.code)).send();
-  // A full disk is not a busy server: clients would retry in vain until they give up.
+  // A full disk is not a busy server: clients would retry without success until they give up.
   const isFull = isDiskFull(err.cause);
   if (isFull) req.log.error({ reason: errnoOf(err.cause) }, "the buffer store is full");
   return reply.code(isFull ? 507 : statusOf(err.code)).send(errorBodyOf(err.code, err.message));

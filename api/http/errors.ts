@@ -13,7 +13,7 @@ export function replyWithError(thrown: unknown, request: FastifyRequest, reply: 
   return reply.code(500).send();
 }
 
-/** An error of Fastify's own is the caller's fault if its status says so. */
+/** An error of Fastify's own is the caller's fault if its status is 4xx. */
 function ofFramework(thrown: unknown): CodedError | undefined {
   if (!isFrameworkError(thrown)) return undefined;
   if (thrown.code === "FST_ERR_CTP_BODY_TOO_LARGE") {

@@ -7,7 +7,7 @@ const REMEMBERED = 4096;
 export interface LogProgress {
   /** The lines that the client does not have yet, in the order of the source. */
   pass(lines: LogLines): AsyncGenerator<readonly LogLine[]>;
-  /** What to ask the next source for. */
+  /** The query for the next source. */
   query(): Pick<LogQuery, "tailLines" | "since">;
   /** How many lines were given. */
   count(): number;

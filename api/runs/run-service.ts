@@ -9,7 +9,7 @@ import { createRunCreation, type CreationPorts } from "../../runs/create.ts";
 import { readLogs, type LogPorts } from "./run-logs.ts";
 import { watchRun, type WatchPorts } from "./run-watch.ts";
 
-/** What a caller can do with runs. Every method @throws CodedError Forbidden */
+/** The calls of the API about runs. Every method @throws CodedError Forbidden */
 export interface RunService {
   /** The run created with this idempotency key, if there is one; waits for one that is being created. */
   findByKey(caller: Caller, key: string): Promise<Run | undefined>;
@@ -38,7 +38,7 @@ export function createRunService(ports: RunPorts): RunService {
   const { runs } = ports;
   const creation = createRunCreation(ports);
 
-  /** What `work` returns for the number in `id`. */
+  /** The run that `work` returns for the number in `id`. */
   const having = async (id: string, work: (id: number) => Promise<RunRecord | undefined>): Promise<RunRecord> => {
     const run = /^[0-9]{1,15}$/.test(id) ? await work(Number(id)) : undefined;
     if (run === undefined) throw notFound();

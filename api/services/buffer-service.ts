@@ -11,7 +11,7 @@ import { newBufferId } from "../../runs/buffers.ts";
 
 const ACCESS_SECONDS = { least: 30, most: 3600 } as const;
 
-/** What a signed URL grants, for how long, and from where it must be reachable. */
+/** The permission of a signed URL, its life, and the address at which the client can reach it. */
 export interface AccessGrant {
   bufferId: string;
   writeable: boolean;

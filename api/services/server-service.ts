@@ -1,11 +1,11 @@
 import type { ComputeReader } from "../../model/ports/compute.ts";
 import { within } from "../../waiting/bounded.ts";
 
-/** What clients ask before they make versioned requests. Anonymous by contract, so it takes no caller. */
+/** The facts that clients ask for before versioned requests. Anonymous by contract, so it takes no caller. */
 export interface ServerService {
   /** Whether everything that requests need answers. */
   isHealthy(): Promise<boolean>;
-  /** What this server can do, in the contract's order. `localUrls`: the caller gets URLs of a Unix socket. */
+  /** The capabilities of this server, in the contract's order. `localUrls`: the caller gets URLs of a Unix socket. */
   capabilities(localUrls: boolean): Promise<string[]>;
   databaseVersion: number;
 }

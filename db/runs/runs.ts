@@ -90,7 +90,7 @@ async function createRun(db: Db, created: NewRun): Promise<{ run: RunRecord; cre
   const { newBuffers, idempotencyKey, ...stated } = created;
   refuseUnstorable(stated);
   const idempotencyKeyHash = idempotencyKey === undefined ? undefined : hashOf(idempotencyKey);
-  // What has a column is stored.
+  // Fields that have a column are stored.
   const values = { ...stated, ...present({ idempotencyKeyHash }) };
   return db.transaction(async (tx) => {
     // Waits for a transaction that has written the same key; if that fails, this one inserts.

@@ -3,7 +3,7 @@ import type { Codespec, CodespecVersion } from "../codespec/codespec.ts";
 import type { Outcome } from "../run/lifecycle.ts";
 import type { Run, RunRecord, RunStatus, StatedRun } from "../run/run.ts";
 
-/** What db/ offers. Everything in and out is a model type; `CodedError` is thrown where a caller can react. */
+/** The port that db/ implements. Everything in and out is a model type; `CodedError` is thrown where a caller can react. */
 
 export interface Page<T> {
   items: T[];

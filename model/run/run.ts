@@ -29,7 +29,7 @@ export interface WorkerTarget {
   replicas?: number;
 }
 
-/** What a client asks a run to do. */
+/** The part of a run that the client decides. */
 export interface StatedRun {
   job: JobTarget;
   worker?: WorkerTarget;
