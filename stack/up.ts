@@ -60,7 +60,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
   }
   await mustHaveRoom(paths.dataDir);
   if (running) {
-    report("stopping the processes of the other version");
+    report("stopping the processes of another version");
     await askStack(paths, "stop", STOP_MS);
   }
   await endRecorded(paths.stateDir);

@@ -157,7 +157,7 @@ test("a rootless engine works for its own user's stack, and one sentence refuses
   const [last, ...rest] = stderr.split("\n").filter((line) => !/ (INF|WRN) /.test(line));
   expect(code).toBe(1);
   expect(last).toMatch(
-    /^Error: Named pipes in '.*' do not reach containers of .*: name in DOCKER_HOST one that runs on this machine/,
+    /^Error: Named pipes in '.*' do not reach containers of .*; set DOCKER_HOST to an engine that runs on this machine/,
   );
   expect(rest).toEqual([""]);
   expect((await other.tyger(["status"])).stdout.toString()).toContain("The stack is down");
