@@ -103,3 +103,15 @@ test("an id that does not exist is NotFound everywhere", async () => {
   ];
   for (const call of calls) await expect(call).rejects.toMatchObject({ code: "NotFound" });
 });
+
+test("over TCP, below a path, the same calls reach the same routes", async () => {
+  const far = createFakeApi();
+  try {
+    const url = await far.app.listen({ host: "127.0.0.1", port: 0 });
+    const { runs } = await connect({ server: `${url}/v1` });
+    expect(await runs.create({ job: { codespec: { kind: "job", image: "ubuntu" } } })).toMatchObject({ id: 1 });
+    expect(await ids(runs.list())).toEqual([1]);
+  } finally {
+    await far.app.close();
+  }
+});
