@@ -57,7 +57,7 @@ export interface PollOptions {
 }
 
 /**
- * What `look` gives as soon as it is not undefined; undefined when time is up or `signal` is aborted. The last look is
+ * The first result of `look` that is not undefined; undefined when time is up or `signal` is aborted. The last look is
  * at the end of the time, so that a condition that holds by then is always seen.
  * @throws what `look` throws
  */

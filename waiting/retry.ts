@@ -20,7 +20,7 @@ export interface RetryOptions {
   clock?: Clock | undefined;
 }
 
-/** What tests replace, so that they do not wait. */
+/** Replaced by tests, so that they do not wait. */
 export interface Clock {
   nowMs(this: void): number;
   sleep(this: void, ms: number, signal: AbortSignal | undefined): Promise<unknown>;

@@ -39,7 +39,7 @@ export interface Field {
   readonly only?: string;
   /** A request can give the field unless this says otherwise; `ignored` accepts anything and drops it. */
   readonly request?: "required" | "ignored";
-  /** What a request without the field gets. */
+  /** The value in a request without the field. */
   readonly default?: string | number;
   /** Bounds of whole numbers, of a map's numbers, and of time spans in seconds. */
   readonly min?: number;
@@ -50,13 +50,13 @@ export interface Field {
    * the resource, and only sometimes where the object is inlined in another one.
    */
   readonly answer?: "always" | "own";
-  /** Null, `false` and zero do not exist for the field: the document says so, and answers leave them out. */
+  /** Null, `false` and zero do not exist for the field: the OpenAPI document reflects that, and responses omit them. */
   readonly nullable?: false;
   /** How two objects are compared: lists in order, quantities by value, unless this says otherwise. */
   readonly compared?: "in any order" | "not at all";
   /** The command line does not print it. */
   readonly isHidden?: true;
-  /** What the server reports of a run that goes on: the fields of `run watch`. */
+  /** The changing facts of an open run: the fields of `run watch`. */
   readonly isProgress?: true;
   /** Whether YAML files can have the field; as in requests, unless this says otherwise. */
   readonly file?: "ignored" | "refused";

@@ -155,7 +155,7 @@ type FileValue<T> = T extends { oneOf: readonly string[] } | { kinds: readonly s
           ? FileOf<O>
           : ScalarOf<T>;
 
-/** What a YAML file says of an object: anything can be missing, and the server checks which variant it is. */
+/** An object in a YAML file: anything can be missing, and the server checks which variant it is. */
 export type FileOf<T extends Table> = {
   -readonly [K in keyof T["fields"] as FileField<T["fields"][K]> extends true ? K : never]?: FileValue<
     T["fields"][K]["type"]

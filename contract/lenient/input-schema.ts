@@ -6,7 +6,7 @@ import { canonicalQuantity } from "../../model/codespec/quantity.ts";
 type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
 interface ObjectRules {
-  /** What happens to a property that is not in the shape. */
+  /** Handling of a property that is not in the shape. */
   unknown?: "reject" | "ignore";
   /** Properties that must be spelled exactly; the others match in any case. */
   exact?: readonly string[];

@@ -1,6 +1,6 @@
 import { CodedError } from "../../model/errors.ts";
 
-/** Deeper than any body of the contract, and shallow enough for whoever walks it. */
+/** Deeper than any body of the contract, and shallow enough for recursive code. */
 const MAX_DEPTH = 64;
 
 const unreadable = (path: string, reason: string): CodedError =>

@@ -14,7 +14,7 @@ interface EngineEvent {
   Actor?: { ID?: string; Attributes?: Record<string, string> };
 }
 
-/** The events of a stream as they come; one that is not of a container of ours is skipped. */
+/** The events of a stream as they arrive; events of other containers are skipped. */
 export async function* readEvents(stream: Readable): AsyncGenerator<ContainerEvent> {
   for await (const value of jsonLinesOf(stream)) {
     const event = eventOf(value as EngineEvent);

@@ -1,6 +1,6 @@
 import type { LaunchClaim } from "../../model/ports/compute.ts";
 
-/** What an inspection shows of a run's container: none, one that was only made, or one that was started. */
+/** A run's container as an inspection shows it: none, only created, or started. */
 export type Seen = { phase: "none" } | { phase: "made" | "started"; containerId: string; attempt: string };
 
 type Attempted = Pick<LaunchClaim, "attempt" | "containerId">;
@@ -14,7 +14,7 @@ export function attemptsToFence(claim: Attempted, seen: Seen): string[] {
   return seen.phase === "none" ? [claim.attempt] : [...new Set([seen.attempt, claim.attempt])];
 }
 
-/** What becomes of an earlier attempt. */
+/** The decision about an earlier attempt. */
 export type Verdict =
   /** It was started: that is the run's launch, and its container is recorded. */
   | { kind: "adopt"; containerId: string }

@@ -19,7 +19,7 @@ export interface LaunchPorts extends ReplicaPorts {
   /** The filesystem store, in which pumps find the buffers. */
   storeDir: string;
   pumpCommand: PumpCommandLine;
-  /** What runs containers without GPUs where the engine's default would show them all. */
+  /** The runtime for containers without GPUs, where the engine's default runtime would expose all of them. */
   runtimeWithoutGpu(): Promise<string | undefined>;
 }
 
@@ -47,7 +47,7 @@ async function takeOver(ports: LaunchPorts, run: RunRecord, claim: LaunchClaim, 
   if (verdict.kind === "adopt") await adopt(ports, run, claim.attempt, verdict.containerId);
   if (verdict.kind !== "discard") return false;
   if (!(await ports.claims.takeOver(run.id, REPLICA, claim.attempt, attempt))) return false;
-  // Only now is no further container recorded for that attempt: one that was made since the first fence shows here.
+  // Only now can that attempt record no more containers: one that was created since the first fence shows here.
   const second = await fence(ports, run, first ? { ...claim, containerId: first.Id } : claim);
   // One that was only made and has gone meanwhile was fenced: nothing came of it.
   return settleEarlier(ports, run, { attempt, earlier: claim.attempt, seen: seenOf(second) });

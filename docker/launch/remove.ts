@@ -18,6 +18,6 @@ export async function remove({ engine, claims, installationId, runsDir }: Replic
 /** Ids of the runs of which a container or a folder is left. */
 export async function leftovers({ engine, installationId, runsDir }: ReplicaPorts): Promise<number[]> {
   const containers = await engine.list({ [LABEL_INSTALLATION]: installationId });
-  const labelled = containers.map(({ Labels }) => Number(Labels[LABEL_RUN]));
-  return [...new Set([...labelled, ...(await runsWithFolders(runsDir))])].sort((a, b) => a - b);
+  const labeled = containers.map(({ Labels }) => Number(Labels[LABEL_RUN]));
+  return [...new Set([...labeled, ...(await runsWithFolders(runsDir))])].sort((a, b) => a - b);
 }

@@ -9,7 +9,7 @@ import { LABEL_ATTEMPT, pipesOf } from "./container-spec.ts";
 import { containerStateOf, isContainerOf, wasStarted } from "./container-state.ts";
 import type { Seen } from "./launch-plan.ts";
 
-/** What the replicas of an installation are found with. */
+/** Everything needed to find the replicas of an installation. */
 export interface ReplicaPorts {
   engine: Engine;
   claims: LaunchClaims;
@@ -48,7 +48,7 @@ export async function findContainer(
   return info && isContainerOf(info, installationId, run.id) ? info : undefined;
 }
 
-/** The replica of a run, whoever launched it and whether it was launched at all. */
+/** The replica of a run, regardless of which attempt launched it, and if any did. */
 export async function observe(ports: ReplicaPorts, run: RunRecord): Promise<ReplicaState> {
   const claim = await ports.claims.find(run.id, REPLICA);
   const info = await findContainer(ports, run, claim);

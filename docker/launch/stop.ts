@@ -25,7 +25,7 @@ const PUMP_END_MS = 5000;
 /** A pump answers a stop at once; one that is suspended must not hold up the end of its job. */
 const STOP_HEARD_MS = 1000;
 
-/** Ends the replica of a run and keeps it from being launched: what had ended by itself before is left as it is. */
+/** Stops the replica of a run and keeps it from being launched; a replica that has already ended stays unchanged. */
 export async function stop(ports: StopPorts, run: RunRecord): Promise<ReplicaState> {
   const claim = await ports.claims.markRemoved(run.id, REPLICA);
   const info = claim ? await fence(ports, run, claim) : await findContainer(ports, run, undefined);
@@ -38,7 +38,7 @@ async function stopStarted(ports: StopPorts, run: RunRecord, info: ContainerInfo
   const { engine, stopGraceSeconds } = ports;
   const folder = folderOf(ports, run, attemptOf(info));
   const isRunning = info.State.Running;
-  // The pump has heard it before the job is killed: the end of a killed job's pipe must not pass for the end of its
+  // The pump gets the command before the job is killed: the end of a killed job's pipe must not count as the end of its
   // output, and the watcher, which tells the pump that the job has ended, may be quicker than we are.
   if (isRunning && hasPump(run)) await endPump(folder, { command: "stop" }, STOP_HEARD_MS);
   if (isRunning) await engine.stop(info.Id, stopGraceSeconds);
@@ -46,7 +46,7 @@ async function stopStarted(ports: StopPorts, run: RunRecord, info: ContainerInfo
   return hasPump(run) ? { container, pump: await settlePump(folder, isRunning) } : { container };
 }
 
-/** Ends the pump of a job that is over; one whose job was stopped has been told so already. */
+/** Ends the pump of a job that is over; if its job was stopped, it already has the command. */
 async function settlePump(folder: string, wasStopped: boolean): Promise<PumpState> {
   const steps = wasStopped ? (["stop"] as const) : (["jobEnded", "stop"] as const);
   for (const command of steps) {

@@ -69,7 +69,7 @@ export class LineJoiner {
     return { stream, at, pieces: this.#prefix ? [this.#prefix] : [], sizeBytes: 0 };
   }
 
-  /** What never got its line feed; only the very last line of a log stays without, unless there is `more` to come. */
+  /** A rest without a line feed; only the very last line of a log keeps none, unless `more` follows. */
   end(more: boolean): JoinedLine[] {
     const open = [...this.#open.values()].sort((a, b) => (a.at < b.at ? -1 : 1));
     return open.map((line, index) => this.#close(line, more || index < open.length - 1));
