@@ -10,7 +10,7 @@ export interface AccessOptions extends CallOptions {
 export interface Buffers {
   create(buffer?: NewBuffer, options?: CallOptions): Promise<TygerBuffer>;
   show(id: string, options?: CallOptions & { softDeleted?: boolean | undefined }): Promise<TygerBuffer>;
-  /** A signed URL, good for whoever has it until it expires. */
+  /** A signed URL; anyone who has it can use it until it expires. */
   access(id: string, options?: AccessOptions): Promise<string>;
 }
 

@@ -14,7 +14,7 @@ export interface Client {
   readonly codespecs: Codespecs;
   readonly buffers: Buffers;
   readonly runs: Runs;
-  /** What the server can do; the answer of something that is not a Tyger server makes no sense of it. */
+  /** The server's capabilities; fails if the address is not that of a Tyger server. */
   metadata(options?: CallOptions): Promise<ServiceMetadata>;
   /** Whether the server and all that it needs work. Rejects when it cannot be reached. */
   isHealthy(options?: CallOptions): Promise<boolean>;

@@ -8,7 +8,7 @@ export interface Codespecs {
   create(name: string, codespec: NewCodespec, options?: CallOptions): Promise<CodespecVersion>;
   /** The latest version unless one is given. */
   show(name: string, options?: CallOptions & { version?: number | string | undefined }): Promise<CodespecVersion>;
-  /** What a run refers to: `name` or `name/versions/N`. @throws Error when `reference` is of neither form */
+  /** The codespec that a run refers to: `name` or `name/versions/N`. @throws Error when `reference` has neither form */
   find(reference: string, options?: CallOptions): Promise<CodespecVersion>;
   /** The latest version of each. */
   list(

@@ -46,7 +46,7 @@ interface Services {
   codespecs: Codespecs;
 }
 
-/** What creates a run and sees it to its end. */
+/** The parts of the client that create a run and follow it to its end. */
 export interface Executions {
   /**
    * Creates a run, moves `input` into its input buffer, and gives its output and its end. An abort cancels the run.
@@ -126,7 +126,7 @@ async function createOrCancel(runs: Runs, request: NewRun, signal: AbortSignal |
   }
 }
 
-/** After an abort nobody hears of a failure: the server ends the run at its timeout. */
+/** After an abort no caller learns of a failure: the server ends the run at its timeout. */
 const cancelSoon = (runs: Runs, id: number): Promise<unknown> =>
   runs.cancel(id, { signal: AbortSignal.timeout(CANCEL_MS) }).catch(() => undefined);
 

@@ -5,7 +5,7 @@ export interface LineBatch {
   cut?: Buffer;
 }
 
-/** Splits a byte stream into lines, in batches as they come; lines of any length stay whole. */
+/** Splits a byte stream into lines, in batches as they arrive; lines of any length stay whole. */
 export async function* lineBatchesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<LineBatch> {
   let pieces: Buffer[] = [];
   for await (const chunk of stream) {

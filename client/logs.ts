@@ -50,7 +50,7 @@ export async function* logBytes(
   }
 }
 
-/** The pause before a broken connection is made anew. */
+/** The pause before a broken connection is opened again. */
 const REOPEN_MS = 100;
 const LINE_FEED = Buffer.from("\n");
 

@@ -1,7 +1,7 @@
 import type { CallOptions, Http } from "./http/http.ts";
 import type { Query } from "./http/url.ts";
 
-/** Few requests for a long list, little in vain for a program that looks at the first items only. */
+/** Few requests for a long list, and little waste for a program that needs only the first items. */
 const PAGE_SIZE = 200;
 
 export interface ListOptions extends CallOptions {

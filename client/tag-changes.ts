@@ -1,7 +1,7 @@
 import { doubling, retry } from "../waiting/retry.ts";
 import { ETagMismatchError, ServerError } from "./errors.ts";
 
-/** What is to become of the tags of a run or a buffer. */
+/** Changes to the tags of a run or a buffer. */
 export interface TagChanges {
   /** Added to the tags that are there, over those of the same key. */
   tags?: Readonly<Record<string, string>> | undefined;

@@ -25,7 +25,7 @@ export function accessTo(
       const limit = signal?.aborted ? AbortSignal.timeout(LAST_WORDS_MS) : signal;
       return await buffers.access(target, { writeable, ttl, signal: limit });
     } catch (err) {
-      // The one refusal that no waiting mends.
+      // The one refusal that waiting cannot fix.
       if ((err instanceof ServerError || err instanceof UnexpectedStatusError) && err.status === 404) {
         throw new CodedError("NotFound", err.message, { cause: err });
       }
@@ -42,7 +42,7 @@ export const isUrl = (text: string): boolean => /^(?:https?|http\+unix):\/\//i.t
 export type BufferReadOptions = Omit<ReadOptions, "signal" | "reuseMemory"> & Pick<AccessOptions, "signal" | "ttl">;
 export type BufferWriteOptions = Omit<WriteOptions, "signal"> & Pick<AccessOptions, "signal" | "ttl">;
 
-/** What moves the bytes of buffers. */
+/** Reads and writes the bytes of buffers. */
 export interface Transfers {
   /**
    * The bytes of a buffer, each block verified; `target` is an id or a signed URL. A reader may come before the writer and
@@ -73,7 +73,7 @@ export const transfersOver = (buffers: Buffers, ca: string | undefined): Transfe
         },
         cancel: (reason) => stopping.abort(reason),
       },
-      // Nothing is fetched before somebody reads.
+      // Nothing is fetched before the first read.
       { highWaterMark: 0 },
     );
   },

@@ -25,7 +25,7 @@ export type NewCodespec = RequestOf<typeof CODESPEC>;
 export type JobCodespec = Extract<NewCodespec, { kind: "job" }>;
 export type WorkerCodespec = Extract<NewCodespec, { kind: "worker" }>;
 
-/** What the server can do. A proxy in front of it can leave fields out. */
+/** The server's capabilities. A proxy in front of it can leave fields out. */
 export type ServiceMetadata = Partial<AnswerOf<typeof METADATA>>;
 
 /** Whether a run has ended, so that its status never changes again. */

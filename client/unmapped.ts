@@ -13,6 +13,6 @@ export function unmappedOf(
 ): { inputs: string[]; outputs: string[] } {
   const isUnmapped = (name: string): boolean => !Object.hasOwn(given, name) || given[name] === "_";
   const { inputs = [], outputs = [] } = codespec.buffers ?? {};
-  // A name that is given twice is the server's to refuse, in words that say so.
+  // The server refuses a name that is given twice, with a clear error.
   return { inputs: [...new Set(inputs)].filter(isUnmapped), outputs: [...new Set(outputs)].filter(isUnmapped) };
 }

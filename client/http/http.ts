@@ -8,7 +8,7 @@ import { type Failure, retryAfterMsOf, retryDelayMs, type RetryPolicy } from "./
 import { socketTransport, type WireRequest, type WireResponse } from "./transport.ts";
 import { type Query, urlOf } from "./url.ts";
 
-/** What every call of the client takes. */
+/** Options of every call of the client. */
 export interface CallOptions {
   /** Ends the call at once, which then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -21,13 +21,13 @@ export interface ApiRequest extends CallOptions {
   query?: Query | undefined;
   body?: unknown;
   headers?: Readonly<Record<string, string>>;
-  /** Whether doing it twice is harmless; a POST is not, unless it says so. */
+  /** Whether doing it twice is harmless; by default true except for POST. */
   isRepeatable?: boolean;
   /** `/metadata` has no version. */
   isVersionless?: boolean;
 }
 
-/** What a program sees of the requests, for its own log. */
+/** Reports on requests, for a program's own log. */
 export interface HttpHooks {
   /** Once for each attempt. */
   onRequest?: (request: Pick<WireRequest, "method" | "url" | "headers">) => void;
@@ -150,7 +150,7 @@ async function attempt<T>(
     throw new FailedAttempt(failure, { cause });
   }
   const { status, headers } = response;
-  // The request itself is wrong: no repetition mends it.
+  // The request itself is wrong: a retry would not fix it.
   if (status < 500 && status !== 429) throw new FailedAttempt(undefined, { response });
   const retryAfterMs = retryAfterMsOf(headers["retry-after"], Date.now());
   throw new FailedAttempt({ kind: "status", status, retryAfterMs }, { response });

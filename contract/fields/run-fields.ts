@@ -117,7 +117,7 @@ export const RUN = {
   },
 } as const satisfies Table;
 
-/** What can be changed of a run; clients send back other fields of the run too. */
+/** The fields of a run that can be changed; clients also send back others. */
 export const RUN_UPDATE = {
   name: "RunUpdate",
   doc: "The changes to a run.",

@@ -29,7 +29,7 @@ async function* chunks(): AsyncGenerator<Uint8Array> {
   yield Buffer.from("bc");
 }
 
-describe("what is written is read", () => {
+describe("written bytes are read back", () => {
   const cases: [what: string, content: () => Content][] = [
     ["a text", () => "abc"],
     ["bytes", () => new TextEncoder().encode("abc")],
@@ -67,7 +67,7 @@ describe("what is written is read", () => {
   });
 });
 
-test("nothing is asked for before somebody reads", async () => {
+test("nothing is requested before the first read", async () => {
   const stream = client.buffers.read(await plane.newBuffer());
   await new Promise((resolve) => void setImmediate(resolve));
   expect(server.seen).toEqual([]);
@@ -108,7 +108,7 @@ test("a second writer is refused", async () => {
   expect(await text(client.buffers.read(id))).toBe("one");
 });
 
-test("a source that fails marks the buffer, and its readers hear of it", async () => {
+test("a source that fails marks the buffer, and its readers fail", async () => {
   async function* failing(): AsyncGenerator<Uint8Array> {
     yield Buffer.from("start");
     throw new Error("the camera was unplugged");

@@ -166,7 +166,7 @@ describe("connecting", () => {
     });
   });
 
-  test("to an address that nobody can mean is an error at once", async () => {
+  test("to an impossible address is an error at once", async () => {
     await expect(connect({ server: "ssh://host" })).rejects.toThrow("not supported");
   });
 

@@ -60,7 +60,7 @@ test.each([
   expect(server.seen).toEqual([]);
 });
 
-test("a run that fails is no exception; its output fails with it", async () => {
+test("a run that fails does not throw; its output fails with it", async () => {
   server.job = async () => ({ status: "Failed", statusReason: "exit code 3" });
   const { output, ended } = await client.runs.exec(PIPES, { input: "x" });
   const reading = text(output);

@@ -38,7 +38,7 @@ test("both planes are reached over https with the certificate that was given", a
   expect(await text(client.buffers.read("b"))).toBe("over TLS");
 });
 
-test("a certificate that nobody trusts is refused by both planes", async () => {
+test("an untrusted certificate is refused by both planes", async () => {
   const code = "DEPTH_ZERO_SELF_SIGNED_CERT";
   const stranger = await connect({ server: url, retry: false });
   await expect(stranger.metadata()).rejects.toMatchObject({ code });
