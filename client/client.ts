@@ -14,7 +14,7 @@ export interface Client {
   readonly codespecs: Codespecs;
   readonly buffers: Buffers;
   readonly runs: Runs;
-  /** The server's capabilities; fails if the address is not that of a Tyger server. */
+  /** The server's capabilities. They are not validated: another kind of server answers with anything. */
   metadata(options?: CallOptions): Promise<ServiceMetadata>;
   /** Whether the server and all that it needs work. Rejects when it cannot be reached. */
   isHealthy(options?: CallOptions): Promise<boolean>;

@@ -3,7 +3,7 @@ import { atMost } from "../waiting/bounded.ts";
 /** A source that ends within this time after its run is stored whole: its writer was about to close it. */
 export const LAST_WORDS_MS = 250;
 
-/** The transfer of a source into a run's input buffer, which nobody else writes. */
+/** The transfer of a source into a run's input buffer, which no other client writes. */
 export interface RunInput {
   /** Resolves when the transfer has finished, or {@link finish} has cut it. */
   readonly done: Promise<unknown>;
