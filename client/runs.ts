@@ -71,7 +71,7 @@ export function runsOver(http: Http): Runs {
       const path = pathOf(id);
       const read = () => show(id, { signal });
       const write = async (tags: Record<string, string>, ifMatch: string | undefined) => {
-        const headers = ifMatch === undefined ? {} : { "If-Match": ifMatch };
+        const headers: Record<string, string> = ifMatch === undefined ? {} : { "If-Match": ifMatch };
         const body: RequestOf<typeof RUN_UPDATE> = { tags };
         return (await http.json<Run>({ method: "PUT", path, body, headers, signal })).value;
       };
