@@ -104,7 +104,9 @@ await rm(replaced, { recursive: true, force: true });
 /** Writes the declarations of `entries` and of the files that they import. */
 async function declare(entries: readonly string[], outDir: string): Promise<void> {
   const flags = ["--ignoreConfig", "--declaration", "--emitDeclarationOnly", "--rewriteRelativeImportExtensions"];
-  const dialect = ["--module", "nodenext", "--target", "esnext", "--strict", "--skipLibCheck", "--types", "node"];
+  // As tsconfig.json has it, so that a file that passes there passes here.
+  const strict = ["--strict", "--exactOptionalPropertyTypes"];
+  const dialect = ["--module", "nodenext", "--target", "esnext", ...strict, "--skipLibCheck", "--types", "node"];
   const args = [
     "node_modules/typescript/bin/tsc",
     ...flags,
