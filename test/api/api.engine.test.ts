@@ -122,11 +122,11 @@ afterAll(async () => {
   await database.drop();
 });
 
-async function createRun(from = api, key?: string): Promise<Run> {
+async function createRun(from = api, key?: string, tags = { a: "1" }): Promise<Run> {
   const answer = await from.app.inject({
     method: "POST",
     url: "/runs?api-version=1.0",
-    payload: { job: { codespec: "hello" }, tags: { a: "1" } },
+    payload: { job: { codespec: "hello" }, tags },
     headers: key === undefined ? {} : { "idempotency-key": key },
   });
   expect(answer.statusCode).toBe(201);
@@ -137,12 +137,12 @@ async function createRun(from = api, key?: string): Promise<Run> {
 const get = (path: string, from = api) => from.app.inject({ method: "GET", url: `${path}api-version=1.0` });
 
 test("a run is shown, listed and counted as soon as its creation is answered, and its workflow starts once", async () => {
-  const run = await createRun();
+  const run = await createRun(api, undefined, { a: "alone" });
   const { kind, image, buffers } = run.job.codespec;
   const shown = { ...run, job: { ...run.job, codespec: { kind, image, buffers } } };
   expect((await get(`/runs/${run.id}?`)).json()).toEqual(shown);
-  expect((await get("/runs?limit=1&status=pending&tag[a]=1&")).json().items).toEqual([shown]);
-  expect((await get("/runs/counts?tag%5Ba%5D=1&")).json()).toEqual({ pending: run.id });
+  expect((await get("/runs?limit=1&status=pending&tag[a]=alone&")).json().items).toEqual([shown]);
+  expect((await get("/runs/counts?tag%5Ba%5D=alone&")).json()).toEqual({ pending: 1 });
   for (const id of Object.values(run.job.buffers ?? {})) expect((await get(`/buffers/${id}?`)).statusCode).toBe(200);
 
   await eventually(async () => (await api.db.runs.find(run.id))?.workflowStartedAt !== undefined);
@@ -166,6 +166,7 @@ test("`since` with a time as it was shown excludes that run", async () => {
 });
 
 test("pages of runs follow each other over their links", async () => {
+  const created = [await createRun(), await createRun(), await createRun()].map(({ id }) => id);
   const ids: number[] = [];
   for (let url: string | undefined = "/runs?limit=1&api-version=1.0"; url !== undefined;) {
     const answer = await api.app.inject({ method: "GET", url });
@@ -174,7 +175,7 @@ test("pages of runs follow each other over their links", async () => {
     url = page.nextLink;
   }
   expect(ids).toEqual(ids.toSorted((a, b) => b - a));
-  expect(ids.length).toBeGreaterThan(2);
+  expect(ids).toEqual(expect.arrayContaining(created));
   expect((await get("/runs?_ct=nonsense&")).json().error.code).toBe("InvalidInput");
 });
 
