@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { build, type BuildOptions, type Plugin } from "esbuild";
 import { bundleWorkflowCode, DefaultLogger } from "@temporalio/worker";
 import { fileURLToPath } from "node:url";
+import { VIEWER_FILES } from "./api/http/viewer-files.ts";
 
 /**
  * Builds dist/: one bundle a process, with source maps, and the workflow bundle. Node refuses to strip types below
@@ -67,7 +68,7 @@ const alone: BuildOptions = {
   banner: { js: `${REFUSE_OLD_NODE}const require = process.getBuiltinModule;` },
 };
 
-await mkdir(unfinished);
+await mkdir(`${unfinished}/viewer`, { recursive: true });
 // A build that fails leaves nothing; one that succeeds has moved it.
 process.once("exit", () => rmSync(unfinished, { recursive: true, force: true }));
 await Promise.all([
@@ -86,6 +87,10 @@ await Promise.all([
     },
   }),
   declare(["workflows/programs.ts", "client/index.ts"], `${unfinished}/types`),
+  // The page of the OpenAPI document: users install these files and not the package of 12 MB that they are from.
+  ...[...VIEWER_FILES, "LICENSE", "NOTICE", "swagger-ui-bundle.js.LICENSE.txt"].map((name) =>
+    copyFile(`node_modules/swagger-ui-dist/${name}`, `${unfinished}/viewer/${name}`),
+  ),
   bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL("workflows/index.ts", import.meta.url)),
     logger: new DefaultLogger("WARN"),

@@ -19,6 +19,7 @@ import type { DataPlaneAddress } from "./data-plane/data-plane-address.ts";
 import { replyWithError } from "./http/errors.ts";
 import { bufferRoutes } from "./routes/buffers.ts";
 import { codespecRoutes } from "./routes/codespecs.ts";
+import { documentRoutes } from "./routes/document.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { serverRoutes } from "./routes/server.ts";
 import type { RunService } from "./runs/run-service.ts";
@@ -81,6 +82,7 @@ export function createApp({ codespecs, buffers, runs, server, address, callerOf,
     req.log.debug({ ...facts, ms: Math.round(reply.elapsedTime) }, "request answered");
   });
 
+  void app.register(documentRoutes());
   void app.register(serverRoutes(server, address));
   void app.register(codespecRoutes(codespecs));
   void app.register(bufferRoutes(buffers, address));

@@ -4,7 +4,7 @@ import type { Table, Type } from "./fields/field.ts";
 import type { AnswerOf, RequestOf } from "./fields/message-types.ts";
 import { RUN, RUN_PAGE, RUN_UPDATE } from "./fields/run-fields.ts";
 import { DATABASE_VERSION, ERROR_BODY, METADATA } from "./fields/server-fields.ts";
-import type { RunStatus } from "../model/run/run.ts";
+import { RUN_STATUSES, type RunStatus } from "../model/run/run.ts";
 
 /** `logInstant` has nine digits where `instant` has six; `tags` is `tag[key]=value`, `statuses` any of those given. */
 export type ParameterType = "text" | "boolean" | "int32" | "instant" | "logInstant" | "timeSpan" | "tags" | "statuses";
@@ -139,7 +139,7 @@ export const ROUTES = {
     path: "/runs/counts",
     doc: "Counts runs by status.",
     query: { ...SINCE, ...TAGS },
-    answers: { 200: { doc: "Success", type: { mapOf: "int64" } } },
+    answers: { 200: { doc: "Success", type: { mapOf: "int64", keys: RUN_STATUSES } } },
   },
   getRun: {
     method: "GET",
@@ -193,6 +193,22 @@ export const ROUTES = {
     path: "/healthcheck",
     doc: "Tells whether the server works.",
     answers: { 200: { doc: "OK" }, 503: { doc: "Service Unavailable" } },
+    isNeutral: true,
+    isUndocumented: true,
+  },
+  getOpenApiJson: {
+    method: "GET",
+    path: "/swagger/v1.0/swagger.json",
+    doc: "Gets the OpenAPI document.",
+    answers: { 200: { doc: "OK" } },
+    isNeutral: true,
+    isUndocumented: true,
+  },
+  getOpenApiYaml: {
+    method: "GET",
+    path: "/swagger/v1.0/swagger.yaml",
+    doc: "Gets the OpenAPI document as YAML.",
+    answers: { 200: { doc: "OK" } },
     isNeutral: true,
     isUndocumented: true,
   },

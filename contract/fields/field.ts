@@ -13,8 +13,8 @@ export type Type =
   /** The discriminator of a table with variants; spelled exactly, also by lenient clients. */
   | { readonly kinds: readonly string[] }
   | { readonly listOf: Type }
-  /** Keys are the user's, and so is their order. */
-  | { readonly mapOf: Scalar }
+  /** Keys are the user's, and so is their order; where they are a closed set, `keys` has them as the document names them. */
+  | { readonly mapOf: Scalar; readonly keys?: readonly string[] }
   /** `as` picks a variant; without it the `kind` of the value does. */
   | { readonly object: Table; readonly as?: string }
   /** The object itself or a text that names a stored one. */

@@ -1,5 +1,8 @@
 import { cp, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { request, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
+import { text } from "node:stream/consumers";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import pkg from "../../package.json" with { type: "json" };
@@ -21,6 +24,12 @@ async function npm(...args: string[]): Promise<CommandResult> {
   });
   if (result.code !== 0) throw new Error(`npm ${args.join(" ")} failed: ${result.stderr}`);
   return result;
+}
+
+async function get(socketPath: string, path: string): Promise<string> {
+  const asked = request({ socketPath, path }).end();
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  return text(response);
 }
 
 beforeAll(async () => {
@@ -64,6 +73,19 @@ test("installed globally, the command works in an empty environment and runs the
     await writeFile(file, JSON.stringify({ job: { codespec } }));
     const { code, stdout, stderr } = await run(tyger, ["run", "exec", "-f", file], { env, input: "Paul\n" });
     expect({ code, stdout: stdout.toString(), stderr }).toMatchObject({ code: 0, stdout: "Hello Paul\n" });
+
+    const login = await run(tyger, ["login", "status", "--format", "json"], { env });
+    const { serverUrl } = JSON.parse(login.stdout.toString()) as { serverUrl: string };
+    expect(serverUrl).toMatch(/^unix:\/\//);
+    const socketPath = serverUrl.slice("unix://".length);
+    for (const [path, part] of [
+      ["/swagger", "<!doctype html>"],
+      ["/swagger/swagger-ui-bundle.js", "SwaggerUIBundle"],
+      ["/swagger/swagger-ui.css", ".swagger-ui"],
+      ["/swagger/v1.0/swagger.yaml", "openapi: 3.0.4"],
+    ] as const) {
+      expect(await get(socketPath, path)).toContain(part);
+    }
   } finally {
     await run(tyger, ["down", "--cancel"], { env, limitMs: 60_000 });
   }
