@@ -1,7 +1,6 @@
 import { readArgv } from "./line/argv.ts";
 import { FatalError, QuietFailure, UsageError } from "./line/command.ts";
 import { errnoOf } from "../model/errors.ts";
-import { stdoutFailure } from "./read/file-failure.ts";
 import { type Host, isBrokenPipe, writeAll } from "./terminal/host.ts";
 import { createLog, type Log } from "./terminal/log.ts";
 import { TREE } from "./tree.ts";
@@ -46,7 +45,9 @@ interface Format {
 async function reportFailure(failure: unknown, host: Host, log: Log): Promise<void> {
   if (failure instanceof QuietFailure || isBrokenPipe(failure, host)) return;
   if (failure instanceof FatalError) return log.fatal(failure.message, failure.fields);
-  const { message } = isOfStdout(failure, host) ? stdoutFailure(failure) : asError(failure);
+  const { message } = isOfStdout(failure, host)
+    ? (await import("./read/file-failure.ts")).stdoutFailure(failure)
+    : asError(failure);
   const hint = failure instanceof UsageError && failure.hint !== undefined ? `${failure.hint}\n` : "";
   if (failure instanceof Error && failure.stack !== undefined)
     log.debug("Where the error comes from", { stack: failure.stack });

@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Writable } from "node:stream";
+import { errnoOf } from "../../model/errors.ts";
 
 /** The part of the runtime's handle that we use. It accepts any descriptor that can be polled. */
 interface PollableHandle {
@@ -15,6 +16,14 @@ type Bindings = (name: "tcp_wrap") => { TCP: new (type: number) => PollableHandl
  * possible, a reader that has gone is noticed with the next write.
  */
 export function failWithReader(stream: Writable, fd: number): void {
+  // Most commands are over by then, and would only pay for it.
+  const timer = setTimeout(() => watchReader(stream, fd), PATIENCE_MS).unref();
+  stream.once("close", () => clearTimeout(timer));
+}
+
+const PATIENCE_MS = 50;
+
+function watchReader(stream: Writable, fd: number): void {
   let watched: number | undefined;
   try {
     // A descriptor of its own, because the runtime watches each of them once.
@@ -24,14 +33,20 @@ export function failWithReader(stream: Writable, fd: number): void {
     if (handle.open(watched) !== 0) throw new Error("the pipe cannot be watched");
     const end = new Socket({ handle, readable: true, writable: false } as object);
     end.on("error", (err) => {
-      // A write under way fails by itself, and that error must reach its caller.
-      if ("code" in err && err.code === "EBADF" && stream.writableLength === 0) stream.destroy(brokenPipe());
+      if (errnoOf(err) === "EBADF") failIdle(stream);
     });
     end.unref().resume();
     stream.once("close", () => end.destroy());
-  } catch {
+  } catch (err) {
     if (watched !== undefined) closeSync(watched);
+    // A pipe without a reader cannot be opened again.
+    if (errnoOf(err) === "ENXIO") failIdle(stream);
   }
+}
+
+/** A write under way fails by itself, and that error must reach its caller. */
+function failIdle(stream: Writable): void {
+  if (stream.writableLength === 0) stream.destroy(brokenPipe());
 }
 
 const brokenPipe = (): Error => Object.assign(new Error("write EPIPE"), { code: "EPIPE" });

@@ -1,6 +1,5 @@
 import { fstatSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isatty } from "node:tty";
 
 /**
  * Why an inherited stream cannot be used. The runtime takes a folder for an empty input, and drops what is written to a
@@ -34,9 +33,9 @@ export async function* typed(ignoresHangup: boolean): AsyncGenerator<Uint8Array>
   try {
     yield* process.stdin as AsyncIterable<Uint8Array>;
   } catch (err) {
-    if (isatty(0)) throw err;
+    if (await isTerminalOpen()) throw err;
   }
-  if (isatty(0)) return;
+  if (await isTerminalOpen()) return;
   if (!ignoresHangup) {
     process.kill(process.pid, "SIGHUP");
     await sleep(HANGUP_MS);
@@ -46,3 +45,6 @@ export async function* typed(ignoresHangup: boolean): AsyncGenerator<Uint8Array>
 
 /** Longer than a signal to ourselves takes to arrive. */
 const HANGUP_MS = 1000;
+
+/** Loaded when it is needed: most commands read nothing. */
+const isTerminalOpen = async (): Promise<boolean> => (await import("node:tty")).isatty(0);
