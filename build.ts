@@ -2,7 +2,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { build, type BuildOptions, type Plugin } from "esbuild";
+import { resolve } from "node:path";
+import { build, type CodeSplittingNameFunction, type InputOptions, type OutputOptions, type Plugin } from "rolldown";
 import { bundleWorkflowCode, DefaultLogger } from "@temporalio/worker";
 import { fileURLToPath } from "node:url";
 import { VIEWER_FILES } from "./api/http/viewer-files.ts";
@@ -12,17 +13,6 @@ import { VIEWER_FILES } from "./api/http/viewer-files.ts";
  * node_modules, and a bundle starts five times as fast as the files it is made of.
  */
 const unfinished = `dist.${process.pid}`;
-const shared: BuildOptions = {
-  bundle: true,
-  platform: "node",
-  format: "esm",
-  target: "node22",
-  sourcemap: true,
-  logLevel: "warning",
-  outdir: unfinished,
-  packages: "external",
-};
-
 /**
  * Takes what our files import from the runtime straight from its modules, without the ES modules around them: making
  * those reads all exports, and some of them load much more (`node:http` an HTTP client of 50 ms, `node:fs` its streams),
@@ -30,16 +20,20 @@ const shared: BuildOptions = {
  */
 const plainBuiltins: Plugin = {
   name: "plain-builtins",
-  setup(hooks) {
-    const named = /^import \{([^}]+)\} from "(node:[^"]+)";$/gm;
-    hooks.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+  // At loading, so that source maps lead to these lines: they are as many as in the file.
+  load: {
+    filter: { id: /\.ts$/ },
+    async handler(path) {
       const text = await readFile(path, "utf8");
-      const contents = text.replace(named, (_whole, names: string, module: string) => {
+      const named = /^import \{([^}]+)\} from "(node:[^"]+)";$/gm;
+      const code = text.replace(named, (whole, names: string, module: string) => {
         const values = names.split(",").filter((name) => name.trim() !== "" && !name.trim().startsWith("type "));
-        return `const {${values.join(",").replace(/ as /g, ": ")}} = process.getBuiltinModule("${module}");`;
+        const lines = whole.split("\n").length;
+        const line = `const {${values.join(",").replace(/ as /g, ": ")}} = process.getBuiltinModule("${module}");`;
+        return line + "\n".repeat(lines - line.split("\n").length);
       });
-      return { contents, loader: "ts" };
-    });
+      return { code, moduleType: "ts" };
+    },
   },
 };
 
@@ -53,39 +47,73 @@ const REFUSE_OLD_NODE = `{
 }
 `;
 
-const chunkNames = "chunks/[name]-[hash]";
-/** A program that contains what it imports: finding packages on disk would cost more than running them. */
-const alone: BuildOptions = {
-  ...shared,
-  packages: "bundle",
-  plugins: [plainBuiltins],
-  splitting: true,
-  chunkNames,
-  // Every command pays for each byte that is parsed.
-  minifyWhitespace: true,
-  minifySyntax: true,
-  // CommonJS packages in the bundle require only built-in modules at run time.
-  banner: { js: `${REFUSE_OLD_NODE}const require = process.getBuiltinModule;` },
+/** Bundles one program or several into dist/, each with its source map. */
+async function bundle(input: Record<string, string>, options: InputOptions, output: OutputOptions = {}): Promise<void> {
+  await build({
+    ...options,
+    input,
+    platform: "node",
+    output: {
+      dir: unfinished,
+      format: "esm",
+      sourcemap: true,
+      entryFileNames: "[name].js",
+      chunkFileNames: "chunks/[name]-[hash].js",
+      ...output,
+    },
+  });
+}
+
+/** A program whose packages are installed beside it. */
+const withPackages: InputOptions = { external: /^[^./]/ };
+
+/**
+ * A program that contains its packages: finding them on disk would take longer than running them. A command pays for each
+ * file that is loaded and for each byte that is parsed.
+ */
+const alone = (input: Record<string, string>, isTogether?: CodeSplittingNameFunction): Promise<void> =>
+  bundle(
+    input,
+    { plugins: [plainBuiltins] },
+    {
+      banner: ({ isEntry }) => (isEntry ? REFUSE_OLD_NODE : ""),
+      minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+      ...(isTogether && { codeSplitting: { groups: [{ name: isTogether, debugName: "core" }] } }),
+    },
+  );
+
+/**
+ * The files that `run show` loads are one chunk: nearly every command needs most of them.
+ * @see docs/decisions/0067-what-run-show-loads.md
+ */
+const loadedByShow = (): CodeSplittingNameFunction => {
+  const together = new Set<string>();
+  return (id, modules) => {
+    const add = (file: string): void => {
+      if (together.has(file)) return;
+      together.add(file);
+      modules.getModuleInfo(file)?.importedIds.forEach(add);
+    };
+    if (together.size === 0) ["cli/start.ts", "cli/commands/run/show.ts"].forEach((file) => add(resolve(file)));
+    return together.has(id) ? "core" : null;
+  };
 };
 
 await mkdir(`${unfinished}/viewer`, { recursive: true });
 // A build that fails leaves nothing; one that succeeds has moved it.
 process.once("exit", () => rmSync(unfinished, { recursive: true, force: true }));
 await Promise.all([
-  build({ ...alone, entryPoints: { cli: "cli/main.ts" } }),
+  alone({ cli: "./cli/main.ts" }, loadedByShow()),
   // Apart from the CLI: code that two programs share is a chunk more for both to load.
-  build({ ...alone, entryPoints: { pump: "pump/main.ts" } }),
+  alone({ pump: "./pump/main.ts" }),
   // Programs load YAML only for a login file that needs it.
-  build({ ...shared, splitting: true, chunkNames, entryPoints: { client: "client/index.ts" } }),
-  build({
-    ...shared,
-    entryPoints: {
-      api: "api/main.ts",
-      worker: "worker/main.ts",
-      supervisor: "stack/supervisor-main.ts",
-      programs: "workflows/programs.ts",
-    },
-  }),
+  bundle({ client: "./client/index.ts" }, withPackages),
+  ...[
+    { api: "./api/main.ts" },
+    { worker: "./worker/main.ts" },
+    { supervisor: "./stack/supervisor-main.ts" },
+    { programs: "./workflows/programs.ts" },
+  ].map((program) => bundle(program, withPackages)),
   declare(["workflows/programs.ts", "client/index.ts"], `${unfinished}/types`),
   // The page of the OpenAPI document: users install these files and not the package of 12 MB that they are from.
   ...[...VIEWER_FILES, "LICENSE", "NOTICE", "swagger-ui-bundle.js.LICENSE.txt"].map((name) =>
