@@ -1,6 +1,7 @@
 import { log } from "@temporalio/activity";
 import { messageOf } from "../model/errors.ts";
 import type { ComputeWriter } from "../model/ports/compute.ts";
+import { identityOf, type RunReference } from "../model/run/identity.ts";
 import type { Outcome, ReplicaState } from "../model/run/lifecycle.ts";
 import { admitRun, type Admission } from "../runs/admit.ts";
 import { archiveRun, discardLogs, type ArchivePorts } from "../runs/archive.ts";
@@ -34,42 +35,44 @@ export function runActivities(ports: RunActivityPorts) {
   const { runs, compute, hasSearchAttributes } = ports;
 
   return {
-    plan: (runId: number): Promise<RunPlan> =>
-      withFailures(async () => ({ ...(await admitRun(ports, runId)), hasSearchAttributes })),
+    plan: (ref: RunReference): Promise<RunPlan> =>
+      withFailures(async () => ({ ...(await admitRun(ports, identityOf(ref))), hasSearchAttributes })),
 
-    launch: (runId: number): Promise<ReplicaState> =>
+    launch: (ref: RunReference): Promise<ReplicaState> =>
       heartbeating(async () => {
-        const run = await runs.load(runId);
+        const run = await runs.load(identityOf(ref));
         const replica = await launchRun(ports, run);
-        log.info("container launched", { runId, image: run.job.codespec.image });
+        log.info("container launched", { runId: run.id, image: run.job.codespec.image });
         return replica;
       }),
 
     /** Ends the container and returns what was observed at its end. */
-    stop: (runId: number): Promise<ReplicaState> => heartbeating(async () => compute.stop(await runs.load(runId))),
+    stop: (ref: RunReference): Promise<ReplicaState> =>
+      heartbeating(async () => compute.stop(await runs.load(identityOf(ref)))),
 
     /** Most logs are short and are archived here, too: an activity of their own would cost more than they do. */
-    conclude: (runId: number, ending: RunEnding): Promise<Conclusion> =>
+    conclude: (ref: RunReference, ending: RunEnding): Promise<Conclusion> =>
       heartbeating(async () => {
-        const ended = await endRun(ports, runId, ending);
+        const ended = await endRun(ports, identityOf(ref), ending);
         const outcome = recordedOutcome(ended);
-        log.info("run ended", { runId, status: outcome.status });
+        log.info("run ended", { runId: ended.id, status: outcome.status });
         try {
           await archiveRun(ports, ended, ARCHIVE_AT_ONCE_MS);
           return { ...outcome, isArchived: true };
         } catch (err) {
-          log.warn("the logs are not archived yet", { runId, reason: messageOf(err) });
+          log.warn("the logs are not archived yet", { runId: ended.id, reason: messageOf(err) });
           return outcome;
         }
       }),
 
-    archive: (runId: number): Promise<void> => heartbeating(async () => archiveRun(ports, await runs.load(runId))),
+    archive: (ref: RunReference): Promise<void> =>
+      heartbeating(async () => archiveRun(ports, await runs.load(identityOf(ref)))),
 
     /** For a workflow whose archive has failed for a day. */
-    discard: (runId: number): Promise<void> =>
+    discard: (ref: RunReference): Promise<void> =>
       heartbeating(async () => {
-        log.warn("logs are lost: they could not be archived for a day", { runId });
-        await discardLogs(ports, await runs.load(runId));
+        log.warn("logs are lost: they could not be archived for a day", { runId: identityOf(ref).id });
+        await discardLogs(ports, await runs.load(identityOf(ref)));
       }),
   };
 }

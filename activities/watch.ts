@@ -1,6 +1,7 @@
 import { Context, log } from "@temporalio/activity";
 import type { ComputeWatcher } from "../model/ports/compute.ts";
 import { messageOf } from "../model/errors.ts";
+import { textOf, type RunIdentity } from "../model/run/identity.ts";
 import { isDecisive, type ReplicaState } from "../model/run/lifecycle.ts";
 
 const HEARTBEAT_MS = 1000;
@@ -12,7 +13,7 @@ export interface WatchPorts {
    * Sends a state to the workflow of its run; for a workflow that is closed or unknown there is nothing to do. States on
    * the way to the end are not sent: each would cost Temporal and the worker a workflow task that does nothing.
    */
-  reportReplica(runId: number, state: ReplicaState): Promise<void>;
+  reportReplica(run: RunIdentity, state: ReplicaState): Promise<void>;
 }
 
 export type WatchActivities = ReturnType<typeof watchActivities>;
@@ -22,21 +23,22 @@ export function watchActivities(ports: WatchPorts) {
   return {
     async watchCluster(): Promise<void> {
       const { cancellationSignal } = Context.current();
-      const undelivered = new Map<number, ReplicaState>();
-      const deliver = async (runId: number, state: ReplicaState): Promise<void> => {
+      const undelivered = new Map<string, { run: RunIdentity; state: ReplicaState }>();
+      const deliver = async (run: RunIdentity, state: ReplicaState): Promise<void> => {
         if (!isDecisive(state)) return;
-        undelivered.set(runId, state);
+        const key = textOf(run);
+        undelivered.set(key, { run, state });
         try {
-          await ports.reportReplica(runId, state);
+          await ports.reportReplica(run, state);
           // A newer state can have arrived while this one was being sent.
-          if (undelivered.get(runId) === state) undelivered.delete(runId);
+          if (undelivered.get(key)?.state === state) undelivered.delete(key);
         } catch (err) {
-          log.warn("state not delivered, trying again", { runId, reason: messageOf(err) });
+          log.warn("state not delivered, trying again", { runId: run.id, reason: messageOf(err) });
         }
       };
       const heartbeats = setInterval(() => Context.current().heartbeat(), HEARTBEAT_MS);
       const resends = setInterval(() => {
-        for (const [runId, state] of undelivered) void deliver(runId, state);
+        for (const { run, state } of undelivered.values()) void deliver(run, state);
       }, RESEND_MS);
       try {
         await ports.watcher.watch(deliver, cancellationSignal);

@@ -1,5 +1,7 @@
-import { and, eq, inArray, or, sql, type SQL } from "drizzle-orm";
+import { and, eq, inArray, isNull, or, sql, type SQL } from "drizzle-orm";
+import { CodedError } from "../model/errors.ts";
 import type { LaunchClaim, LaunchClaims } from "../model/ports/compute.ts";
+import { belongsToAnother, type RunIdentity } from "../model/run/identity.ts";
 import type { Db } from "./client.ts";
 import { present } from "./row.ts";
 import { isOpen, launches, runs } from "./schema.ts";
@@ -7,14 +9,14 @@ import { isOpen, launches, runs } from "./schema.ts";
 /** Launch claims: each step is one compare-and-set, so that one of two attempts loses. */
 export function launchClaims(db: Db): LaunchClaims {
   /** A fresh claim, in one statement; undefined when there is one already, or the run must not be launched. */
-  const make = async (runId: number, replica: number, attempt: string): Promise<LaunchClaim | undefined> => {
+  const make = async (run: RunIdentity, replica: number, attempt: string): Promise<LaunchClaim | undefined> => {
     // Held until the claim is in: a cancel or an end comes wholly before it, and is seen, or wholly after it.
     const made = await db.execute(
-      sql`insert into launches (run_id, replica, attempt, state)
-        select id, ${replica}::integer, ${attempt}::text, 'claimed' from runs where ${mayLaunch(runId)} for share
+      sql`insert into launches (run_id, run_uid, replica, attempt, state)
+        select id, uid, ${replica}::integer, ${attempt}::text, 'claimed' from runs where ${mayLaunch(run)} for share
         on conflict do nothing returning run_id`,
     );
-    return made.length === 1 ? { runId, replica, attempt, state: "claimed" } : undefined;
+    return made.length === 1 ? { ...ownerOf(run), replica, attempt, state: "claimed" } : undefined;
   };
   const move = async (set: Partial<LaunchRow>, ...conditions: (SQL | undefined)[]): Promise<boolean> =>
     (
@@ -26,68 +28,84 @@ export function launchClaims(db: Db): LaunchClaims {
     ).length === 1;
 
   return {
-    async claim(runId, replica, attempt) {
-      const made = await make(runId, replica, attempt);
+    async claim(run, replica, attempt) {
+      const made = await make(run, replica, attempt);
       if (made) return made;
-      const isLaunchable = (await db.$count(runs, mayLaunch(runId))) === 1;
-      return isLaunchable ? findClaim(db, runId, replica) : undefined;
+      const isLaunchable = (await db.$count(runs, mayLaunch(run))) === 1;
+      if (!isLaunchable) return undefined;
+      const found = await findClaim(db, run, replica);
+      // A claim that was in the way and is not ours: claims never go.
+      if (!found) throw new CodedError("LaunchFailed", belongsToAnother("The launch claim", run.id));
+      return found;
     },
 
-    find: (runId, replica) => findClaim(db, runId, replica),
+    find: (run, replica) => findClaim(db, run, replica),
 
-    recordContainer: (runId, replica, attempt, containerId) =>
+    recordContainer: (run, replica, attempt, containerId) =>
       move(
         { containerId },
-        isOf(runId, replica),
+        isOf(run, replica),
         eq(launches.attempt, attempt),
         or(eq(launches.state, "claimed"), and(eq(launches.state, "launched"), eq(launches.containerId, containerId))),
       ),
 
-    recordLaunched: (runId, replica, attempt) =>
+    recordLaunched: (run, replica, attempt) =>
       move(
         { state: "launched" },
-        isOf(runId, replica),
+        isOf(run, replica),
         eq(launches.attempt, attempt),
         inArray(launches.state, ["claimed", "launched"]),
       ),
 
-    takeOver: (runId, replica, from, to) =>
+    takeOver: (run, replica, from, to) =>
       move(
         { attempt: to, containerId: null },
-        isOf(runId, replica),
+        isOf(run, replica),
         eq(launches.attempt, from),
         eq(launches.state, "claimed"),
       ),
 
-    async markRemoved(runId, replica) {
-      const marker = { runId, replica, attempt: "", state: "removed" as const };
-      for (;;) {
-        const [claim] = await db.update(launches).set({ state: "removed" }).where(isOf(runId, replica)).returning();
-        if (claim) return claimOf(claim);
-        const made = await db.insert(launches).values(marker).onConflictDoNothing().returning();
-        // Else a claim came between, and no claim ever goes.
-        if (made.length > 0) return undefined;
-      }
+    async markRemoved(run, replica) {
+      const remove = async (): Promise<LaunchClaim | undefined> => {
+        const [claim] = await db.update(launches).set({ state: "removed" }).where(isOf(run, replica)).returning();
+        return claim && claimOf(claim);
+      };
+      const claim = await remove();
+      if (claim) return claim;
+      const marker = { ...ownerOf(run), replica, attempt: "", state: "removed" as const };
+      const made = await db.insert(launches).values(marker).onConflictDoNothing().returning();
+      // Else a claim came between, and no claim ever goes; that of another run stays, and refuses every launch of this one.
+      return made.length > 0 ? undefined : remove();
     },
   };
 }
 
-const mayLaunch = (runId: number): SQL => sql`id = ${runId} and ${isOpen} and cancel_requested_at is null`;
+const mayLaunch = ({ id, uid }: RunIdentity): SQL =>
+  sql`id = ${id} and uid is not distinct from ${uid ?? null}::text and ${isOpen} and cancel_requested_at is null`;
 
 type LaunchRow = typeof launches.$inferSelect;
 
-const isOf = (runId: number, replica: number): SQL | undefined =>
-  and(eq(launches.runId, runId), eq(launches.replica, replica));
+const isOf = ({ id, uid }: RunIdentity, replica: number): SQL | undefined =>
+  and(
+    eq(launches.runId, id),
+    eq(launches.replica, replica),
+    uid === undefined ? isNull(launches.runUid) : eq(launches.runUid, uid),
+  );
 
-async function findClaim(db: Db, runId: number, replica: number): Promise<LaunchClaim | undefined> {
-  const [row] = await db.select().from(launches).where(isOf(runId, replica));
+const ownerOf = ({ id, uid }: RunIdentity): Pick<LaunchClaim, "runId" | "runUid"> => ({
+  runId: id,
+  ...(uid === undefined ? {} : { runUid: uid }),
+});
+
+async function findClaim(db: Db, run: RunIdentity, replica: number): Promise<LaunchClaim | undefined> {
+  const [row] = await db.select().from(launches).where(isOf(run, replica));
   return row && claimOf(row);
 }
 
-const claimOf = ({ runId, replica, attempt, containerId, state }: LaunchRow): LaunchClaim => ({
+const claimOf = ({ runId, runUid, replica, attempt, containerId, state }: LaunchRow): LaunchClaim => ({
   runId,
   replica,
   attempt,
   state,
-  ...present({ containerId }),
+  ...present({ runUid, containerId }),
 });

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { sql } from "drizzle-orm";
 import {
   bigint,
@@ -12,6 +13,7 @@ import {
   text,
   timestamp,
 } from "drizzle-orm/pg-core";
+import { base32 } from "../model/buffer/buffer.ts";
 import type { Codespec } from "../model/codespec/codespec.ts";
 import { RUN_STATUSES, type JobTarget } from "../model/run/run.ts";
 
@@ -25,6 +27,9 @@ const createdAt = () =>
     .default(sql`clock_timestamp()`);
 /** `json` and not `jsonb`: the order of keys is the user's, and an `env` value can refer to those before it. */
 const tags = () => json("tags").$type<Record<string, string>>().notNull().default({});
+
+/** So many that two runs never have the same. */
+const UID_BYTES = 10;
 
 export const runStatus = pgEnum("run_status", RUN_STATUSES);
 export const launchState = pgEnum("launch_state", ["claimed", "launched", "removed"]);
@@ -69,6 +74,8 @@ export const runs = pgTable(
   "runs",
   {
     id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
+    /** Null in rows that are older than this column: nothing else of those runs has a uid. */
+    uid: text("uid").$defaultFn(() => base32(randomBytes(UID_BYTES))),
     createdAt: createdAt(),
     /** Never `Canceling`: `shownStatus` derives that from a request to cancel. */
     status: runStatus("status").notNull().default("Pending"),
@@ -134,6 +141,7 @@ export const launches = pgTable(
   "launches",
   {
     runId: bigint("run_id", { mode: "number" }).notNull(),
+    runUid: text("run_uid"),
     replica: integer("replica").notNull(),
     attempt: text("attempt").notNull(),
     containerId: text("container_id"),

@@ -3,11 +3,12 @@ import type { ComputeWatcher, LaunchClaims } from "../model/ports/compute.ts";
 import { CodedError } from "../model/errors.ts";
 import { every, retry } from "../waiting/retry.ts";
 import { hasEnded, type ReplicaState } from "../model/run/lifecycle.ts";
-import { LABEL_INSTALLATION, LABEL_RUN } from "../model/run/names.ts";
+import { textOf, type RunIdentity } from "../model/run/identity.ts";
+import { LABEL_INSTALLATION } from "../model/run/names.ts";
 import { PUMP_FILES } from "../model/run/pump.ts";
 import { attemptFolderOf, findFolder, isThere, runsWithFolders } from "./launch/attempt-folder.ts";
 import { LABEL_ATTEMPT, LABEL_CONTAINER_NAME } from "./launch/container-spec.ts";
-import { containerStateOf } from "./launch/container-state.ts";
+import { containerStateOf, runInLabels } from "./launch/container-state.ts";
 import { connectEngine, type ContainerInfo, type Engine } from "./engine/engine.ts";
 import { readEvents } from "./engine/events.ts";
 import { PumpWatch } from "./pump/pump-watch.ts";
@@ -28,7 +29,7 @@ const AGAIN_MS = 200;
 /** When the engine is away for longer, the watch fails, and its caller starts it again. */
 const LOST_MS = 60_000;
 
-type Report = (runId: number, state: ReplicaState) => Promise<void>;
+type Report = (run: RunIdentity, state: ReplicaState) => Promise<void>;
 
 /** Watches all containers of an installation over one stream of events, and their pumps over one connection each. */
 export function createDockerWatcher(options: DockerWatcherOptions): ComputeWatcher {
@@ -53,6 +54,7 @@ export function createDockerWatcher(options: DockerWatcherOptions): ComputeWatch
 }
 
 interface Replica {
+  run: RunIdentity;
   state: ReplicaState;
   /** The state that was reported last, as text. */
   reported: string;
@@ -64,9 +66,9 @@ class Watch {
   readonly #engine: Engine;
   readonly #options: DockerWatcherOptions;
   readonly #report: Report;
-  readonly #replicas = new Map<number, Replica>();
+  readonly #replicas = new Map<string, Replica>();
   /** The actions for one run happen in order. */
-  readonly #turns = new Map<number, Promise<void>>();
+  readonly #turns = new Map<string, Promise<void>>();
 
   constructor(engine: Engine, options: DockerWatcherOptions, report: Report) {
     this.#engine = engine;
@@ -89,12 +91,11 @@ class Watch {
     try {
       await relisting;
       onListed();
-      for await (const { action, containerId, runId } of readEvents(stream)) {
+      for await (const { action, containerId, run } of readEvents(stream)) {
         // At once: the engine answers an inspection only after it has taken down the network of the container.
-        if (action === "die") this.#replicas.get(runId)?.pump?.send({ command: "jobEnded" });
-        const look =
-          action === "destroy" ? () => this.#lookGone(runId, containerId) : () => this.#look(runId, containerId);
-        this.#inTurn(runId, look).catch(fail);
+        if (action === "die") this.#replicas.get(textOf(run))?.pump?.send({ command: "jobEnded" });
+        const look = action === "destroy" ? () => this.#lookGone(run, containerId) : () => this.#look(run, containerId);
+        this.#inTurn(run, look).catch(fail);
       }
       throw new CodedError("Unavailable", "The Docker engine ended its stream of events");
     } catch (err) {
@@ -112,17 +113,24 @@ class Watch {
 
   async #relist(): Promise<void> {
     const listed = await this.#engine.list({ [LABEL_INSTALLATION]: this.#options.installationId });
-    const found = new Map(listed.map(({ Id, Labels }) => [Number(Labels[LABEL_RUN]), Id]));
-    const missing = [...this.#replicas.keys(), ...(await runsWithFolders(this.#options.runsDir))].filter(
-      (runId) => !found.has(runId),
+    const found = new Map<string, { run: RunIdentity; id: string }>();
+    for (const { Id: id, Labels } of listed) {
+      const run = runInLabels(Labels);
+      if (run) found.set(textOf(run), { run, id });
+    }
+    const known = [...this.#replicas.values()].map(({ run }) => run);
+    const missing = new Map(
+      [...known, ...(await runsWithFolders(this.#options.runsDir))]
+        .filter((run) => !found.has(textOf(run)))
+        .map((run) => [textOf(run), run]),
     );
     const looks = [
-      ...[...found].map(
-        ([runId, id]) =>
+      ...[...found.values()].map(
+        ({ run, id }) =>
           () =>
-            this.#inTurn(runId, () => this.#look(runId, id, true)),
+            this.#inTurn(run, () => this.#look(run, id, true)),
       ),
-      ...[...new Set(missing)].map((runId) => () => this.#inTurn(runId, () => this.#lookGone(runId))),
+      ...[...missing.values()].map((run) => () => this.#inTurn(run, () => this.#lookGone(run))),
     ];
     for (let i = 0; i < looks.length; i += LOOKS_AT_ONCE) {
       await Promise.all(looks.slice(i, i + LOOKS_AT_ONCE).map((look) => look()));
@@ -130,91 +138,91 @@ class Watch {
   }
 
   /** Looks at a container that exists, or did a moment ago. */
-  async #look(runId: number, containerId: string, again = false): Promise<void> {
+  async #look(run: RunIdentity, containerId: string, again = false): Promise<void> {
     const info = await this.#engine.inspect(containerId);
-    if (!info) return this.#lookGone(runId, containerId);
+    if (!info) return this.#lookGone(run, containerId);
     const container = containerStateOf(info);
     // Its launch is in progress and reports by itself.
     if (container.phase === "Created") return;
-    const replica = this.#replicaOf(runId, { container });
-    if (info.Config.Labels[LABEL_CONTAINER_NAME] !== undefined) await this.#watchPump(runId, replica, info);
+    const replica = this.#replicaOf(run, { container });
+    if (info.Config.Labels[LABEL_CONTAINER_NAME] !== undefined) await this.#watchPump(run, replica, info);
     if (hasEnded(container)) replica.pump?.send({ command: "jobEnded" });
-    await this.#update(runId, replica, { ...replica.state, container }, again);
+    await this.#update(run, replica, { ...replica.state, container }, again);
   }
 
   /** Looks at a run without a container: launched and lost, or not launched, or cleaned up. */
-  async #lookGone(runId: number, containerId?: string): Promise<void> {
-    const claim = await this.#options.claims.find(runId, REPLICA);
-    if (!claim || claim.state === "removed") return this.#forget(runId);
+  async #lookGone(run: RunIdentity, containerId?: string): Promise<void> {
+    const claim = await this.#options.claims.find(run, REPLICA);
+    if (!claim || claim.state === "removed") return this.#forget(run);
     if (claim.containerId === undefined || (containerId !== undefined && claim.containerId !== containerId)) return;
     const info = await this.#engine.inspect(claim.containerId);
     if (info) return;
     const container = containerStateOf(undefined);
-    const replica = this.#replicaOf(runId, { container });
+    const replica = this.#replicaOf(run, { container });
     // Removed after its end: the pump continues until the outputs are complete.
-    if (replica.state.container.phase === "Exited") return this.#update(runId, replica, replica.state, true);
-    const folder = await this.#folderOf(runId, claim.attempt);
-    if (await isThere(join(folder, PUMP_FILES.spec))) await this.#watchPumpOf(runId, replica, folder);
+    if (replica.state.container.phase === "Exited") return this.#update(run, replica, replica.state, true);
+    const folder = await this.#folderOf(run, claim.attempt);
+    if (await isThere(join(folder, PUMP_FILES.spec))) await this.#watchPumpOf(run, replica, folder);
     // How the job ended is unknown, so its outputs do not count.
     replica.pump?.send({ command: "stop" });
-    await this.#update(runId, replica, { ...replica.state, container }, true);
+    await this.#update(run, replica, { ...replica.state, container }, true);
   }
 
-  #forget(runId: number): void {
-    this.#replicas.get(runId)?.pump?.close();
-    this.#replicas.delete(runId);
+  #forget(run: RunIdentity): void {
+    this.#replicas.get(textOf(run))?.pump?.close();
+    this.#replicas.delete(textOf(run));
   }
 
-  #replicaOf(runId: number, state: ReplicaState): Replica {
-    const known = this.#replicas.get(runId);
+  #replicaOf(run: RunIdentity, state: ReplicaState): Replica {
+    const known = this.#replicas.get(textOf(run));
     if (known) return known;
-    const replica: Replica = { state, reported: "", pump: undefined };
-    this.#replicas.set(runId, replica);
+    const replica: Replica = { run, state, reported: "", pump: undefined };
+    this.#replicas.set(textOf(run), replica);
     return replica;
   }
 
-  async #watchPump(runId: number, replica: Replica, info: ContainerInfo): Promise<void> {
-    const folder = await this.#folderOf(runId, info.Config.Labels[LABEL_ATTEMPT] ?? "");
-    await this.#watchPumpOf(runId, replica, folder);
+  async #watchPump(run: RunIdentity, replica: Replica, info: ContainerInfo): Promise<void> {
+    const folder = await this.#folderOf(run, info.Config.Labels[LABEL_ATTEMPT] ?? "");
+    await this.#watchPumpOf(run, replica, folder);
   }
 
-  async #watchPumpOf(runId: number, replica: Replica, folder: string): Promise<void> {
+  async #watchPumpOf(run: RunIdentity, replica: Replica, folder: string): Promise<void> {
     replica.pump ??= new PumpWatch(folder, (pump) => {
       // A report that fails is repeated with the next relist.
-      this.#update(runId, replica, { ...replica.state, pump }, false).catch(() => undefined);
+      this.#update(run, replica, { ...replica.state, pump }, false).catch(() => undefined);
     });
     replica.state = { ...replica.state, pump: await replica.pump.look() };
   }
 
-  async #folderOf(runId: number, attempt: string): Promise<string> {
-    const folder = attemptFolderOf(this.#options.runsDir, runId, attempt);
+  async #folderOf(run: RunIdentity, attempt: string): Promise<string> {
+    const folder = attemptFolderOf(this.#options.runsDir, run, attempt);
     return (await findFolder(folder)) ?? folder;
   }
 
-  async #update(runId: number, replica: Replica, state: ReplicaState, again: boolean): Promise<void> {
+  async #update(run: RunIdentity, replica: Replica, state: ReplicaState, again: boolean): Promise<void> {
     replica.state = state;
     const text = JSON.stringify(state);
     if (text === replica.reported && !again) return;
     replica.reported = text;
     try {
-      await this.#report(runId, state);
+      await this.#report(run, state);
     } catch (err) {
       replica.reported = "";
       throw err;
     }
   }
 
-  async #inTurn(runId: number, work: () => Promise<void>): Promise<void> {
-    const before = this.#turns.get(runId);
+  async #inTurn(run: RunIdentity, work: () => Promise<void>): Promise<void> {
+    const before = this.#turns.get(textOf(run));
     const turn = (async () => {
       await before?.catch(() => undefined);
       await work();
     })();
-    this.#turns.set(runId, turn);
+    this.#turns.set(textOf(run), turn);
     try {
       await turn;
     } finally {
-      if (this.#turns.get(runId) === turn) this.#turns.delete(runId);
+      if (this.#turns.get(textOf(run)) === turn) this.#turns.delete(textOf(run));
     }
   }
 }

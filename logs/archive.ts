@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { writeWholeBy } from "../disk/write-stream.ts";
 import { CodedError, errnoOf, messageOf } from "../model/errors.ts";
 import { logInstant } from "../model/time/instant.ts";
+import { identityInName, textOf, type RunIdentity } from "../model/run/identity.ts";
 import type { LogArchive, LogLine, LogLines } from "../model/ports/log.ts";
 import {
   blockOfInstant,
@@ -18,6 +19,7 @@ import { decodeLine, encodeLine, withLineFeed } from "./line.ts";
 
 /** Runs in one folder; a file system is slow to list many more. */
 const RUNS_PER_FOLDER = 1000;
+const ENDING = ".log";
 const WRITE_BYTES = 256 * 1024;
 const READ_BYTES = 256 * 1024;
 /** Age at which an unfinished archive counts as left by a dead writer. */
@@ -26,10 +28,11 @@ const LINE_FEED = 0x0a;
 
 /** Keeps the log of each ended run in a file of its own below `dir`. */
 export function createLogArchive(dir: string): LogArchive {
-  const pathOf = (runId: number): string => join(dir, String(Math.floor(runId / RUNS_PER_FOLDER)), `${runId}.log`);
+  const pathOf = (run: RunIdentity): string =>
+    join(dir, String(Math.floor(run.id / RUNS_PER_FOLDER)), `${textOf(run)}${ENDING}`);
   return {
-    async write(runId, lines) {
-      const path = pathOf(runId);
+    async write(run, lines) {
+      const path = pathOf(run);
       try {
         await mkdir(dirname(path), { recursive: true, mode: 0o700 });
         await removeStale(path);
@@ -37,13 +40,13 @@ export function createLogArchive(dir: string): LogArchive {
         await writeWholeBy(path, async (file) => file.appendFile(encodeIndex(await writeLines(file, lines))));
       } catch (err) {
         if (errnoOf(err) === undefined) throw err;
-        const message = `The log of run '${runId}' could not be archived: ${messageOf(err)}`;
+        const message = `The log of run '${run.id}' could not be archived: ${messageOf(err)}`;
         throw new CodedError("Unavailable", message, { cause: err });
       }
     },
 
-    async read(runId, { tailLines, since }) {
-      const path = pathOf(runId);
+    async read(run, { tailLines, since }) {
+      const path = pathOf(run);
       try {
         await stat(path);
       } catch (err) {
@@ -52,7 +55,27 @@ export function createLogArchive(dir: string): LogArchive {
       }
       return readLines(path, tailLines, since === undefined ? undefined : logInstant(since));
     },
+
+    async highestNumber() {
+      const folders = (await namesIn(dir)).filter((name) => /^[0-9]+$/.test(name)).map(Number);
+      for (const folder of folders.sort((a, b) => b - a)) {
+        const names = await namesIn(join(dir, String(folder)));
+        const ids = names.map((name) => identityInName(name.split(ENDING, 1)[0] ?? "")?.id ?? 0);
+        // A writer that died can have left nothing but an empty folder.
+        if (ids.length > 0) return Math.max(...ids);
+      }
+      return 0;
+    },
   };
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (err) {
+    if (errnoOf(err) === "ENOENT") return [];
+    throw err;
+  }
 }
 
 async function writeLines(file: FileHandle, lines: LogLines): Promise<ArchiveIndex> {

@@ -1,5 +1,6 @@
 import type { RunRecords } from "../model/ports/records.ts";
 import type { RunWorkflows } from "../model/ports/workflows.ts";
+import type { RunIdentity } from "../model/run/identity.ts";
 import { deadlineOf, isTerminal } from "../model/run/run.ts";
 
 export interface AdmissionPorts {
@@ -21,12 +22,12 @@ export interface Admission {
 }
 
 /** Admits the run to a slot, unless none is free or it is over. Repeating it changes nothing. @throws CodedError NotFound */
-export async function admitRun({ runs, maxLiveRuns }: AdmissionPorts, runId: number): Promise<Admission> {
-  const run = await runs.load(runId);
+export async function admitRun({ runs, maxLiveRuns }: AdmissionPorts, asking: RunIdentity): Promise<Admission> {
+  const run = await runs.load(asking);
   const isOver = isTerminal(run.status);
   return {
     isOver,
-    admitted: !isOver && (await runs.admit(runId, maxLiveRuns)),
+    admitted: !isOver && (await runs.admit(run.id, maxLiveRuns)),
     cancelRequested: run.cancelRequestedAt !== undefined,
     deadlineAt: deadlineOf(run),
     ...(run.codespecRef === undefined ? {} : { codespecRef: run.codespecRef }),

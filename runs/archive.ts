@@ -20,7 +20,7 @@ const ARCHIVE_LIMIT_MS = 3_600_000;
 export async function archiveRun(ports: ArchivePorts, run: RunRecord, limitMs = ARCHIVE_LIMIT_MS): Promise<void> {
   if (run.archivedAt === undefined) {
     const signal = AbortSignal.timeout(limitMs);
-    await ports.archive.write(run.id, wholly(ports.logs.logs(run, {}, signal), signal));
+    await ports.archive.write(run, wholly(ports.logs.logs(run, {}, signal), signal));
     await ports.runs.recordArchived(run.id);
   }
   await ports.compute.remove(run);

@@ -10,6 +10,6 @@ export interface CancelPorts {
 /** Records the request first, so that it survives whatever fails later; a run that has ended stays as it is. */
 export async function requestCancel({ runs, workflows }: CancelPorts, runId: number): Promise<RunRecord | undefined> {
   const run = await runs.requestCancel(runId);
-  if (run !== undefined && !isTerminal(run.status)) workflows.cancel(run.id);
+  if (run !== undefined && !isTerminal(run.status)) workflows.cancel(run);
   return run;
 }

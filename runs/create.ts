@@ -67,7 +67,7 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
       return stored.run;
     }
     backlog.add();
-    ports.workflows.start(stored.run.id);
+    ports.workflows.start(stored.run);
     // Only the answer to the creation says which stored codespec it was.
     const origin = name === undefined ? {} : { name, version, createdAt };
     const { job } = stored.run;

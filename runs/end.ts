@@ -4,6 +4,7 @@ import { bufferParametersOf } from "../model/codespec/codespec.ts";
 import { CodedError } from "../model/errors.ts";
 import type { BufferStore } from "../model/ports/store.ts";
 import { outcomeOf, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
+import type { RunIdentity } from "../model/run/identity.ts";
 import { deadlineOf, isTerminal, type RunRecord } from "../model/run/run.ts";
 import { offerFreeSlots, type AdmissionPorts } from "./admit.ts";
 
@@ -23,9 +24,9 @@ export interface RunEnding {
  * Records the terminal state, gives every output an end mark, and offers the run's slot to another. Repeating it keeps
  * the state that was recorded first, and returns it.
  */
-export async function endRun(ports: EndPorts, runId: number, ending: RunEnding): Promise<RunRecord> {
+export async function endRun(ports: EndPorts, identity: RunIdentity, ending: RunEnding): Promise<RunRecord> {
   const { runs } = ports;
-  const run = await runs.load(runId);
+  const run = await runs.load(identity);
   const outcome = outcomeOf({
     replica: ending.replica,
     cancelRequestedAt: run.cancelRequestedAt ?? ending.cancelRequestedAt,
@@ -34,7 +35,7 @@ export async function endRun(ports: EndPorts, runId: number, ending: RunEnding):
     timedOut: ending.timedOut,
     nowAt: new Date().toISOString(),
   });
-  const ended = await runs.finish(runId, outcome);
+  const ended = await runs.finish(run.id, outcome);
   if (ended.status !== "Succeeded") await markOutputsFailed(ports.store, ended);
   await offerFreeSlots(ports);
   return ended;

@@ -1,6 +1,7 @@
-import { messageOf } from "../model/errors.ts";
+import { CodedError, messageOf } from "../model/errors.ts";
 import type { ComputeWriter } from "../model/ports/compute.ts";
 import type { RunWorkflows, WorkflowPhase } from "../model/ports/workflows.ts";
+import { belongsToAnother, isSameRun, type RunIdentity } from "../model/run/identity.ts";
 import { isSettled, later } from "../model/run/lifecycle.ts";
 import { offerFreeSlots } from "./admit.ts";
 import { archiveRun, type ArchivePorts } from "./archive.ts";
@@ -13,14 +14,19 @@ export interface RepairPorts extends EndPorts, Omit<ArchivePorts, "runs" | "comp
 }
 
 /** Why a run is ended whose workflow no longer exists. */
-const REASONS: Record<Exclude<WorkflowPhase, "Open" | "Gone">, string> = {
+const REASONS: Record<Exclude<WorkflowPhase, "Open" | "Gone" | "Foreign">, string> = {
   Terminated: "The workflow of the run was terminated",
   Failed: "The workflow of the run failed",
   Completed: "The workflow of the run ended without recording how the run ended",
 };
 
 /** One repair: if it fails, the others are still made. */
-async function attempt(ports: RepairPorts, runId: number, fault: string, step: () => Promise<void>): Promise<void> {
+async function attempt(
+  ports: RepairPorts,
+  { id: runId }: RunIdentity,
+  fault: string,
+  step: () => Promise<void>,
+): Promise<void> {
   try {
     await step();
   } catch (err) {
@@ -31,11 +37,16 @@ async function attempt(ports: RepairPorts, runId: number, fault: string, step: (
 /** Starts what has not begun: rows without a workflow, and queued runs for which a slot is free. */
 export async function repairStarts(ports: RepairPorts): Promise<void> {
   const { runs, workflows, log } = ports;
-  for (const id of await runs.unstarted()) {
-    await attempt(ports, id, "run without a workflow", async () => {
-      await workflows.start(id);
-      await runs.recordWorkflowStarted(id);
-      log.info({ runId: id }, "started the workflow of a run that had none");
+  for (const run of await runs.unstarted()) {
+    await attempt(ports, run, "run without a workflow", async () => {
+      try {
+        await workflows.start(run);
+      } catch (err) {
+        if (!(err instanceof CodedError) || err.code !== "Conflict") throw err;
+        return endWithoutWorkflow(ports, run, err.message);
+      }
+      await runs.recordWorkflowStarted(run.id);
+      log.info({ runId: run.id }, "started the workflow of a run that had none");
     });
   }
   await offerFreeSlots(ports);
@@ -47,47 +58,62 @@ export async function repairStarts(ports: RepairPorts): Promise<void> {
  */
 export async function repairEnds(ports: RepairPorts): Promise<void> {
   const { runs, workflows } = ports;
-  const archiveById = async (id: number): Promise<void> => archiveRun(ports, await runs.load(id));
+  const archive = async (run: RunIdentity): Promise<void> => archiveRun(ports, await runs.load(run));
   const open = await runs.open();
-  const openWorkflows = await workflows.openIds();
+  const openWorkflows = await workflows.openRuns();
+  const isListed = (run: RunIdentity): boolean => isSameRun(run, openWorkflows.get(run.id) ?? { id: 0 });
   for (const run of open) {
-    if (openWorkflows.has(run.id)) {
+    if (isListed(run)) {
       if (run.cancelRequestedAt !== undefined)
-        await attempt(ports, run.id, "cancel not delivered", () => workflows.cancel(run.id));
+        await attempt(ports, run, "cancel not delivered", () => workflows.cancel(run));
     } else {
-      await attempt(ports, run.id, "run without an open workflow", () => repairOrphan(run.id, ports));
+      await attempt(ports, run, "run without an open workflow", () => repairOrphan(run, ports));
     }
   }
-  for (const id of await runs.unarchived()) {
-    if (openWorkflows.has(id) || (await workflows.phaseOf(id)) === "Open") continue;
-    await attempt(ports, id, "logs not archived", () => archiveById(id));
+  for (const run of await runs.unarchived()) {
+    if (isListed(run) || (await workflows.phaseOf(run)) === "Open") continue;
+    await attempt(ports, run, "logs not archived", () => archive(run));
   }
-  const live = new Set(open.map(({ id }) => id));
-  for (const id of await ports.compute.leftovers()) {
-    if (live.has(id) || openWorkflows.has(id) || (await workflows.phaseOf(id)) === "Open") continue;
-    await attempt(ports, id, "containers or folders left over", () => archiveById(id));
+  const live = new Map(open.map((run) => [run.id, run]));
+  for (const left of await ports.compute.leftovers()) {
+    if (isSameRun(left, live.get(left.id) ?? { id: 0 }) || isListed(left)) continue;
+    // A run of a lost timeline is not ours, even if its number is.
+    const run = await runs.find(left.id);
+    if (run === undefined || !isSameRun(run, left) || (await workflows.phaseOf(left)) === "Open") continue;
+    await attempt(ports, left, "containers or folders left over", () => archive(left));
   }
 }
 
 /** Ends an open run whose workflow is closed from its container's state; one whose workflow is gone gets a new one. */
-async function repairOrphan(runId: number, ports: RepairPorts): Promise<void> {
-  const phase = await ports.workflows.phaseOf(runId);
+async function repairOrphan(identity: RunIdentity, ports: RepairPorts): Promise<void> {
+  const phase = await ports.workflows.phaseOf(identity);
+  const runId = identity.id;
   if (phase === "Open") return;
   if (phase === "Gone") {
     // Launch claims keep a second workflow from launching a second container.
-    await ports.workflows.start(runId);
+    await ports.workflows.start(identity);
     ports.log.info({ runId }, "started a new workflow for a run whose workflow was gone");
     return;
   }
   const run = await ports.runs.find(runId);
-  if (run === undefined) return;
+  if (run === undefined || !isSameRun(run, identity)) return;
+  if (phase === "Foreign") return endWithoutWorkflow(ports, run, belongsToAnother("The workflow", runId));
   const seen = await ports.compute.observe(run);
   const settled = isSettled(seen) && seen.container.phase === "Exited";
   const replica = settled ? seen : later(seen, await ports.compute.stop(run));
-  const ended = await endRun(ports, runId, {
+  const ended = await endRun(ports, run, {
     replica,
     ...(settled ? {} : { failure: REASONS[phase] }),
   });
   ports.log.info({ runId, status: ended.status, workflow: phase }, "ended a run whose workflow was closed");
+  await archiveRun(ports, ended);
+}
+
+/** Ends a run that can have no workflow, because another run has the one with its number. */
+async function endWithoutWorkflow(ports: RepairPorts, identity: RunIdentity, failure: string): Promise<void> {
+  const run = await ports.runs.load(identity);
+  const replica = await ports.compute.stop(run);
+  const ended = await endRun(ports, run, { replica, failure });
+  ports.log.warn({ runId: run.id, reason: failure }, "ended a run whose number another run has");
   await archiveRun(ports, ended);
 }

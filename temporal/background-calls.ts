@@ -1,6 +1,7 @@
-import { messageOf } from "../model/errors.ts";
+import { CodedError, messageOf } from "../model/errors.ts";
 import type { RunRecords } from "../model/ports/records.ts";
 import type { BackgroundCalls, RunWorkflows } from "../model/ports/workflows.ts";
+import type { RunIdentity } from "../model/run/identity.ts";
 import { atMost } from "../waiting/bounded.ts";
 import { doubling, retry } from "../waiting/retry.ts";
 
@@ -14,6 +15,8 @@ export interface BackgroundOptions {
 const TRY_FOR_MS = 10_000;
 const PAUSES = doubling(100, 2000);
 const CLOSE_MS = 3000;
+/** The reconciler ends a run whose workflow belongs to another one. */
+const passes = (err: unknown): boolean => !(err instanceof CodedError && err.code === "Conflict");
 
 /** Calls whose caller does not wait. `close` ends their retries and waits a few seconds for calls in flight. */
 export function createBackgroundCalls({
@@ -24,22 +27,21 @@ export function createBackgroundCalls({
   const underWay = new Set<Promise<void>>();
   const closing = new AbortController();
 
-  const call = (runId: number, failed: string, work: () => Promise<void>): void => {
-    const calling = retry(work, { pauses: PAUSES, untilMs: Date.now() + TRY_FOR_MS, signal: closing.signal })
+  const call = ({ id: runId }: RunIdentity, failed: string, work: () => Promise<void>): void => {
+    const calling = retry(work, { pauses: PAUSES, untilMs: Date.now() + TRY_FOR_MS, signal: closing.signal, passes })
       .catch((err: unknown) => log.warn({ runId, reason: messageOf(err) }, failed))
       .finally(() => underWay.delete(calling));
     underWay.add(calling);
   };
 
   return {
-    start: (runId) =>
-      call(runId, "could not start the run's workflow yet", async () => {
-        await workflows.start(runId);
-        await runs.recordWorkflowStarted(runId);
+    start: (run) =>
+      call(run, "could not start the run's workflow yet", async () => {
+        await workflows.start(run);
+        await runs.recordWorkflowStarted(run.id);
       }),
 
-    cancel: (runId) =>
-      call(runId, "could not send the cancel to the run's workflow yet", () => workflows.cancel(runId)),
+    cancel: (run) => call(run, "could not send the cancel to the run's workflow yet", () => workflows.cancel(run)),
 
     async close() {
       closing.abort();

@@ -4,17 +4,22 @@ import {
   type Client,
   type WorkflowStartOptions,
 } from "@temporalio/client";
-import type { RunWorkflows } from "../model/ports/workflows.ts";
+import { CodedError } from "../model/errors.ts";
+import type { RunWorkflows, WorkflowPhase } from "../model/ports/workflows.ts";
+import { belongsToAnother, isSameRun, referenceTo, type RunIdentity } from "../model/run/identity.ts";
 import { runIdOf, taskQueueOf, watcherIdOf, workflowIdOf } from "../model/run/names.ts";
 import { cancelRun, replicaChanged, slotFree } from "../workflows/messages.ts";
 
-/** Registered names, and so part of the wire. */
-const RUN_WORKFLOW = "runWorkflow";
+/** Registered names, and so part of the wire. A run without a uid gets the older type, whose argument is its number. */
+const RUN_WORKFLOW = "executeRun";
+const OLD_RUN_WORKFLOW = "runWorkflow";
 const WATCH_WORKFLOW = "watchWorkflow";
 
 /** Longer than a loaded server needs. Every caller either tries again or leaves the rest to the reconciler. */
 const CALL_MS = 10_000;
 const PAGE_SIZE = 1000;
+/** How much the clocks of Temporal and Postgres may differ. */
+const CLOCKS_APART_MS = 600_000;
 
 /** The worker also keeps the cluster's one watcher running. */
 export interface ClusterWorkflows extends RunWorkflows {
@@ -24,18 +29,48 @@ export interface ClusterWorkflows extends RunWorkflows {
 /** Every call that we make to the workflows of one cluster. Each fails after {@link CALL_MS} without an answer. */
 export function createRunWorkflows(client: Client, installation: string, cluster: string): ClusterWorkflows {
   const taskQueue = taskQueueOf(installation, cluster);
-  const handleOf = (runId: number) => client.workflow.getHandle(workflowIdOf(installation, runId));
+  const idOf = ({ id }: RunIdentity): string => workflowIdOf(installation, id);
+  const handleOf = (run: RunIdentity) => client.workflow.getHandle(idOf(run));
 
   const bounded = <T>(call: () => Promise<T>): Promise<T> => client.withDeadline(Date.now() + CALL_MS, call);
 
-  const start = (workflowType: string, options: WorkflowStartOptions): Promise<void> =>
+  /** False when there is one with this id. */
+  const start = (workflowType: string, options: WorkflowStartOptions): Promise<boolean> =>
     bounded(async () => {
       try {
         await client.workflow.start(workflowType, options);
+        return true;
       } catch (err) {
         if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
+        return false;
       }
     });
+
+  const phaseOf = (run: RunIdentity): Promise<WorkflowPhase> =>
+    bounded(async () => {
+      try {
+        const { status, memo } = await handleOf(run).describe();
+        if (!isSameRun(run, runOf(run.id, memo))) return "Foreign";
+        if (status.name === "RUNNING" || status.name === "CONTINUED_AS_NEW") return "Open";
+        if (status.name === "TERMINATED") return "Terminated";
+        return status.name === "COMPLETED" ? "Completed" : "Failed";
+      } catch (err) {
+        if (err instanceof WorkflowNotFoundError) return "Gone";
+        throw err;
+      }
+    });
+
+  /** The runs of all workflows that a query matches. */
+  async function* runsWhere(condition: string): AsyncGenerator<RunIdentity> {
+    const query = `TaskQueue = "${taskQueue}" AND WorkflowType IN ("${RUN_WORKFLOW}", "${OLD_RUN_WORKFLOW}") ${condition}`;
+    const pages = client.workflow.list({ query, pageSize: PAGE_SIZE })[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value } = await bounded(() => pages.next());
+      if (done) return;
+      const id = runIdOf(installation, value.workflowId);
+      if (id !== undefined) yield runOf(id, value.memo);
+    }
+  }
 
   /** A workflow that has not started reads a cancel from its row; for one that is closed, no signal matters. */
   const unlessClosed = (signal: () => Promise<void>): Promise<void> =>
@@ -48,56 +83,67 @@ export function createRunWorkflows(client: Client, installation: string, cluster
     });
 
   return {
-    start: (runId) =>
-      start(RUN_WORKFLOW, {
-        workflowId: workflowIdOf(installation, runId),
+    async start(run) {
+      const { id: runId, uid } = run;
+      const workflowId = idOf(run);
+      const isStarted = await start(uid === undefined ? OLD_RUN_WORKFLOW : RUN_WORKFLOW, {
+        workflowId,
         taskQueue,
-        args: [runId],
+        args: [referenceTo(run)],
+        ...(uid === undefined ? {} : { memo: { [MEMO_UID]: uid } }),
         // An id that was ever used is refused, so that starting again is harmless; the default would run it again.
         workflowIdReusePolicy: "REJECT_DUPLICATE",
         staticSummary: `Run ${runId}`,
         staticDetails: `Takes run ${runId} from Pending to its end. 'tyger run show ${runId}' shows what it executes.`,
-      }),
+      });
+      if (isStarted || (await phaseOf(run)) !== "Foreign") return;
+      throw new CodedError("Conflict", belongsToAnother(`The workflow '${workflowId}'`, runId));
+    },
 
-    startWatcher: () =>
-      start(WATCH_WORKFLOW, {
+    async startWatcher() {
+      await start(WATCH_WORKFLOW, {
         workflowId: watcherIdOf(installation, cluster),
         taskQueue,
         workflowIdConflictPolicy: "FAIL",
         staticSummary: `Watcher of ${cluster}`,
-      }),
-
-    cancel: (runId) => unlessClosed(() => handleOf(runId).signal(cancelRun)),
-
-    reportReplica: (runId, state) => unlessClosed(() => handleOf(runId).signal(replicaChanged, state)),
-
-    async offerSlots(runIds) {
-      await Promise.all(runIds.map((runId) => unlessClosed(() => handleOf(runId).signal(slotFree))));
+      });
     },
 
-    phaseOf: (runId) =>
-      bounded(async () => {
-        try {
-          const { status } = await handleOf(runId).describe();
-          if (status.name === "RUNNING" || status.name === "CONTINUED_AS_NEW") return "Open";
-          if (status.name === "TERMINATED") return "Terminated";
-          return status.name === "COMPLETED" ? "Completed" : "Failed";
-        } catch (err) {
-          if (err instanceof WorkflowNotFoundError) return "Gone";
-          throw err;
-        }
-      }),
+    cancel: (run) => unlessClosed(() => handleOf(run).signal(cancelRun, ...uidOf(run))),
 
-    async openIds() {
-      const ids = new Set<number>();
-      const query = `TaskQueue = "${taskQueue}" AND WorkflowType = "${RUN_WORKFLOW}" AND ExecutionStatus = "Running"`;
-      const pages = client.workflow.list({ query, pageSize: PAGE_SIZE })[Symbol.asyncIterator]();
-      for (;;) {
-        const { done, value } = await bounded(() => pages.next());
-        if (done) return ids;
-        const id = runIdOf(installation, value.workflowId);
-        if (id !== undefined) ids.add(id);
+    reportReplica: (run, state) => unlessClosed(() => handleOf(run).signal(replicaChanged, state, ...uidOf(run))),
+
+    async offerSlots(runIds) {
+      // The workflow of another run with the number asks, and gets no slot.
+      await Promise.all(runIds.map((id) => unlessClosed(() => handleOf({ id }).signal(slotFree))));
+    },
+
+    phaseOf,
+
+    async openRuns() {
+      const open = new Map<number, RunIdentity>();
+      for await (const run of runsWhere(`AND ExecutionStatus = "Running"`)) open.set(run.id, run);
+      return open;
+    },
+
+    async highestNumber(since) {
+      const from = since === undefined ? undefined : new Date(Date.parse(since) - CLOCKS_APART_MS).toISOString();
+      let highest = 0;
+      for await (const { id } of runsWhere(from === undefined ? "" : `AND StartTime >= "${from}"`)) {
+        highest = Math.max(highest, id);
       }
+      return highest;
     },
   };
 }
+
+/** In the memo of a run's workflow. */
+const MEMO_UID = "uid";
+
+/** The run with this number whose workflow has this memo. */
+function runOf(id: number, memo: Record<string, unknown> | undefined): RunIdentity {
+  const uid = memo?.[MEMO_UID];
+  return typeof uid === "string" ? { id, uid } : { id };
+}
+
+const uidOf = ({ uid }: RunIdentity): [uid?: string] => (uid === undefined ? [] : [uid]);

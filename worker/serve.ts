@@ -10,15 +10,18 @@ import type { Database } from "../model/ports/database.ts";
 import type { LogArchive } from "../model/ports/log.ts";
 import type { BufferStore } from "../model/ports/store.ts";
 import { taskQueueOf } from "../model/run/names.ts";
+import { raiseNumbers, type NumberPorts } from "../runs/numbers.ts";
 import { connectClient, connectionOptionsOf } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { hasSearchAttributes } from "../temporal/search-attributes.ts";
+import { poll } from "../waiting/bounded.ts";
 import { reconcileForever } from "./reconciler.ts";
 
 /** How long a Temporal server can take to answer at start; the supervisor starts us when its own probe has answered. */
 const CONNECT_MS = 60_000;
 /** Well within the minute in which everything half done must be repaired. */
 const RECONCILE = { everyMs: 10_000, endsEvery: 3 };
+const RAISE_AGAIN_MS = 10_000;
 
 export interface WorkerBackends {
   db: Database;
@@ -79,6 +82,9 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
   });
 
   const stopping = new AbortController();
+  const raising = { runs, workflows, compute: writer, archive, log };
+  // Before a workflow can run; what could not be asked is asked again until it answers.
+  const raised = (await raiseNumbers(raising)) ? undefined : raiseLater(raising, stopping.signal);
   const running = worker.run();
   await workflows.startWatcher();
   const reconciling = reconcileForever({ ...ports, log }, RECONCILE, db.takeReconcilerLock, stopping.signal);
@@ -93,7 +99,7 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
       await running;
     } finally {
       stopping.abort();
-      await reconciling;
+      await Promise.all([reconciling, raised]);
       await client.connection.close();
       await connection.close();
       await db.close();
@@ -106,4 +112,10 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
       if (worker.getState() === "RUNNING") worker.shutdown();
     },
   };
+}
+
+async function raiseLater(ports: NumberPorts, signal: AbortSignal): Promise<void> {
+  // A database that is away is one more that could not be asked.
+  const isRaised = () => raiseNumbers(ports).catch(() => false);
+  await poll(async () => ((await isRaised()) ? true : undefined), { everyMs: RAISE_AGAIN_MS, signal });
 }

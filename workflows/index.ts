@@ -1,3 +1,3 @@
 /** Exactly what the worker registers. */
-export { runWorkflow } from "./run.ts";
+export { executeRun, runWorkflow } from "./run.ts";
 export { watchWorkflow } from "./watch.ts";

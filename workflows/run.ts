@@ -14,6 +14,7 @@ import {
 } from "@temporalio/workflow";
 import type { RunActivities, RunPlan } from "../activities/run.ts";
 import { isDecisive, isSettled, later, msUntil, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
+import { referenceTo, type RunIdentity } from "../model/run/identity.ts";
 import type { RunStatus } from "../model/run/run.ts";
 import { cancelRun, currentRun, slotFree, replicaChanged } from "./messages.ts";
 import { SEARCH_ATTRIBUTES } from "./search-attributes.ts";
@@ -39,10 +40,12 @@ const finalize = proxyActivities<RunActivities>({
 
 /**
  * Takes one run from Pending to a terminal status and returns its outcome.
- * Its only argument is the id: activities load what the run executes, so that it never enters history.
+ * Its only argument is which run it is: activities load what the run executes, so that it never enters history.
  * A run that fails is a result, not an error: this workflow itself completes.
  */
-export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
+export async function executeRun(run: RunIdentity): Promise<Outcome | undefined> {
+  const { id: runId, uid } = run;
+  const ref = referenceTo(run);
   let replica: ReplicaState = { container: { phase: "Unknown" } };
   let cancelRequestedAt: string | undefined;
   let slotOffers = 0;
@@ -54,10 +57,13 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
   const requestCancel = (): void => {
     cancelRequestedAt ??= new Date().toISOString();
   };
-  setHandler(replicaChanged, (state) => {
-    replica = later(replica, state);
+  setHandler(replicaChanged, (state, of) => {
+    if (of === uid) replica = later(replica, state);
   });
-  setHandler(cancelRun, requestCancel);
+  // Programs cancel by number, without a uid.
+  setHandler(cancelRun, (of) => {
+    if (of === undefined || of === uid) requestCancel();
+  });
   setHandler(slotFree, () => {
     slotOffers += 1;
   });
@@ -67,11 +73,11 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
 
   return CancellationScope.nonCancellable(async () => {
     const isCanceled = (): boolean => cancelRequestedAt !== undefined;
-    let plan = await local.plan(runId);
+    let plan = await local.plan(ref);
     if (plan.cancelRequested) requestCancel();
     if (plan.isOver) {
       show("the run had ended before this workflow started");
-      await finalize.archive(runId);
+      await finalize.archive(ref);
       return undefined;
     }
     const clock = startClock(plan.deadlineAt);
@@ -81,7 +87,7 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     while (!plan.admitted && !mustStop()) {
       const offersSeen = slotOffers;
       await condition(() => mustStop() || slotOffers > offersSeen);
-      if (!mustStop()) plan = await local.plan(runId);
+      if (!mustStop()) plan = await local.plan(ref);
     }
 
     let failure: string | undefined;
@@ -98,11 +104,11 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     // An exit that the container reached by itself counts first: it can predate the cancel or the deadline.
     if (!isSettled(replica)) {
       show(isCanceled() ? "canceling" : "stopping the container");
-      replica = later(replica, await act.stop(runId));
+      replica = later(replica, await act.stop(ref));
     }
     const timedOut = clock.isUp();
     clock.stop();
-    const { isArchived, ...outcome } = await act.conclude(runId, {
+    const { isArchived, ...outcome } = await act.conclude(ref, {
       replica,
       ...(failure === undefined ? {} : { failure }),
       ...(cancelRequestedAt === undefined ? {} : { cancelRequestedAt }),
@@ -119,10 +125,10 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
 
   async function archive(): Promise<void> {
     try {
-      await finalize.archive(runId);
+      await finalize.archive(ref);
     } catch (err) {
       if (!(err instanceof ActivityFailure)) throw err;
-      await act.discard(runId);
+      await act.discard(ref);
     }
   }
 
@@ -131,7 +137,7 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     const scope = new CancellationScope({ cancellable: true });
     let isDone = false;
     const launching = scope
-      .run(() => act.launch(runId))
+      .run(() => act.launch(ref))
       .then((seen) => {
         replica = later(replica, seen);
         return undefined;
@@ -144,6 +150,9 @@ export async function runWorkflow(runId: number): Promise<Outcome | undefined> {
     return launching;
   }
 }
+
+/** The workflow type of runs without a uid; registered until none of them can be open or reset. */
+export const runWorkflow = (runId: number): Promise<Outcome | undefined> => executeRun({ id: runId });
 
 /** The reason of a launch that failed for good; undefined when it was canceled. */
 function finalFailureOf(err: unknown): string | undefined {

@@ -42,7 +42,7 @@ export async function* readLogs(
     const row = await findPatiently(ports.runs, run.id, signal);
     if (row === undefined) return;
     if (row.archivedAt !== undefined) {
-      const archived = await ports.archive.read(row.id, progress.query());
+      const archived = await ports.archive.read(row, progress.query());
       if (archived !== undefined) yield* progress.pass(archived);
       return;
     }

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { and, eq, isNull, lt, sql, type SQL } from "drizzle-orm";
+import { and, desc, eq, isNull, lt, sql, type SQL } from "drizzle-orm";
 import { CodedError, notFound } from "../../model/errors.ts";
 import type { Outcome } from "../../model/run/lifecycle.ts";
 import type { NewRun, RunRecords } from "../../model/ports/records.ts";
+import { isSameRun, type RunIdentity } from "../../model/run/identity.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { normalTimestamp } from "../../model/time/timestamp.ts";
 import { admitRun, nextToAdmit } from "./admission.ts";
@@ -19,7 +20,7 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
   return {
     create: (run) => createRun(db, run),
     find: (id) => findRun(db, id),
-    load: (id) => loadRun(db, id),
+    load: (run) => loadRun(db, run),
     findByKey: (key) => findWhere(db, eq(runs.idempotencyKeyHash, hashOf(key))),
     list: (query) => listRuns(db, query),
     counts: (filter) => countRuns(db, filter),
@@ -62,19 +63,25 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
         .where(and(eq(runs.id, id), isUnarchived));
     },
 
-    unstarted: () => idsWhere(db, and(isOpen, isNull(runs.workflowStartedAt))),
-    unarchived: () => idsWhere(db, isUnarchived),
+    unstarted: () => identitiesWhere(db, and(isOpen, isNull(runs.workflowStartedAt))),
+    unarchived: () => identitiesWhere(db, isUnarchived),
     open: async () => {
-      const { id, cancelRequestedAt, createdAt, timeoutSeconds } = runs;
-      const columns = { id, cancelRequestedAt, createdAt, timeoutSeconds };
+      const { id, uid, cancelRequestedAt, createdAt, timeoutSeconds } = runs;
+      const columns = { id, uid, cancelRequestedAt, createdAt, timeoutSeconds };
       const rows = await db.select(columns).from(runs).where(isOpen).orderBy(runs.id);
       return rows.map((row) => ({
         id: row.id,
         createdAt: shownInstant(row.createdAt),
         timeoutSeconds: row.timeoutSeconds,
-        ...present({ cancelRequestedAt: shownIfAny(row.cancelRequestedAt) }),
+        ...present({ uid: row.uid, cancelRequestedAt: shownIfAny(row.cancelRequestedAt) }),
       }));
     },
+
+    newestAt: async () => {
+      const [row] = await db.select({ createdAt: runs.createdAt }).from(runs).orderBy(desc(runs.id)).limit(1);
+      return row && shownInstant(row.createdAt);
+    },
+    raiseNumbers: (number) => raiseNumbers(db, number),
   };
 }
 
@@ -128,7 +135,10 @@ async function finishRun(db: Db, id: number, outcome: Outcome): Promise<RunRecor
     .set(set)
     .where(and(eq(runs.id, id), isOpen))
     .returning();
-  return row ? recordOf(row) : loadRun(db, id);
+  if (row) return recordOf(row);
+  const ended = await findRun(db, id);
+  if (!ended) throw notFound();
+  return ended;
 }
 
 async function setTags(
@@ -173,9 +183,9 @@ function latestOf(...instants: Instant[]): SQL {
 const findRun = async (db: Db, id: number): Promise<RunRecord | undefined> =>
   isRunId(id) ? findWhere(db, eq(runs.id, id)) : undefined;
 
-async function loadRun(db: Db, id: number): Promise<RunRecord> {
-  const run = await findRun(db, id);
-  if (!run) throw notFound();
+async function loadRun(db: Db, identity: RunIdentity): Promise<RunRecord> {
+  const run = await findRun(db, identity.id);
+  if (!run || !isSameRun(run, identity)) throw notFound();
   return run;
 }
 
@@ -184,7 +194,20 @@ async function findWhere(db: Db, condition: SQL): Promise<RunRecord | undefined>
   return row && recordOf(row);
 }
 
-async function idsWhere(db: Db, condition: SQL | undefined): Promise<number[]> {
-  const rows = await db.select({ id: runs.id }).from(runs).where(condition).orderBy(runs.id);
-  return rows.map(({ id }) => id);
+async function identitiesWhere(db: Db, condition: SQL | undefined): Promise<RunIdentity[]> {
+  const rows = await db.select({ id: runs.id, uid: runs.uid }).from(runs).where(condition).orderBy(runs.id);
+  return rows.map(({ id, uid }) => ({ id, ...present({ uid }) }));
+}
+
+async function raiseNumbers(db: Db, number: number): Promise<boolean> {
+  const isBelow = async (tx: Pick<Db, "execute">): Promise<boolean> =>
+    (await tx.execute(sql`select from runs_id_seq where last_value < ${number}::bigint`)).length === 1;
+  if (!(await isBelow(db))) return false;
+  return db.transaction(async (tx) => {
+    // No run is inserted meanwhile: setting the sequence must not take back a number that was given out since the look.
+    await tx.execute(sql`lock table runs in share row exclusive mode`);
+    if (!(await isBelow(tx))) return false;
+    await tx.execute(sql`select setval('runs_id_seq', ${number}::bigint)`);
+    return true;
+  });
 }

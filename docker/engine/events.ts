@@ -1,12 +1,13 @@
 import type { Readable } from "node:stream";
-import { LABEL_RUN } from "../../model/run/names.ts";
+import { parseIdentity, type RunIdentity } from "../../model/run/identity.ts";
+import { LABEL_RUN, LABEL_RUN_UID } from "../../model/run/names.ts";
 import { jsonLinesOf } from "./json-lines.ts";
 
 /** Something that happened to a container of ours. */
 export interface ContainerEvent {
   action: "start" | "die" | "destroy";
   containerId: string;
-  runId: number;
+  run: RunIdentity;
 }
 
 interface EngineEvent {
@@ -23,7 +24,7 @@ export async function* readEvents(stream: Readable): AsyncGenerator<ContainerEve
 }
 
 function eventOf({ Action: action, Actor: actor }: EngineEvent): ContainerEvent | undefined {
-  const runId = Number(actor?.Attributes?.[LABEL_RUN]);
+  const run = parseIdentity(actor?.Attributes?.[LABEL_RUN], actor?.Attributes?.[LABEL_RUN_UID]);
   if (action !== "start" && action !== "die" && action !== "destroy") return undefined;
-  return actor?.ID !== undefined && Number.isInteger(runId) ? { action, containerId: actor.ID, runId } : undefined;
+  return actor?.ID !== undefined && run ? { action, containerId: actor.ID, run } : undefined;
 }

@@ -3,19 +3,20 @@ import { chmod, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/prom
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { errnoOf } from "../../model/errors.ts";
+import { identityInName, textOf, type RunIdentity } from "../../model/run/identity.ts";
 import { PUMP_FILES, pipeFileOf, type PumpSpec } from "../../model/run/pump.ts";
 
 const run = promisify(execFile);
 const FENCED = ".fenced";
 
-export const runFolderOf = (runsDir: string, runId: number): string => join(runsDir, String(runId));
+export const runFolderOf = (runsDir: string, run: RunIdentity): string => join(runsDir, textOf(run));
 
 /**
  * The folder with the pipes of an attempt; its container mounts them from there only. Anything that is not the name of an
  * attempt (a claim that was removed before there was one, a label that another program wrote) has no folder.
  */
-export const attemptFolderOf = (runsDir: string, runId: number, attempt: string): string =>
-  join(runFolderOf(runsDir, runId), /^[a-z0-9]+$/.test(attempt) ? attempt : ".none");
+export const attemptFolderOf = (runsDir: string, run: RunIdentity, attempt: string): string =>
+  join(runFolderOf(runsDir, run), /^[a-z0-9]+$/.test(attempt) ? attempt : ".none");
 
 /** Creates the folder of an attempt, with its pipes and the specification for its pump. */
 export async function makeAttemptFolder(folder: string, spec: PumpSpec): Promise<void> {
@@ -42,14 +43,14 @@ export async function findFolder(folder: string): Promise<string | undefined> {
 }
 
 /** The folders of all attempts of a run, fenced or not. */
-export async function attemptFoldersOf(runsDir: string, runId: number): Promise<string[]> {
-  const folder = runFolderOf(runsDir, runId);
+export async function attemptFoldersOf(runsDir: string, run: RunIdentity): Promise<string[]> {
+  const folder = runFolderOf(runsDir, run);
   return (await namesIn(folder)).map((name) => join(folder, name));
 }
 
-/** Ids of the runs that have a folder. */
-export async function runsWithFolders(runsDir: string): Promise<number[]> {
-  return (await namesIn(runsDir)).filter((name) => /^[0-9]+$/.test(name)).map(Number);
+/** The runs that have a folder. */
+export async function runsWithFolders(runsDir: string): Promise<RunIdentity[]> {
+  return (await namesIn(runsDir)).flatMap((name) => identityInName(name) ?? []);
 }
 
 export const removeFolder = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true });

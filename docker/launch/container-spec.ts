@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { bufferParametersOf } from "../../model/codespec/codespec.ts";
 import { CodedError } from "../../model/errors.ts";
 import { expandJobCommand } from "../../model/codespec/job-command.ts";
-import { LABEL_INSTALLATION, LABEL_RUN, pipeVariableOf } from "../../model/run/names.ts";
+import { LABEL_INSTALLATION, LABEL_RUN, LABEL_RUN_UID, pipeVariableOf } from "../../model/run/names.ts";
 import { PUMP_FILES, pipeFileOf, type PumpSpec } from "../../model/run/pump.ts";
 import { quantityValue } from "../../model/codespec/quantity.ts";
 import type { RunRecord } from "../../model/run/run.ts";
@@ -64,6 +64,7 @@ export function createOptionsOf(run: RunRecord, place: ContainerPlace): CreateOp
     Labels: {
       [LABEL_INSTALLATION]: place.installationId,
       [LABEL_RUN]: String(run.id),
+      ...(run.uid === undefined ? {} : { [LABEL_RUN_UID]: run.uid }),
       [LABEL_ATTEMPT]: place.attempt,
       ...(pipes.length > 0 ? { [LABEL_CONTAINER_NAME]: "main" } : {}),
     },

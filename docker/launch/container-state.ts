@@ -1,6 +1,7 @@
 import { logInstant } from "../../model/time/instant.ts";
+import { isSameRun, parseIdentity, type RunIdentity } from "../../model/run/identity.ts";
 import type { ContainerState } from "../../model/run/lifecycle.ts";
-import { LABEL_INSTALLATION, LABEL_RUN } from "../../model/run/names.ts";
+import { LABEL_INSTALLATION, LABEL_RUN, LABEL_RUN_UID } from "../../model/run/names.ts";
 import type { ContainerInfo } from "../engine/engine.ts";
 
 /** How the engine writes an instant that has not happened yet. */
@@ -30,7 +31,12 @@ export function containerStateOf(info: ContainerInfo | undefined): ContainerStat
 export const wasStarted = (info: ContainerInfo): boolean => info.State.StartedAt !== NEVER;
 
 /** Whether its labels name this run of this installation. */
-export function isContainerOf(info: ContainerInfo, installationId: string, runId: number): boolean {
+export function isContainerOf(info: ContainerInfo, installationId: string, run: RunIdentity): boolean {
   const labels = info.Config.Labels;
-  return labels[LABEL_INSTALLATION] === installationId && labels[LABEL_RUN] === String(runId);
+  const named = runInLabels(labels);
+  return labels[LABEL_INSTALLATION] === installationId && named !== undefined && isSameRun(named, run);
 }
+
+/** The run that labels name; undefined when they name none that could be ours. */
+export const runInLabels = (labels: Record<string, string> | undefined): RunIdentity | undefined =>
+  parseIdentity(labels?.[LABEL_RUN], labels?.[LABEL_RUN_UID]);

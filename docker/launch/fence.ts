@@ -34,8 +34,8 @@ export async function adopt(
   attempt: string,
   containerId: string,
 ): Promise<void> {
-  await claims.recordContainer(run.id, REPLICA, attempt, containerId);
-  await claims.recordLaunched(run.id, REPLICA, attempt);
+  await claims.recordContainer(run, REPLICA, attempt, containerId);
+  await claims.recordLaunched(run, REPLICA, attempt);
 }
 
 /** Undoes attempts that never started anything. */

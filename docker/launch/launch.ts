@@ -3,14 +3,15 @@ import { base32 } from "../../model/buffer/buffer.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { LaunchClaim } from "../../model/ports/compute.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
-import { containerNameOf } from "../../model/run/names.ts";
+import { belongsToAnother } from "../../model/run/identity.ts";
+import { containerNameOf, LABEL_INSTALLATION } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { settleAll } from "../../waiting/bounded.ts";
 import { EngineRefusal } from "../engine/engine-call.ts";
 import { startPump, type PumpCommandLine } from "../pump/pump-process.ts";
 import { isThere, makeAttemptFolder } from "./attempt-folder.ts";
 import { createOptionsOf, pipesOf } from "./container-spec.ts";
-import { isContainerOf } from "./container-state.ts";
+import { isContainerOf, runInLabels } from "./container-state.ts";
 import { adopt, discard, fence } from "./fence.ts";
 import { afterFailure, verdictOn, type Seen } from "./launch-plan.ts";
 import { attemptOf, folderOf, notStarted, observe, REPLICA, replicaOf, seenOf, type ReplicaPorts } from "./replica.ts";
@@ -33,7 +34,7 @@ const MAX_CREATES = 5;
  */
 export async function launch(ports: LaunchPorts, run: RunRecord): Promise<ReplicaState> {
   const attempt = base32(randomBytes(10));
-  const claim = await ports.claims.claim(run.id, REPLICA, attempt);
+  const claim = await ports.claims.claim(run, REPLICA, attempt);
   if (!claim) return notStarted();
   const isOurs = claim.attempt === attempt;
   const canGo = claim.state === "claimed" && (isOurs || (await takeOver(ports, run, claim, attempt)));
@@ -46,7 +47,7 @@ async function takeOver(ports: LaunchPorts, run: RunRecord, claim: LaunchClaim, 
   const verdict = verdictOn(claim, seenOf(first));
   if (verdict.kind === "adopt") await adopt(ports, run, claim.attempt, verdict.containerId);
   if (verdict.kind !== "discard") return false;
-  if (!(await ports.claims.takeOver(run.id, REPLICA, claim.attempt, attempt))) return false;
+  if (!(await ports.claims.takeOver(run, REPLICA, claim.attempt, attempt))) return false;
   // Only now can that attempt record no more containers: one that was created since the first fence shows here.
   const second = await fence(ports, run, first ? { ...claim, containerId: first.Id } : claim);
   // One that was only made and has gone meanwhile was fenced: nothing came of it.
@@ -77,7 +78,7 @@ async function execute(ports: LaunchPorts, run: RunRecord, attempt: string): Pro
       create(ports, run, attempt),
       pipes.length > 0 ? startPump(pumpCommand, folder) : undefined,
     ]);
-    if (containerId === undefined || !(await claims.recordContainer(run.id, REPLICA, attempt, containerId))) {
+    if (containerId === undefined || !(await claims.recordContainer(run, REPLICA, attempt, containerId))) {
       await discard(ports, run, { attempts: [attempt], ...(containerId !== undefined && { containerId }) });
       return await observe(ports, run);
     }
@@ -85,7 +86,7 @@ async function execute(ports: LaunchPorts, run: RunRecord, attempt: string): Pro
   } catch (err) {
     return endFailed(ports, run, { attempt, containerId, err });
   }
-  await claims.recordLaunched(run.id, REPLICA, attempt);
+  await claims.recordLaunched(run, REPLICA, attempt);
   const info = await engine.inspect(containerId);
   return info ? replicaOf(ports, run, info) : observe(ports, run);
 }
@@ -96,7 +97,7 @@ async function endFailed(
   run: RunRecord,
   { attempt, containerId, err }: { attempt: string; containerId: string | undefined; err: unknown },
 ): Promise<ReplicaState> {
-  const claim = await ports.claims.find(run.id, REPLICA);
+  const claim = await ports.claims.find(run, REPLICA);
   const isClaimed = claim?.attempt === attempt && claim.state === "claimed";
   const next = afterFailure({
     isOurs: isClaimed && (await isThere(folderOf(ports, run, attempt))),
@@ -135,8 +136,13 @@ async function isNameFree(ports: LaunchPorts, run: RunRecord, attempt: string): 
   const name = containerNameOf(ports.installationId, run.id);
   const other = await ports.engine.inspect(name);
   if (!other) return true;
-  if (!isContainerOf(other, ports.installationId, run.id)) {
-    throw new CodedError("LaunchFailed", `The container name '${name}' is taken by a container that is not ours`);
+  if (!isContainerOf(other, ports.installationId, run)) {
+    const isOfInstallation = other.Config.Labels[LABEL_INSTALLATION] === ports.installationId;
+    const isNumbered = isOfInstallation && runInLabels(other.Config.Labels)?.id === run.id;
+    const reason = isNumbered
+      ? belongsToAnother(`The container '${name}'`, run.id)
+      : `The container name '${name}' is taken by a container that is not ours`;
+    throw new CodedError("LaunchFailed", reason);
   }
   const earlier = attemptOf(other);
   const seen = seenOf(await fence(ports, run, { attempt: earlier, containerId: other.Id }));

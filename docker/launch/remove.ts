@@ -1,23 +1,27 @@
+import { isSameRun, textOf, type RunIdentity } from "../../model/run/identity.ts";
 import { LABEL_INSTALLATION, LABEL_RUN } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { endPump } from "../pump/pump-link.ts";
 import { attemptFoldersOf, removeFolder, runFolderOf, runsWithFolders } from "./attempt-folder.ts";
+import { runInLabels } from "./container-state.ts";
 import { ABANDON_MS } from "./fence.ts";
 import { hasPump, REPLICA, type ReplicaPorts } from "./replica.ts";
 
 /** Removes what is left of a run: containers, pumps and folders. A launch that comes later is refused. */
 export async function remove({ engine, claims, installationId, runsDir }: ReplicaPorts, run: RunRecord): Promise<void> {
-  await claims.markRemoved(run.id, REPLICA);
-  const ours = await engine.list({ [LABEL_INSTALLATION]: installationId, [LABEL_RUN]: String(run.id) });
+  await claims.markRemoved(run, REPLICA);
+  const numbered = await engine.list({ [LABEL_INSTALLATION]: installationId, [LABEL_RUN]: String(run.id) });
+  const ours = numbered.filter(({ Labels }) => isSameRun(runInLabels(Labels) ?? { id: 0 }, run));
   await Promise.all(ours.map(({ Id }) => engine.remove(Id, { force: true })));
-  const folders = hasPump(run) ? await attemptFoldersOf(runsDir, run.id) : [];
+  const folders = hasPump(run) ? await attemptFoldersOf(runsDir, run) : [];
   await Promise.all(folders.map((folder) => endPump(folder, { command: "stop" }, ABANDON_MS)));
-  await removeFolder(runFolderOf(runsDir, run.id));
+  await removeFolder(runFolderOf(runsDir, run));
 }
 
-/** Ids of the runs of which a container or a folder is left. */
-export async function leftovers({ engine, installationId, runsDir }: ReplicaPorts): Promise<number[]> {
+/** The runs of which a container or a folder is left, known or not. */
+export async function leftovers({ engine, installationId, runsDir }: ReplicaPorts): Promise<RunIdentity[]> {
   const containers = await engine.list({ [LABEL_INSTALLATION]: installationId });
-  const labeled = containers.map(({ Labels }) => Number(Labels[LABEL_RUN]));
-  return [...new Set([...labeled, ...(await runsWithFolders(runsDir))])].sort((a, b) => a - b);
+  const labeled = containers.flatMap(({ Labels }) => runInLabels(Labels) ?? []);
+  const left = new Map([...labeled, ...(await runsWithFolders(runsDir))].map((run) => [textOf(run), run]));
+  return [...left.values()].sort((a, b) => a.id - b.id);
 }

@@ -27,7 +27,7 @@ const RUNNING_PUMP: PumpState = { phase: "Running" };
 export const hasPump = (run: RunRecord): boolean => pipesOf(run).length > 0;
 
 export const folderOf = ({ runsDir }: Pick<ReplicaPorts, "runsDir">, run: RunRecord, attempt: string): string =>
-  attemptFolderOf(runsDir, run.id, attempt);
+  attemptFolderOf(runsDir, run, attempt);
 
 export const attemptOf = (info: ContainerInfo): string => info.Config.Labels[LABEL_ATTEMPT] ?? "";
 
@@ -45,12 +45,12 @@ export async function findContainer(
   claim: Pick<LaunchClaim, "containerId"> | undefined,
 ): Promise<ContainerInfo | undefined> {
   const info = await engine.inspect(claim?.containerId ?? containerNameOf(installationId, run.id));
-  return info && isContainerOf(info, installationId, run.id) ? info : undefined;
+  return info && isContainerOf(info, installationId, run) ? info : undefined;
 }
 
 /** The replica of a run, regardless of which attempt launched it, and if any did. */
 export async function observe(ports: ReplicaPorts, run: RunRecord): Promise<ReplicaState> {
-  const claim = await ports.claims.find(run.id, REPLICA);
+  const claim = await ports.claims.find(run, REPLICA);
   const info = await findContainer(ports, run, claim);
   if (info) return replicaOf(ports, run, info);
   const canCome = !claim || (claim.state === "claimed" && claim.containerId === undefined);

@@ -27,7 +27,7 @@ const STOP_HEARD_MS = 1000;
 
 /** Stops the replica of a run and keeps it from being launched; a replica that has already ended stays unchanged. */
 export async function stop(ports: StopPorts, run: RunRecord): Promise<ReplicaState> {
-  const claim = await ports.claims.markRemoved(run.id, REPLICA);
+  const claim = await ports.claims.markRemoved(run, REPLICA);
   const info = claim ? await fence(ports, run, claim) : await findContainer(ports, run, undefined);
   if (info && wasStarted(info)) return stopStarted(ports, run, info);
   await discard(ports, run, { attempts: [claim?.attempt ?? ""], ...(info && { containerId: info.Id }) });

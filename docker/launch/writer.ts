@@ -29,7 +29,7 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
   return {
     async provision(run) {
       // Only for us: the engine's mount leads into the pipes, and other users of the machine find no way there.
-      await mkdir(runFolderOf(given.runsDir, run.id), { recursive: true, mode: 0o700 });
+      await mkdir(runFolderOf(given.runsDir, run), { recursive: true, mode: 0o700 });
     },
     launch: (run) => launch(ports, run),
     stop: (run) => stop(ports, run),

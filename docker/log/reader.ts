@@ -56,7 +56,7 @@ async function startedContainer(
 ): Promise<ContainerInfo | undefined> {
   const look = async (): Promise<ContainerInfo | "none" | undefined> => {
     const info = await engine.inspect(containerNameOf(installationId, run.id));
-    if (!info || !isContainerOf(info, installationId, run.id)) return "none";
+    if (!info || !isContainerOf(info, installationId, run)) return "none";
     return wasStarted(info) ? info : undefined;
   };
   const seen = await poll(look, { everyMs: START_POLL_MS, withinMs: follow ? Infinity : 0, signal });

@@ -1,5 +1,6 @@
 import type { LogLines, LogQuery } from "./log.ts";
 import type { ReplicaState } from "../run/lifecycle.ts";
+import type { RunIdentity } from "../run/identity.ts";
 import type { RunRecord } from "../run/run.ts";
 
 /** The half of a backend that the API can use: it reads and changes nothing. */
@@ -33,8 +34,8 @@ export interface ComputeWriter {
   observe(run: RunRecord): Promise<ReplicaState>;
   /** Removes container, pipes and folders, and fences later launches. */
   remove(run: RunRecord): Promise<void>;
-  /** Ids of this installation's runs that have left anything in the engine or in the pipe folders. */
-  leftovers(): Promise<number[]>;
+  /** This installation's runs that have left anything in the engine or in the pipe folders; they can be unknown ones. */
+  leftovers(): Promise<RunIdentity[]>;
 }
 
 /** The half that the one watcher of a cluster uses. */
@@ -43,12 +44,14 @@ export interface ComputeWatcher {
    * Reports each change, and everything again at least each 60 s, until `signal` is aborted. Pumps are also notified of their
    * job's end from here. @throws when the engine is lost; the caller starts it again.
    */
-  watch(report: (runId: number, state: ReplicaState) => Promise<void>, signal: AbortSignal): Promise<void>;
+  watch(report: (run: RunIdentity, state: ReplicaState) => Promise<void>, signal: AbortSignal): Promise<void>;
 }
 
 /** A launch claim: which attempt can start the container of a replica. Kept in Postgres. */
 export interface LaunchClaim {
   runId: number;
+  /** Absent for a run without one. */
+  runUid?: string;
   replica: number;
   /** A random word; each attempt has a pipe folder of this name. */
   attempt: string;
@@ -57,15 +60,19 @@ export interface LaunchClaim {
   state: "claimed" | "launched" | "removed";
 }
 
+/** Claims of another run with the same number are never seen and never changed. */
 export interface LaunchClaims {
-  /** The claim there, or a fresh one by `attempt`; undefined when the run is terminal or its cancel was requested. */
-  claim(runId: number, replica: number, attempt: string): Promise<LaunchClaim | undefined>;
-  find(runId: number, replica: number): Promise<LaunchClaim | undefined>;
+  /**
+   * The claim there, or a fresh one by `attempt`; undefined when the run is terminal or its cancel was requested.
+   * @throws CodedError LaunchFailed when the claim there is that of another run with this number
+   */
+  claim(run: RunIdentity, replica: number, attempt: string): Promise<LaunchClaim | undefined>;
+  find(run: RunIdentity, replica: number): Promise<LaunchClaim | undefined>;
   /** False when `attempt` no longer holds the claim. */
-  recordContainer(runId: number, replica: number, attempt: string, containerId: string): Promise<boolean>;
-  recordLaunched(runId: number, replica: number, attempt: string): Promise<boolean>;
+  recordContainer(run: RunIdentity, replica: number, attempt: string, containerId: string): Promise<boolean>;
+  recordLaunched(run: RunIdentity, replica: number, attempt: string): Promise<boolean>;
   /** Moves an unlaunched claim from one attempt to another; false when another attempt did first. */
-  takeOver(runId: number, replica: number, from: string, to: string): Promise<boolean>;
+  takeOver(run: RunIdentity, replica: number, from: string, to: string): Promise<boolean>;
   /** Writes `removed` whether or not there was a claim, and returns the claim that was there, as it is now. */
-  markRemoved(runId: number, replica: number): Promise<LaunchClaim | undefined>;
+  markRemoved(run: RunIdentity, replica: number): Promise<LaunchClaim | undefined>;
 }

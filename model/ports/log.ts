@@ -1,3 +1,5 @@
+import type { RunIdentity } from "../run/identity.ts";
+
 /** One line of a log. */
 export interface LogLine {
   /** RFC 3339 with nine digits and `Z`; lines without a parsable instant have the zero instant. */
@@ -22,7 +24,9 @@ export const ZERO_INSTANT = "0001-01-01T00:00:00.000000000Z";
 /** Where logs are kept once a run has ended. */
 export interface LogArchive {
   /** Writes the whole log in bounded memory; visible only when complete. Repeating replaces it. */
-  write(runId: number, lines: LogLines): Promise<void>;
+  write(run: RunIdentity, lines: LogLines): Promise<void>;
   /** Undefined when nothing was archived for the run. */
-  read(runId: number, query: Pick<LogQuery, "tailLines" | "since">): Promise<LogLines | undefined>;
+  read(run: RunIdentity, query: Pick<LogQuery, "tailLines" | "since">): Promise<LogLines | undefined>;
+  /** The highest number of a run whose log is here, known or not; 0 without any. */
+  highestNumber(): Promise<number>;
 }

@@ -1,6 +1,7 @@
 import type { Buffer } from "../buffer/buffer.ts";
 import type { Codespec, CodespecVersion } from "../codespec/codespec.ts";
 import type { Outcome } from "../run/lifecycle.ts";
+import type { RunIdentity } from "../run/identity.ts";
 import type { Run, RunRecord, RunStatus, StatedRun } from "../run/run.ts";
 
 /** The port that db/ implements. Everything in and out is a model type; `CodedError` is thrown where a caller can react. */
@@ -62,8 +63,8 @@ export interface RunRecords {
   create(run: NewRun): Promise<{ run: RunRecord; created: boolean }>;
   findByKey(idempotencyKey: string): Promise<RunRecord | undefined>;
   find(id: number): Promise<RunRecord | undefined>;
-  /** As `find`, for a run that must exist. @throws CodedError NotFound */
-  load(id: number): Promise<RunRecord>;
+  /** As `find`, for a run that must exist. @throws CodedError NotFound, also when the number is that of another run */
+  load(run: RunIdentity): Promise<RunRecord>;
   list(query: PageQuery & RunFilter): Promise<Page<Run>>;
   /** Statuses with no run are left out. */
   counts(filter: RunFilter): Promise<Partial<Record<RunStatus, number>>>;
@@ -91,7 +92,12 @@ export interface RunRecords {
   nextToAdmit(limit: number): Promise<number[]>;
 
   /** For the reconciler. */
-  unstarted(): Promise<number[]>;
-  open(): Promise<{ id: number; cancelRequestedAt?: string; createdAt: string; timeoutSeconds: number }[]>;
-  unarchived(): Promise<number[]>;
+  unstarted(): Promise<RunIdentity[]>;
+  open(): Promise<(RunIdentity & { cancelRequestedAt?: string; createdAt: string; timeoutSeconds: number })[]>;
+  unarchived(): Promise<RunIdentity[]>;
+
+  /** When the newest run was created, if there is one. */
+  newestAt(): Promise<string | undefined>;
+  /** Gives later runs numbers above `number`; a sequence that is already above it stays. Returns whether it was raised. */
+  raiseNumbers(number: number): Promise<boolean>;
 }

@@ -1,23 +1,30 @@
+import type { RunIdentity } from "../run/identity.ts";
 import type { ReplicaState } from "../run/lifecycle.ts";
 
-/** How the workflow of a run ended, or that it did not. `Gone`: Temporal knows nothing about it. */
-export type WorkflowPhase = "Open" | "Completed" | "Terminated" | "Failed" | "Gone";
+/**
+ * How the workflow of a run ended, or that it did not. `Gone`: Temporal knows nothing about it. `Foreign`: the workflow
+ * with the run's number is that of another run.
+ */
+export type WorkflowPhase = "Open" | "Completed" | "Terminated" | "Failed" | "Gone" | "Foreign";
 
 /** The workflows of one cluster's runs. Starting one twice and signaling a closed one change nothing and are not errors. */
 export interface RunWorkflows {
-  start: (runId: number) => Promise<void>;
-  cancel: (runId: number) => Promise<void>;
+  /** @throws CodedError Conflict when the workflow with the run's number is that of another run */
+  start: (run: RunIdentity) => Promise<void>;
+  cancel: (run: RunIdentity) => Promise<void>;
   /** Tells a run's workflow what was observed of its replica. */
-  reportReplica: (runId: number, state: ReplicaState) => Promise<void>;
+  reportReplica: (run: RunIdentity, state: ReplicaState) => Promise<void>;
   /** Tells these runs that a slot may be free; each then asks for admission. */
   offerSlots: (runIds: readonly number[]) => Promise<void>;
-  phaseOf: (runId: number) => Promise<WorkflowPhase>;
-  /** Run ids of all open workflows. The list can be a second behind. */
-  openIds: () => Promise<Set<number>>;
+  phaseOf: (run: RunIdentity) => Promise<WorkflowPhase>;
+  /** The runs of all open workflows, by number. The list can be a second behind. */
+  openRuns: () => Promise<Map<number, RunIdentity>>;
+  /** The highest number of a run whose workflow was started after `since`; 0 without any. */
+  highestNumber: (since: string | undefined) => Promise<number>;
 }
 
 /** The API's calls to workflows: no request waits for them, and the reconciler makes up for a lost one. */
 export interface BackgroundCalls {
-  start: (runId: number) => void;
-  cancel: (runId: number) => void;
+  start: (run: RunIdentity) => void;
+  cancel: (run: RunIdentity) => void;
 }

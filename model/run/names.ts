@@ -23,6 +23,8 @@ export const containerNameOf = (installation: string, runId: number): string =>
 
 export const LABEL_INSTALLATION = "tyger-installation";
 export const LABEL_RUN = "tyger-run";
+/** The uid of the run; absent on containers of runs that have none. */
+export const LABEL_RUN_UID = "tyger-run-uid";
 
 /** The environment variable that names the pipe of `parameter`: upper case, `-` stays. */
 export const pipeVariableOf = (parameter: string): string => `${parameter.toUpperCase()}_PIPE`;

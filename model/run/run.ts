@@ -68,6 +68,8 @@ export interface Run extends StatedRun {
 
 /** A run with the server's own fields, which no client sees. */
 export interface RunRecord extends Run {
+  /** With the number, which run this is; absent for a run that was created before runs had uids. */
+  uid?: string;
   /** `name/versions/N` of the codespec that the run was made from; absent for an inline one. */
   codespecRef?: string;
   revision: number;

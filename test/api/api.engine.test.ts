@@ -148,10 +148,12 @@ test("a run is shown, listed and counted as soon as its creation is answered, an
   await eventually(async () => (await api.db.runs.find(run.id))?.workflowStartedAt !== undefined);
   const workflow = temporal.workflow.getHandle(workflowIdOf(api.db.installationId, run.id));
   const { runId, taskQueue, type } = await workflow.describe();
-  expect([taskQueue, type]).toEqual([`${api.db.installationId}-docker`, "runWorkflow"]);
+  expect([taskQueue, type]).toEqual([`${api.db.installationId}-docker`, "executeRun"]);
+  const uid = (await api.db.runs.find(run.id))?.uid ?? "";
+  expect((await workflow.describe()).memo).toEqual({ uid });
   await workflow.terminate();
-  api.background.start(run.id);
-  api.background.cancel(run.id);
+  api.background.start({ id: run.id, uid });
+  api.background.cancel({ id: run.id, uid });
   await api.background.close();
   expect((await workflow.describe()).runId).toBe(runId);
   expect(api.warnings).toEqual([]);

@@ -1,35 +1,42 @@
-import { expect, test } from "vitest";
-import { createdId, openFresh, openTransaction, twentyAtOnce } from "./fixture.ts";
+import postgres from "postgres";
+import { expect, onTestFinished, test } from "vitest";
+import { createdRun, openFresh, openTransaction, twentyAtOnce } from "./fixture.ts";
 
 test("one of twenty concurrent claims wins, and all see it", async () => {
   const { database } = await openFresh();
-  const id = await createdId(database);
-  const claims = await twentyAtOnce((place) => database.claims.claim(id, 0, `attempt-${place}`));
+  const run = await createdRun(database);
+  const claims = await twentyAtOnce((place) => database.claims.claim(run, 0, `attempt-${place}`));
   expect(new Set(claims.map((claim) => claim?.attempt)).size).toBe(1);
-  expect(claims[0]).toEqual({ runId: id, replica: 0, attempt: claims[0]?.attempt, state: "claimed" });
-  expect(await database.claims.find(id, 0)).toEqual(claims[0]);
-  expect(await database.claims.find(id, 1)).toBeUndefined();
+  expect(claims[0]).toEqual({
+    runId: run.id,
+    runUid: run.uid,
+    replica: 0,
+    attempt: claims[0]?.attempt,
+    state: "claimed",
+  });
+  expect(await database.claims.find(run, 0)).toEqual(claims[0]);
+  expect(await database.claims.find(run, 1)).toBeUndefined();
 });
 
 test("there is no claim on a run that ended, whose cancel was requested, or that is unknown", async () => {
   const { database } = await openFresh();
-  const [ended, canceled] = [await createdId(database), await createdId(database)];
+  const [ended, canceled] = [await createdRun(database), await createdRun(database)];
   await database.claims.claim(canceled, 1, "before");
-  await database.runs.finish(ended, { status: "Failed" });
-  await database.runs.requestCancel(canceled);
-  for (const id of [ended, canceled, 404]) expect(await database.claims.claim(id, 0, "a")).toBeUndefined();
+  await database.runs.finish(ended.id, { status: "Failed" });
+  await database.runs.requestCancel(canceled.id);
+  for (const run of [ended, canceled, { id: 404 }]) expect(await database.claims.claim(run, 0, "a")).toBeUndefined();
   expect(await database.claims.claim(canceled, 1, "a")).toBeUndefined();
   expect(await database.claims.find(canceled, 1)).toMatchObject({ attempt: "before" });
 });
 
 test("a claim against a cancel: either the claim is there first, or there is none", async () => {
   const { database } = await openFresh();
-  const ids = await twentyAtOnce(() => createdId(database));
+  const runs = await twentyAtOnce(() => createdRun(database));
   await Promise.all(
-    ids.map(async (id) => {
+    runs.map(async (run) => {
       const [claim, canceled] = await Promise.all([
-        database.claims.claim(id, 0, "a"),
-        database.runs.requestCancel(id).then(() => database.claims.find(id, 0)),
+        database.claims.claim(run, 0, "a"),
+        database.runs.requestCancel(run.id).then(() => database.claims.find(run, 0)),
       ]);
       // A claim that the canceler does not see after its request is never granted.
       expect(canceled?.attempt).toBe(claim?.attempt);
@@ -39,65 +46,115 @@ test("a claim against a cancel: either the claim is there first, or there is non
 
 test("a claim waits for a cancel in progress, and then fails", async () => {
   const { url, database } = await openFresh();
-  const id = await createdId(database);
-  const cancel = await openTransaction(url, `update runs set cancel_requested_at = now() where id = ${id}`);
-  const claiming = database.claims.claim(id, 0, "a");
+  const run = await createdRun(database);
+  const cancel = await openTransaction(url, `update runs set cancel_requested_at = now() where id = ${run.id}`);
+  const claiming = database.claims.claim(run, 0, "a");
   await cancel.untilWaitedFor();
   await cancel.commit();
   expect(await claiming).toBeUndefined();
-  expect(await database.claims.find(id, 0)).toBeUndefined();
+  expect(await database.claims.find(run, 0)).toBeUndefined();
 });
 
 test("an attempt that lost its claim records nothing", async () => {
   const { database } = await openFresh();
-  const id = await createdId(database);
+  const run = await createdRun(database);
   const { claims } = database;
-  await claims.claim(id, 0, "a");
-  expect(await claims.recordContainer(id, 0, "a", "container-a")).toBe(true);
-  expect(await claims.takeOver(id, 0, "a", "b")).toBe(true);
-  expect(await claims.find(id, 0)).toEqual({ runId: id, replica: 0, attempt: "b", state: "claimed" });
-  expect(await claims.recordContainer(id, 0, "a", "container-a")).toBe(false);
-  expect(await claims.recordLaunched(id, 0, "a")).toBe(false);
-  expect(await claims.takeOver(id, 0, "a", "c")).toBe(false);
-  expect(await claims.recordContainer(id, 0, "b", "container-b")).toBe(true);
-  expect(await claims.recordLaunched(id, 0, "b")).toBe(true);
-  expect(await claims.recordLaunched(id, 0, "b")).toBe(true);
-  expect(await claims.recordContainer(id, 0, "b", "container-b")).toBe(true);
-  expect(await claims.recordContainer(id, 0, "b", "another")).toBe(false);
-  expect(await claims.claim(id, 0, "c")).toMatchObject({ attempt: "b", containerId: "container-b", state: "launched" });
-  expect(await claims.takeOver(id, 0, "b", "c")).toBe(false);
+  await claims.claim(run, 0, "a");
+  expect(await claims.recordContainer(run, 0, "a", "container-a")).toBe(true);
+  expect(await claims.takeOver(run, 0, "a", "b")).toBe(true);
+  expect(await claims.find(run, 0)).toEqual({
+    runId: run.id,
+    runUid: run.uid,
+    replica: 0,
+    attempt: "b",
+    state: "claimed",
+  });
+  expect(await claims.recordContainer(run, 0, "a", "container-a")).toBe(false);
+  expect(await claims.recordLaunched(run, 0, "a")).toBe(false);
+  expect(await claims.takeOver(run, 0, "a", "c")).toBe(false);
+  expect(await claims.recordContainer(run, 0, "b", "container-b")).toBe(true);
+  expect(await claims.recordLaunched(run, 0, "b")).toBe(true);
+  expect(await claims.recordLaunched(run, 0, "b")).toBe(true);
+  expect(await claims.recordContainer(run, 0, "b", "container-b")).toBe(true);
+  expect(await claims.recordContainer(run, 0, "b", "another")).toBe(false);
+  expect(await claims.claim(run, 0, "c")).toMatchObject({
+    attempt: "b",
+    containerId: "container-b",
+    state: "launched",
+  });
+  expect(await claims.takeOver(run, 0, "b", "c")).toBe(false);
 });
 
 test("one of twenty concurrent takeovers of a claim succeeds", async () => {
   const { database } = await openFresh();
-  const id = await createdId(database);
-  await database.claims.claim(id, 0, "a");
-  const taken = await twentyAtOnce((place) => database.claims.takeOver(id, 0, "a", `b-${place}`));
+  const run = await createdRun(database);
+  await database.claims.claim(run, 0, "a");
+  const taken = await twentyAtOnce((place) => database.claims.takeOver(run, 0, "a", `b-${place}`));
   expect(taken.filter(Boolean)).toHaveLength(1);
-  expect((await database.claims.find(id, 0))?.attempt).toBe(`b-${taken.indexOf(true)}`);
+  expect((await database.claims.find(run, 0))?.attempt).toBe(`b-${taken.indexOf(true)}`);
 });
 
 test("nothing is launched after a removal, whether or not there was a claim", async () => {
   const { database } = await openFresh();
-  const [claimed, unclaimed] = [await createdId(database), await createdId(database)];
+  const [claimed, unclaimed] = [await createdRun(database), await createdRun(database)];
   const claim = await database.claims.claim(claimed, 0, "a");
   expect(await database.claims.markRemoved(claimed, 0)).toEqual({ ...claim, state: "removed" });
   expect(await database.claims.markRemoved(unclaimed, 0)).toBeUndefined();
-  expect(await database.claims.markRemoved(404, 0)).toBeUndefined();
-  for (const id of [claimed, unclaimed]) {
-    expect(await database.claims.claim(id, 0, "b")).toMatchObject({ state: "removed" });
+  expect(await database.claims.markRemoved({ id: 404 }, 0)).toBeUndefined();
+  for (const run of [claimed, unclaimed]) {
+    expect(await database.claims.claim(run, 0, "b")).toMatchObject({ state: "removed" });
     for (const attempt of ["", "a", "b"]) {
-      expect(await database.claims.recordContainer(id, 0, attempt, "c")).toBe(false);
-      expect(await database.claims.recordLaunched(id, 0, attempt)).toBe(false);
-      expect(await database.claims.takeOver(id, 0, attempt, "d")).toBe(false);
+      expect(await database.claims.recordContainer(run, 0, attempt, "c")).toBe(false);
+      expect(await database.claims.recordLaunched(run, 0, attempt)).toBe(false);
+      expect(await database.claims.takeOver(run, 0, attempt, "d")).toBe(false);
     }
-    expect(await database.claims.markRemoved(id, 0)).toMatchObject({ state: "removed" });
+    expect(await database.claims.markRemoved(run, 0)).toMatchObject({ state: "removed" });
   }
 });
 
 test("a claim and a removal at once leave a removed claim", async () => {
   const { database } = await openFresh();
-  const ids = await twentyAtOnce(() => createdId(database));
-  await Promise.all(ids.flatMap((id) => [database.claims.claim(id, 0, "a"), database.claims.markRemoved(id, 0)]));
-  for (const id of ids) expect(await database.claims.find(id, 0)).toMatchObject({ state: "removed" });
+  const runs = await twentyAtOnce(() => createdRun(database));
+  await Promise.all(runs.flatMap((run) => [database.claims.claim(run, 0, "a"), database.claims.markRemoved(run, 0)]));
+  for (const run of runs) expect(await database.claims.find(run, 0)).toMatchObject({ state: "removed" });
+});
+
+test("the claim of another run with the same number is neither given out nor changed", async () => {
+  const { url, database } = await openFresh();
+  const lost = await createdRun(database);
+  const claim = await database.claims.claim(lost, 0, "a");
+  const client = postgres(url, { max: 1, onnotice: () => {} });
+  onTestFinished(() => client.end({ timeout: 1 }));
+  await client`update runs set uid = 'another' where id = ${lost.id}`;
+  const run = { id: lost.id, uid: "another" };
+  const { claims } = database;
+  await expect(claims.claim(run, 0, "b")).rejects.toMatchObject({
+    code: "LaunchFailed",
+    message: `The launch claim belongs to another run with the number ${run.id}`,
+  });
+  expect(await claims.claim(lost, 0, "c")).toBeUndefined();
+  for (const other of [run, { id: run.id }]) {
+    expect(await claims.find(other, 0)).toBeUndefined();
+    expect(await claims.takeOver(other, 0, "a", "b")).toBe(false);
+    expect(await claims.recordContainer(other, 0, "a", "c")).toBe(false);
+    expect(await claims.recordLaunched(other, 0, "a")).toBe(false);
+    expect(await claims.markRemoved(other, 0)).toBeUndefined();
+  }
+  expect(await claims.find(lost, 0)).toEqual(claim);
+});
+
+test("a run that is older than uids has claims without one", async () => {
+  const { url, database } = await openFresh();
+  const { id } = await createdRun(database);
+  const client = postgres(url, { max: 1, onnotice: () => {} });
+  onTestFinished(() => client.end({ timeout: 1 }));
+  await client`update runs set uid = null where id = ${id}`;
+  await client`insert into launches (run_id, replica, attempt, container_id, state) values (${id}, 0, 'a', 'c', 'launched')`;
+  expect(await database.claims.claim({ id }, 0, "b")).toMatchObject({ attempt: "a", containerId: "c" });
+  expect(await database.claims.claim({ id }, 1, "b")).toEqual({
+    runId: id,
+    replica: 1,
+    attempt: "b",
+    state: "claimed",
+  });
 });

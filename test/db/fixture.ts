@@ -33,4 +33,4 @@ export async function openTransaction(url: string, ...statements: string[]) {
   };
 }
 
-export { bufferId, codespec, createdId, newRun, twentyAtOnce } from "../ports/records.ts";
+export { bufferId, codespec, createdId, createdRun, newRun, twentyAtOnce } from "../ports/records.ts";

@@ -14,7 +14,7 @@ let watching: Promise<void>;
 beforeAll(async () => {
   flaky = await openFlakyEngine();
   rig = await openDockerRig(flaky.dockerHost);
-  watching = rig.watcher.watch(async (runId, state) => void seen.set(runId, state), stopWatching.signal);
+  watching = rig.watcher.watch(async (run, state) => void seen.set(run.id, state), stopWatching.signal);
 });
 afterEach(() => {
   flaky.isDown = false;

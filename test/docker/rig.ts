@@ -41,8 +41,8 @@ export async function openDockerRig(dockerHost?: string): Promise<DockerRig> {
   const labels = { [LABEL_INSTALLATION]: installationId };
   const events = await engine.events(labels, closing.signal);
   const counting = (async () => {
-    for await (const { action, runId } of readEvents(events)) {
-      if (action === "start") begins.set(runId, (begins.get(runId) ?? 0) + 1);
+    for await (const { action, run } of readEvents(events)) {
+      if (action === "start") begins.set(run.id, (begins.get(run.id) ?? 0) + 1);
     }
   })().catch(() => undefined);
 
@@ -79,8 +79,8 @@ export async function openDockerRig(dockerHost?: string): Promise<DockerRig> {
       closing.abort();
       await counting;
       for (const { Id } of await engine.list(labels)) await engine.remove(Id, { force: true });
-      for (const runId of await runsWithFolders(runsDir)) {
-        for (const folder of await attemptFoldersOf(runsDir, runId)) await endPump(folder, { command: "abandon" }, 500);
+      for (const run of await runsWithFolders(runsDir)) {
+        for (const folder of await attemptFoldersOf(runsDir, run)) await endPump(folder, { command: "abandon" }, 500);
       }
       await rm(runsDir, { recursive: true, force: true });
     },
@@ -92,6 +92,7 @@ export function runOf(codespec: JobCodespec): RunRecord {
   const parameters = [...(codespec.buffers?.inputs ?? []), ...(codespec.buffers?.outputs ?? [])];
   return {
     id: randomInt(1, 1_000_000_000),
+    uid: base32(randomBytes(10)),
     eTag: "1",
     status: "Pending",
     createdAt: new Date().toISOString(),

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createDockerWatcher } from "../../docker/watcher.ts";
 import { hasEnded, needsStop, type ReplicaState } from "../../model/run/lifecycle.ts";
 import { containerNameOf, LABEL_INSTALLATION, LABEL_RUN } from "../../model/run/names.ts";
+import { textOf } from "../../model/run/identity.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { eventually } from "../eventually.ts";
 import { openDockerRig, type DockerRig } from "./rig.ts";
@@ -16,8 +17,8 @@ let watching: Promise<void>;
 
 beforeAll(async () => {
   rig = await openDockerRig();
-  watching = rig.watcher.watch(async (runId, state) => {
-    heard.push({ runId, state });
+  watching = rig.watcher.watch(async (run, state) => {
+    heard.push({ runId: run.id, state });
   }, stopWatching.signal);
 });
 afterAll(async () => {
@@ -34,7 +35,7 @@ const heardOf = (run: RunRecord, wanted: (state: ReplicaState) => boolean): Prom
 
 /** The process id of the pump of a run: the one that works in its folder. */
 function pumpOf(run: RunRecord): number {
-  const folder = join(rig.runsDir, String(run.id));
+  const folder = join(rig.runsDir, textOf(run));
   const pids = readdirSync("/proc").filter((name) => {
     try {
       return /^[0-9]+$/.test(name) && readlinkSync(`/proc/${name}/cwd`).startsWith(folder);

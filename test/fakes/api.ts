@@ -1,3 +1,4 @@
+import type { RunIdentity } from "../../model/run/identity.ts";
 import type { FastifyInstance } from "fastify";
 import { createApp } from "../../api/app.ts";
 import { createBufferService, type AccessGrant } from "../../api/services/buffer-service.ts";
@@ -56,8 +57,8 @@ export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: nu
     logs: (...given) => fake.liveLogs(...given),
   };
   const archive: Pick<LogArchive, "read"> = {
-    async read(runId, { tailLines, since = "" }) {
-      const lines = fake.archived.get(runId)?.filter(({ at }) => at > since);
+    async read(run, { tailLines, since = "" }) {
+      const lines = fake.archived.get(run.id)?.filter(({ at }) => at > since);
       if (lines === undefined) return undefined;
       const shown = tailLines === undefined ? lines : lines.slice(lines.length - tailLines);
       return (async function* () {
@@ -72,8 +73,8 @@ export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: nu
     return `${grant.host ?? "socket"}/${grant.bufferId}/${fake.grants.length}`;
   };
   const workflows = {
-    start: (id: number) => void fake.told.push(`start ${id}`),
-    cancel: (id: number) => void fake.told.push(`cancel ${id}`),
+    start: ({ id }: RunIdentity) => void fake.told.push(`start ${id}`),
+    cancel: ({ id }: RunIdentity) => void fake.told.push(`cancel ${id}`),
   };
   const logged: FakeApi["logged"] = [];
   const fake: FakeApi = Object.assign(records, {

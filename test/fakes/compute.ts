@@ -3,10 +3,12 @@ import { CodedError } from "../../model/errors.ts";
 import { logInstant } from "../../model/time/instant.ts";
 import { hasEnded, type ContainerState, type ReplicaState } from "../../model/run/lifecycle.ts";
 import type { LogLine } from "../../model/ports/log.ts";
+import type { RunIdentity } from "../../model/run/identity.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { JobScript } from "../ports/compute.ts";
 
 interface FakeJob {
+  run: RunIdentity;
   container: ContainerState;
   hasPump: boolean;
   pump: ReplicaState["pump"];
@@ -16,7 +18,7 @@ interface FakeJob {
   changed: PromiseWithResolvers<void>;
 }
 
-type Watching = (runId: number, state: ReplicaState) => Promise<void>;
+type Watching = (run: RunIdentity, state: ReplicaState) => Promise<void>;
 
 /** A backend in memory; jobs do what their script says. */
 export interface FakeCompute {
@@ -41,7 +43,7 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
   const scripts = new Map<number, JobScript>();
   const begins = new Map<number, number>();
   const jobs = new Map<number, FakeJob>();
-  const provisioned = new Set<number>();
+  const provisioned = new Map<number, RunIdentity>();
   const watchers = new Set<Watching>();
   let attempts = 0;
 
@@ -53,10 +55,10 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
   });
   const gone = (): ReplicaState => ({ container: { phase: "Gone" } });
 
-  function tell(runId: number, job: FakeJob): void {
+  function tell(job: FakeJob): void {
     job.changed.resolve();
     job.changed = Promise.withResolvers();
-    for (const watching of watchers) void watching(runId, stateOf(job));
+    for (const watching of watchers) void watching(job.run, stateOf(job));
   }
 
   function end(runId: number, exitCode: number, pump: "Succeeded" | "Failed"): void {
@@ -67,7 +69,7 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
     const finishedAt = logInstant(new Date(Date.now() + 1).toISOString());
     job.container = { ...job.container, phase: "Exited", exitCode, finishedAt };
     if (job.hasPump) job.pump = { phase: pump };
-    tell(runId, job);
+    tell(job);
   }
 
   function begin(run: RunRecord): void {
@@ -75,6 +77,7 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
     begins.set(run.id, (begins.get(run.id) ?? 0) + 1);
     const hasPump = Object.keys(run.job.buffers ?? {}).length > 0;
     const job: FakeJob = {
+      run,
       container: { phase: "Running", startedAt: now() },
       hasPump,
       pump: hasPump ? { phase: "Running" } : undefined,
@@ -83,13 +86,13 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
       changed: Promise.withResolvers(),
     };
     jobs.set(run.id, job);
-    tell(run.id, job);
+    tell(job);
   }
 
   async function observe(run: RunRecord): Promise<ReplicaState> {
     const job = jobs.get(run.id);
     if (job) return stateOf(job);
-    const claim = await claims.find(run.id, REPLICA);
+    const claim = await claims.find(run, REPLICA);
     return !claim || (claim.state === "claimed" && claim.containerId === undefined)
       ? { container: { phase: "Unknown" } }
       : gone();
@@ -97,35 +100,38 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
 
   const writer: ComputeWriter = {
     async provision(run) {
-      provisioned.add(run.id);
+      provisioned.set(run.id, run);
     },
     async launch(run) {
       attempts += 1;
       const attempt = `attempt${attempts}`;
-      const claim = await claims.claim(run.id, REPLICA, attempt);
+      const claim = await claims.claim(run, REPLICA, attempt);
       if (!claim) return gone();
       if (claim.state !== "claimed" || claim.attempt !== attempt) return observe(run);
       if (scriptOf(run.id).isBroken)
         throw new CodedError("LaunchFailed", "The program '/no/such/program' is not there");
-      if (!(await claims.recordContainer(run.id, REPLICA, attempt, `container-${run.id}`))) return observe(run);
+      if (!(await claims.recordContainer(run, REPLICA, attempt, `container-${run.id}`))) return observe(run);
       begin(run);
-      await claims.recordLaunched(run.id, REPLICA, attempt);
+      await claims.recordLaunched(run, REPLICA, attempt);
       return observe(run);
     },
     async stop(run) {
-      await claims.markRemoved(run.id, REPLICA);
+      await claims.markRemoved(run, REPLICA);
       end(run.id, scriptOf(run.id).ignoresStop ? KILLED_EXIT : STOPPED_EXIT, "Failed");
       const job = jobs.get(run.id);
       return job ? stateOf(job) : gone();
     },
     observe,
     async remove(run) {
-      await claims.markRemoved(run.id, REPLICA);
+      await claims.markRemoved(run, REPLICA);
       end(run.id, KILLED_EXIT, "Failed");
       jobs.delete(run.id);
       provisioned.delete(run.id);
     },
-    leftovers: async () => [...new Set([...jobs.keys(), ...provisioned])].sort((a, b) => a - b),
+    leftovers: async () => {
+      const left = [...[...jobs.values()].map(({ run }) => run), ...provisioned.values()];
+      return [...new Map(left.map(({ id, uid }) => [id, uid === undefined ? { id } : { id, uid }])).values()];
+    },
   };
 
   const reader: ComputeReader = {
@@ -146,7 +152,7 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
     async watch(report, signal) {
       watchers.add(report);
       const list = async (): Promise<void> => {
-        for (const [runId, job] of jobs) await report(runId, stateOf(job));
+        for (const job of jobs.values()) await report(job.run, stateOf(job));
       };
       await list();
       const relisting = setInterval(() => void list(), RELIST_MS);

@@ -1,41 +1,50 @@
+import { CodedError } from "../../model/errors.ts";
 import type { LaunchClaim, LaunchClaims } from "../../model/ports/compute.ts";
+import { belongsToAnother, textOf, type RunIdentity } from "../../model/run/identity.ts";
+
+const ownerOf = ({ id, uid }: RunIdentity): Pick<LaunchClaim, "runId" | "runUid"> => ({
+  runId: id,
+  ...(uid === undefined ? {} : { runUid: uid }),
+});
 
 /** Launch claims in memory. `refused` holds runs that must not be launched (ended, or canceled). */
 export function createFakeClaims(): LaunchClaims & { refused: Set<number> } {
-  const claims = new Map<number, LaunchClaim>();
+  const claims = new Map<string, LaunchClaim>();
   const refused = new Set<number>();
   const copy = (claim: LaunchClaim | undefined): LaunchClaim | undefined => claim && { ...claim };
   return {
     refused,
-    async claim(runId, replica, attempt) {
-      if (refused.has(runId)) return undefined;
-      const claim = claims.get(runId) ?? { runId, replica, attempt, state: "claimed" };
-      claims.set(runId, claim);
+    async claim(run, replica, attempt) {
+      if (refused.has(run.id)) return undefined;
+      const foreign = [...claims.values()].some(({ runId, runUid }) => runId === run.id && runUid !== run.uid);
+      if (foreign) throw new CodedError("LaunchFailed", belongsToAnother("The launch claim", run.id));
+      const claim = claims.get(textOf(run)) ?? { ...ownerOf(run), replica, attempt, state: "claimed" };
+      claims.set(textOf(run), claim);
       return copy(claim);
     },
-    find: async (runId) => copy(claims.get(runId)),
-    async recordContainer(runId, _replica, attempt, containerId) {
-      const claim = claims.get(runId);
+    find: async (run) => copy(claims.get(textOf(run))),
+    async recordContainer(run, _replica, attempt, containerId) {
+      const claim = claims.get(textOf(run));
       if (claim?.attempt !== attempt || claim.state !== "claimed") return false;
       claim.containerId = containerId;
       return true;
     },
-    async recordLaunched(runId, _replica, attempt) {
-      const claim = claims.get(runId);
+    async recordLaunched(run, _replica, attempt) {
+      const claim = claims.get(textOf(run));
       if (claim?.attempt !== attempt || claim.state === "removed") return false;
       claim.state = "launched";
       return true;
     },
-    async takeOver(runId, replica, from, to) {
-      const claim = claims.get(runId);
+    async takeOver(run, replica, from, to) {
+      const claim = claims.get(textOf(run));
       if (claim?.attempt !== from || claim.state !== "claimed") return false;
-      claims.set(runId, { runId, replica, attempt: to, state: "claimed" });
+      claims.set(textOf(run), { ...ownerOf(run), replica, attempt: to, state: "claimed" });
       return true;
     },
-    async markRemoved(runId, replica) {
-      const claim = claims.get(runId);
-      claims.set(runId, { ...(claim ?? { runId, replica, attempt: "" }), state: "removed" });
-      return claim && copy(claims.get(runId));
+    async markRemoved(run, replica) {
+      const claim = claims.get(textOf(run));
+      claims.set(textOf(run), { ...(claim ?? { ...ownerOf(run), replica, attempt: "" }), state: "removed" });
+      return claim && copy(claims.get(textOf(run)));
     },
   };
 }

@@ -109,7 +109,15 @@ export function createFakeRecords(): FakeRecords {
         const id = fake.runRows.size + 1;
         for (const buffer of newBuffers) insertBuffer(buffer);
         const { tags, codespecRef: _notKept, ...given } = run;
-        const row = withETag({ ...given, ...withTags(tags), id, status: "Pending", createdAt: now(), revision: 0 });
+        const row = withETag({
+          ...given,
+          ...withTags(tags),
+          id,
+          uid: `uid${id}`,
+          status: "Pending",
+          createdAt: now(),
+          revision: 0,
+        });
         fake.runRows.set(id, row);
         if (idempotencyKey !== undefined) keys.set(idempotencyKey, id);
         return { run: row, created: true };

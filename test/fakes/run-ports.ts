@@ -1,6 +1,7 @@
 import type { RunActivityPorts } from "../../activities/run.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import type { RunIdentity } from "../../model/run/identity.ts";
 import type { RunRecords } from "../../model/ports/records.ts";
 
 /** A backend that does what the test says and remembers what it was asked. */
@@ -15,7 +16,7 @@ export interface FakeRunPorts extends RunActivityPorts {
   /** The engine's view of each run; an error for others. */
   observed: Map<number, ReplicaState>;
   /** Runs of which the engine still has something. */
-  left: number[];
+  left: RunIdentity[];
 }
 
 export function createFakeRunPorts(
@@ -64,8 +65,8 @@ export function createFakeRunPorts(
       },
     },
     archive: {
-      async write(runId) {
-        fake.calls.push(`archive ${runId}`);
+      async write(run) {
+        fake.calls.push(`archive ${run.id}`);
         const error = fake.archiveErrors.shift();
         if (error) throw error;
       },

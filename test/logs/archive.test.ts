@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createLogArchive } from "../../logs/archive.ts";
+import type { RunIdentity } from "../../model/run/identity.ts";
 import type { LogArchive, LogLine, LogLines, LogQuery } from "../../model/ports/log.ts";
 
 let dir: string;
@@ -25,7 +26,7 @@ async function* batches(lines: readonly LogLine[], size = 1000): LogLines {
 /** As text, which is compared far faster than bytes. */
 const shown = ({ at, bytes }: LogLine): Shown => ({ at, text: Buffer.from(bytes).toString("latin1") });
 async function read(runId: number, query: Pick<LogQuery, "tailLines" | "since"> = {}): Promise<Shown[] | undefined> {
-  const lines = await archive.read(runId, query);
+  const lines = await archive.read({ id: runId }, query);
   if (!lines) return undefined;
   const all: Shown[] = [];
   for await (const batch of lines) for (const one of batch) all.push(shown(one));
@@ -37,7 +38,7 @@ test("a log that was never archived is not there", async () => {
 });
 
 test("an empty log is archived as an empty log", async () => {
-  await archive.write(7, batches([]));
+  await archive.write({ id: 7 }, batches([]));
   expect(await read(7)).toEqual([]);
   expect(await read(7, { tailLines: 3 })).toEqual([]);
   expect(await read(7, { since: "2020-01-01T00:00:00Z" })).toEqual([]);
@@ -51,18 +52,18 @@ test("lines come back byte for byte, the last one without its line feed", async 
     line(3, "x".repeat(2_000_000) + "\n"),
     line(4, "end"),
   ];
-  await archive.write(7, batches(lines));
+  await archive.write({ id: 7 }, batches(lines));
   expect(await read(7)).toEqual(lines.map(shown));
 });
 
 test("a line without line feed gets one when another follows", async () => {
-  await archive.write(7, batches([line(1, "open"), line(2, "end")]));
+  await archive.write({ id: 7 }, batches([line(1, "open"), line(2, "end")]));
   expect((await read(7))?.map(({ text }) => text)).toEqual(["open\n", "end"]);
 });
 
 test("writing again replaces the log", async () => {
-  await archive.write(7, batches([line(1, "old\n"), line(2, "old\n")]));
-  await archive.write(7, batches([line(3, "new\n")]));
+  await archive.write({ id: 7 }, batches([line(1, "old\n"), line(2, "old\n")]));
+  await archive.write({ id: 7 }, batches([line(3, "new\n")]));
   expect(await read(7)).toEqual([{ at: instant(3), text: "new\n" }]);
 });
 
@@ -71,31 +72,31 @@ test("a log that breaks off is not archived and leaves no file", async () => {
     yield [line(1, "one\n")];
     throw new Error("the engine went away");
   }
-  await expect(archive.write(7, breaking())).rejects.toThrow("the engine went away");
+  await expect(archive.write({ id: 7 }, breaking())).rejects.toThrow("the engine went away");
   expect(await read(7)).toBeUndefined();
   expect(await readdir(join(dir, "0"))).toEqual([]);
 });
 
 test("the leftovers of a writer that died long ago are removed by the run's next writer", async () => {
-  await archive.write(7, batches([]));
+  await archive.write({ id: 7 }, batches([]));
   const stale = join(dir, "0", "7.log.0123456789ab.new");
   await writeFile(stale, "half");
   await utimes(stale, 1, 1);
   await writeFile(join(dir, "0", "7.log.ba9876543210.new"), "half");
-  await archive.write(7, batches([]));
+  await archive.write({ id: 7 }, batches([]));
   expect((await readdir(join(dir, "0"))).sort()).toEqual(["7.log", "7.log.ba9876543210.new"]);
 });
 
 test("a disk without room is reported", async () => {
   await writeFile(join(dir, "0"), "in the way");
-  await expect(archive.write(7, batches([]))).rejects.toMatchObject({
+  await expect(archive.write({ id: 7 }, batches([]))).rejects.toMatchObject({
     code: "Unavailable",
     message: expect.stringMatching(/^The log of run '7' could not be archived: /),
   });
 });
 
 test("a file that is not an archive is not read as one", async () => {
-  await archive.write(7, batches([]));
+  await archive.write({ id: 7 }, batches([]));
   await writeFile(join(dir, "0", "7.log"), "something else altogether, of some length");
   await expect(read(7)).rejects.toThrow("not an archived log");
 });
@@ -106,7 +107,7 @@ describe("a log of many blocks", () => {
     const group = Math.floor(i / 3);
     return line(group % 2 === 0 ? group + 1 : group - 1, `${i} ${"y".repeat(i % 150)}\n`);
   });
-  beforeEach(() => archive.write(1234, batches(lines)));
+  beforeEach(() => archive.write({ id: 1234 }, batches(lines)));
 
   test("is read whole", async () => {
     expect(await read(1234)).toEqual(lines.map(shown));
@@ -132,4 +133,28 @@ describe("a log of many blocks", () => {
       lines.filter(({ at }) => at > instant(0)).map(shown),
     );
   });
+});
+
+test("runs with the same number have logs of their own, and one without a uid keeps its old file", async () => {
+  const text = async (run: RunIdentity): Promise<string | undefined> => {
+    const lines = await archive.read(run, {});
+    let all = "";
+    for await (const batch of lines ?? []) for (const { bytes } of batch) all += Buffer.from(bytes).toString();
+    return lines && all;
+  };
+  await archive.write({ id: 7 }, batches([line(1, "old\n")]));
+  expect(await readdir(join(dir, "0"))).toEqual(["7.log"]);
+  expect(await text({ id: 7, uid: "abc" })).toBeUndefined();
+  await archive.write({ id: 7, uid: "abc" }, batches([line(1, "new\n")]));
+  expect([await text({ id: 7 }), await text({ id: 7, uid: "abc" })]).toEqual(["old\n", "new\n"]);
+});
+
+test("the highest number is that of any log, whichever runs are known", async () => {
+  expect(await archive.highestNumber()).toBe(0);
+  await archive.write({ id: 999, uid: "abc" }, batches([]));
+  expect(await archive.highestNumber()).toBe(999);
+  await archive.write({ id: 12_007 }, batches([]));
+  await archive.write({ id: 12_040, uid: "abc" }, batches([]));
+  await archive.write({ id: 2001 }, batches([]));
+  expect(await archive.highestNumber()).toBe(12_040);
 });

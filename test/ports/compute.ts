@@ -42,8 +42,8 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
 
     beforeAll(async () => {
       compute = await open();
-      watching = compute.watcher.watch(async (runId, state) => {
-        seen.set(runId, later(seen.get(runId) ?? { container: { phase: "Unknown" } }, state));
+      watching = compute.watcher.watch(async ({ id }, state) => {
+        seen.set(id, later(seen.get(id) ?? { container: { phase: "Unknown" } }, state));
       }, stopWatching.signal);
     });
     afterAll(async () => {
@@ -146,10 +146,10 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
 
     test("remove leaves nothing behind and can be repeated", async () => {
       const run = await launched({ forMs: 60_000 });
-      expect(await compute.writer.leftovers()).toContain(run.id);
+      expect(await compute.writer.leftovers()).toContainEqual({ id: run.id, uid: run.uid });
       await compute.writer.remove(run);
       await compute.writer.remove(run);
-      expect(await compute.writer.leftovers()).not.toContain(run.id);
+      expect(await compute.writer.leftovers()).not.toContainEqual({ id: run.id, uid: run.uid });
       expect(hasEnded((await compute.writer.observe(run)).container)).toBe(true);
       expect(await logOf(run)).toBe("");
     });
@@ -171,8 +171,8 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       await settled(run);
       const heard: ReplicaState[] = [];
       const stop = new AbortController();
-      const second = compute.watcher.watch(async (runId, state) => {
-        if (runId === run.id) heard.push(state);
+      const second = compute.watcher.watch(async (of, state) => {
+        if (of.id === run.id) heard.push(state);
       }, stop.signal);
       await eventually(() => heard.length > 0);
       stop.abort();

@@ -11,6 +11,7 @@ import type {
   RunFilter,
   RunRecords,
 } from "../../model/ports/records.ts";
+import type { RunIdentity } from "../../model/run/identity.ts";
 import { RUN_STATUSES, type Run, type RunRecord } from "../../model/run/run.ts";
 import { isSameCodespec } from "../fakes/codespecs.ts";
 import { eventually, stays } from "../eventually.ts";
@@ -45,6 +46,15 @@ export const newRun = (given: Partial<NewRun> = {}): NewRun => ({
 /** The id of a run that was stored just now. */
 export async function createdId(records: Pick<RecordsUnderTest, "runs">, given: Partial<NewRun> = {}): Promise<number> {
   return (await records.runs.create(newRun(given))).run.id;
+}
+
+/** Which run was stored just now. */
+export async function createdRun(
+  records: Pick<RecordsUnderTest, "runs">,
+  given: Partial<NewRun> = {},
+): Promise<RunIdentity> {
+  const { id, uid } = (await records.runs.create(newRun(given))).run;
+  return uid === undefined ? { id } : { id, uid };
 }
 
 /** The results of twenty calls made at once. */
@@ -296,6 +306,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
       bufferAccessTtl: "01:00:00",
       eTag: expect.stringMatching(/^\d+$/),
       revision: 0,
+      uid: expect.any(String),
     });
     expect(await records.runs.find(run.id)).toEqual(run);
     expect(Object.keys((await records.runs.find(1))?.job.codespec.env ?? {})).toEqual(Object.keys(env));

@@ -30,7 +30,7 @@ test("a caller does not wait for a run that another one is creating with the sam
       delete: refuse,
     },
     checkMode: () => checked.promise,
-    workflows: { start: (id) => void started.push(id) },
+    workflows: { start: ({ id }) => void started.push(id) },
     maxOpenRuns: 10,
   });
   const creating = creation.create(LOCAL_USER, REQUEST, "key");

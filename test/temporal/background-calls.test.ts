@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { createBackgroundCalls } from "../../temporal/background-calls.ts";
+import type { RunIdentity } from "../../model/run/identity.ts";
 import { eventually } from "../eventually.ts";
 
-function scene(start: (runId: number) => Promise<void>) {
+function scene(start: (run: RunIdentity) => Promise<void>) {
   const recorded: number[] = [];
   const warnings: object[] = [];
   const calls = createBackgroundCalls({
@@ -18,7 +19,7 @@ test("a start is tried again until it succeeds, and is then recorded once", asyn
   const { calls, recorded, warnings } = scene(async () => {
     if (failures-- > 0) throw new Error("Temporal is down");
   });
-  calls.start(7);
+  calls.start({ id: 7, uid: "a" });
   await eventually(() => recorded.length > 0);
   await calls.close();
   expect([recorded, warnings, failures]).toEqual([[7], [], -1]);
@@ -30,7 +31,7 @@ test("close ends the retries, and the log names the run that was given up", asyn
     attempts += 1;
     throw new Error("Temporal is down");
   });
-  calls.cancel(7);
+  calls.cancel({ id: 7, uid: "a" });
   await eventually(() => attempts > 0);
   await calls.close();
   expect(recorded).toEqual([]);

@@ -5,12 +5,13 @@ import { runActivities } from "../../activities/run.ts";
 import type { Database } from "../../model/ports/database.ts";
 import { base32 } from "../../model/buffer/buffer.ts";
 import { CodedError } from "../../model/errors.ts";
+import type { RunIdentity } from "../../model/run/identity.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
 import { repairEnds, repairStarts } from "../../runs/repair.ts";
 import { reconcileForever } from "../../worker/reconciler.ts";
 import { createRunWorkflows, type ClusterWorkflows } from "../../temporal/run-workflows.ts";
-import { createdId, newRun, openFresh } from "../db/fixture.ts";
+import { createdRun, newRun, openFresh } from "../db/fixture.ts";
 import { eventually } from "../eventually.ts";
 import { createFakeRunPorts, type FakeRunPorts } from "../fakes/run-ports.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
@@ -41,101 +42,102 @@ const pass = async (): Promise<void> => {
   await repairStarts(parts);
   await repairEnds(parts);
 };
-const handleOf = (id: number) => rig.client.workflow.getHandle(workflowIdOf(installation, id));
+const handleOf = (run: RunIdentity) => rig.client.workflow.getHandle(workflowIdOf(installation, run.id));
 
 /** A run with an open workflow, on which no worker works. */
-async function startedRun(given: Partial<ReturnType<typeof newRun>> = {}): Promise<number> {
-  const id = await createdId(database, given);
-  await workflows.start(id);
-  await database.runs.recordWorkflowStarted(id);
-  return id;
+async function startedRun(given: Partial<ReturnType<typeof newRun>> = {}): Promise<RunIdentity> {
+  const run = await createdRun(database, given);
+  await workflows.start(run);
+  await database.runs.recordWorkflowStarted(run.id);
+  return run;
 }
 
 /** The workflow of the run ends by itself, without recording an end of the run. */
-async function closeWorkflow(id: number, argument: number): Promise<void> {
+async function closeWorkflow(run: RunIdentity, argument: RunIdentity): Promise<void> {
   const taskQueue = taskQueueOf(installation, CLUSTER);
   const worker = await rig.createWorker({ taskQueue, activities: runActivities(ports) });
   await worker.runUntil(async () => {
-    const workflowId = workflowIdOf(installation, id);
-    const handle = await rig.client.workflow.start("runWorkflow", { taskQueue, workflowId, args: [argument] });
+    const workflowId = workflowIdOf(installation, run.id);
+    const given = { taskQueue, workflowId, args: [argument], memo: { uid: run.uid } };
+    const handle = await rig.client.workflow.start("executeRun", given);
     await handle.result().catch(() => undefined);
   });
 }
 
 /** Visibility trails the truth by up to a second. */
-const untilListed = (id: number) => eventually(async () => (await workflows.openIds()).has(id));
+const untilListed = (run: RunIdentity) => eventually(async () => (await workflows.openRuns()).has(run.id));
 
 describe("an orphaned run", () => {
   test("gets a workflow where it has none, and only one", async () => {
-    const id = await createdId(database);
-    expect(await workflows.phaseOf(id)).toBe("Gone");
+    const run = await createdRun(database);
+    expect(await workflows.phaseOf(run)).toBe("Gone");
     await pass();
-    expect(await workflows.phaseOf(id)).toBe("Open");
+    expect(await workflows.phaseOf(run)).toBe("Open");
     expect(await database.runs.unstarted()).toEqual([]);
-    const { runId } = await handleOf(id).describe();
-    await untilListed(id);
+    const { runId } = await handleOf(run).describe();
+    await untilListed(run);
     await pass();
-    expect((await handleOf(id).describe()).runId).toBe(runId);
+    expect((await handleOf(run).describe()).runId).toBe(runId);
   });
 
   test("gets a new workflow where its own is gone from Temporal", async () => {
-    const id = await createdId(database);
-    await database.runs.recordWorkflowStarted(id);
+    const run = await createdRun(database);
+    await database.runs.recordWorkflowStarted(run.id);
     await pass();
-    expect(await workflows.phaseOf(id)).toBe("Open");
-    expect((await database.runs.find(id))?.status).toBe("Pending");
+    expect(await workflows.phaseOf(run)).toBe("Open");
+    expect((await database.runs.find(run.id))?.status).toBe("Pending");
   });
 
   test("fails and is stopped when its workflow was terminated", async () => {
-    const id = await startedRun();
-    ports.observed.set(id, RUNNING);
-    await handleOf(id).terminate("by a test");
+    const run = await startedRun();
+    ports.observed.set(run.id, RUNNING);
+    await handleOf(run).terminate("by a test");
     await eventually(async () => {
       await pass();
-      return (await database.runs.find(id))?.archivedAt;
+      return (await database.runs.find(run.id))?.archivedAt;
     });
-    expect(await database.runs.find(id)).toMatchObject({
+    expect(await database.runs.find(run.id)).toMatchObject({
       status: "Failed",
       statusReason: "The workflow of the run was terminated",
     });
-    expect(ports.calls).toEqual([`stop ${id}`, `archive ${id}`, `remove ${id}`]);
+    expect(ports.calls).toEqual([`stop ${run.id}`, `archive ${run.id}`, `remove ${run.id}`]);
   });
 
   test("ends as its container did, when that had ended unnoticed", async () => {
-    const id = await startedRun();
-    ports.observed.set(id, { container: { phase: "Exited", exitCode: 0, finishedAt: new Date().toISOString() } });
-    await handleOf(id).terminate();
+    const run = await startedRun();
+    ports.observed.set(run.id, { container: { phase: "Exited", exitCode: 0, finishedAt: new Date().toISOString() } });
+    await handleOf(run).terminate();
     await eventually(async () => {
       await pass();
-      return (await database.runs.find(id))?.archivedAt;
+      return (await database.runs.find(run.id))?.archivedAt;
     });
-    expect((await database.runs.find(id))?.status).toBe("Succeeded");
-    expect(ports.calls).toEqual([`archive ${id}`, `remove ${id}`]);
+    expect((await database.runs.find(run.id))?.status).toBe("Succeeded");
+    expect(ports.calls).toEqual([`archive ${run.id}`, `remove ${run.id}`]);
   });
 
   test("fails when its workflow failed", async () => {
-    const id = await createdId(database);
-    await database.runs.recordWorkflowStarted(id);
-    ports.observed.set(id, RUNNING);
-    await closeWorkflow(id, 999_999);
-    expect(await workflows.phaseOf(id)).toBe("Failed");
+    const run = await createdRun(database);
+    await database.runs.recordWorkflowStarted(run.id);
+    ports.observed.set(run.id, RUNNING);
+    await closeWorkflow(run, { id: 999_999 });
+    expect(await workflows.phaseOf(run)).toBe("Failed");
     await pass();
-    expect(await database.runs.find(id)).toMatchObject({
+    expect(await database.runs.find(run.id)).toMatchObject({
       status: "Failed",
       statusReason: "The workflow of the run failed",
     });
   });
 
   test("fails when its workflow completed without recording its end", async () => {
-    const [id, other] = [await createdId(database), await createdId(database)];
-    await database.runs.recordWorkflowStarted(id);
-    await database.runs.recordWorkflowStarted(other);
-    await database.runs.finish(other, { status: "Succeeded" });
-    ports.observed.set(id, RUNNING);
-    await closeWorkflow(id, other);
-    expect(await workflows.phaseOf(id)).toBe("Completed");
+    const [run, other] = [await createdRun(database), await createdRun(database)];
+    await database.runs.recordWorkflowStarted(run.id);
+    await database.runs.recordWorkflowStarted(other.id);
+    await database.runs.finish(other.id, { status: "Succeeded" });
+    ports.observed.set(run.id, RUNNING);
+    await closeWorkflow(run, other);
+    expect(await workflows.phaseOf(run)).toBe("Completed");
     await pass();
-    expect(await database.runs.find(id)).toMatchObject({
+    expect(await database.runs.find(run.id)).toMatchObject({
       status: "Failed",
       statusReason: "The workflow of the run ended without recording how the run ended",
     });
@@ -143,57 +145,57 @@ describe("an orphaned run", () => {
 });
 
 test("a finished id is never started again", async () => {
-  const id = await startedRun();
-  await handleOf(id).terminate();
-  await workflows.start(id);
-  expect(await workflows.phaseOf(id)).toBe("Terminated");
+  const run = await startedRun();
+  await handleOf(run).terminate();
+  await workflows.start(run);
+  expect(await workflows.phaseOf(run)).toBe("Terminated");
 });
 
 test("a cancel that its workflow did not get is sent again", async () => {
-  const id = await startedRun();
-  await untilListed(id);
-  await database.runs.requestCancel(id);
+  const run = await startedRun();
+  await untilListed(run);
+  await database.runs.requestCancel(run.id);
   await pass();
-  const { events } = await handleOf(id).fetchHistory();
+  const { events } = await handleOf(run).fetchHistory();
   const signals = events?.flatMap((event) => event.workflowExecutionSignaledEventAttributes?.signalName ?? []);
   expect(signals).toContain("cancel");
 });
 
 test("unarchived logs are archived once the workflow is closed", async () => {
-  const id = await startedRun();
-  await database.runs.finish(id, { status: "Succeeded" });
-  await untilListed(id);
+  const run = await startedRun();
+  await database.runs.finish(run.id, { status: "Succeeded" });
+  await untilListed(run);
   await pass();
   expect(ports.calls).toEqual([]);
-  await handleOf(id).terminate();
+  await handleOf(run).terminate();
   await eventually(async () => {
     await pass();
-    return (await database.runs.find(id))?.archivedAt;
+    return (await database.runs.find(run.id))?.archivedAt;
   });
-  expect(ports.calls).toEqual([`archive ${id}`, `remove ${id}`]);
+  expect(ports.calls).toEqual([`archive ${run.id}`, `remove ${run.id}`]);
 });
 
 test("the engine's leftovers of an ended run are removed, those of an open one are not", async () => {
-  const [ended, open] = [await createdId(database), await startedRun()];
-  await database.runs.recordWorkflowStarted(ended);
-  await database.runs.finish(ended, { status: "Succeeded" });
-  await database.runs.recordArchived(ended);
+  const [ended, open] = [await createdRun(database), await startedRun()];
+  await database.runs.recordWorkflowStarted(ended.id);
+  await database.runs.finish(ended.id, { status: "Succeeded" });
+  await database.runs.recordArchived(ended.id);
   await untilListed(open);
   ports.left.push(ended, open);
   await pass();
-  expect(ports.calls).toEqual([`remove ${ended}`]);
+  expect(ports.calls).toEqual([`remove ${ended.id}`]);
 });
 
 test("one run that cannot be repaired does not hold up the others", async () => {
-  const [first, second] = [await createdId(database), await createdId(database)];
-  for (const id of [first, second]) {
-    await database.runs.recordWorkflowStarted(id);
-    await database.runs.finish(id, { status: "Succeeded" });
+  const [first, second] = [await createdRun(database), await createdRun(database)];
+  for (const run of [first, second]) {
+    await database.runs.recordWorkflowStarted(run.id);
+    await database.runs.finish(run.id, { status: "Succeeded" });
   }
   ports.archiveErrors.push(new CodedError("Unavailable", "no space"));
   await pass();
-  expect((await database.runs.find(first))?.archivedAt).toBeUndefined();
-  expect((await database.runs.find(second))?.archivedAt).toBeDefined();
+  expect((await database.runs.find(first.id))?.archivedAt).toBeUndefined();
+  expect((await database.runs.find(second.id))?.archivedAt).toBeDefined();
 });
 
 test("passes continue after one that failed, and only where the lock is held", async () => {
@@ -210,11 +212,11 @@ test("passes continue after one that failed, and only where the lock is held", a
   const offerSlots = async (): Promise<void> => {
     log.push("starts");
   };
-  const openIds = async (): Promise<Set<number>> => {
+  const openRuns: ClusterWorkflows["openRuns"] = async () => {
     log.push("ends");
-    return workflows.openIds();
+    return workflows.openRuns();
   };
-  const parts = { ...ports, workflows: { ...workflows, offerSlots, openIds }, log: pino({ level: "silent" }) };
+  const parts = { ...ports, workflows: { ...workflows, offerSlots, openRuns }, log: pino({ level: "silent" }) };
   await reconcileForever(parts, { everyMs: 1, endsEvery: 2 }, takeLock, stopping.signal);
   const passes = [["asked"], ["asked"], ["asked", "starts", "ends"], ["asked"], ["asked", "starts"]];
   expect(log).toEqual([...passes, ["asked", "starts", "ends"]].flat());

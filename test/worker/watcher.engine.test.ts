@@ -65,12 +65,12 @@ test("a state that could not be delivered is sent again, but only the newest one
   const worker = await workerWith({
     watcher: {
       async watch(report, signal) {
-        await report(7, exited(1));
-        await report(7, exited(2));
+        await report({ id: 7, uid: "a" }, exited(1));
+        await report({ id: 7, uid: "a" }, exited(2));
         await untilAborted(signal);
       },
     },
-    async reportReplica(runId, { container }) {
+    async reportReplica({ id: runId }, { container }) {
       attempts += 1;
       if (isAway) throw new Error("Temporal is away");
       told.push(`${runId} exit ${container.exitCode}`);
@@ -103,7 +103,7 @@ test("a workflow is signaled about its replica only when it has something to do"
   const worker = await workerWith({
     watcher: {
       async watch(report, signal) {
-        for (const state of states) await report(7, state);
+        for (const state of states) await report({ id: 7, uid: "a" }, state);
         isDone = true;
         await untilAborted(signal);
       },

@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { WorkflowHandle } from "@temporalio/client";
 import { temporal } from "@temporalio/proto";
+import postgres from "postgres";
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runActivities } from "../../activities/run.ts";
@@ -45,19 +46,23 @@ const NEW_RUN: NewRun = {
   newBuffers: [],
 };
 
+interface Begun {
+  id: number;
+  handle: WorkflowHandle;
+  /** Tells the workflow what was observed of its run. */
+  report: (state: ReplicaState) => Promise<void>;
+}
+
 interface Scene {
   ports: FakeRunPorts;
   /** Creates a run and starts its workflow. The history of the first one is recorded. */
-  begin: (
-    run?: Partial<NewRun>,
-    prepare?: (id: number) => Promise<unknown>,
-  ) => Promise<{ id: number; handle: WorkflowHandle }>;
+  begin: (run?: Partial<NewRun>, prepare?: (id: number) => Promise<unknown>) => Promise<Begun>;
 }
 
 /** A worker of its own on its own task queue, with a scripted backend and the real database. */
 async function withWorker(
   script: (scene: Scene) => Promise<void>,
-  options: { maxLiveRuns?: number; record?: string } = {},
+  options: { maxLiveRuns?: number; record?: string; type?: "executeRun" | "runWorkflow" } = {},
 ): Promise<void> {
   const taskQueue = `test-${randomBytes(5).toString("hex")}`;
   const ports = createFakeRunPorts(db.runs, {
@@ -66,26 +71,28 @@ async function withWorker(
   });
   const worker = await rig.createWorker({ taskQueue, activities: runActivities(ports) });
   const handles: WorkflowHandle[] = [];
+  const { type = "executeRun" } = options;
   const scene: Scene = {
     ports,
     async begin(given = {}, prepare) {
-      const { run } = await db.runs.create({ ...NEW_RUN, ...given });
-      await prepare?.(run.id);
-      await db.runs.recordWorkflowStarted(run.id);
-      const handle = await rig.client.workflow.start("runWorkflow", {
+      const { id, uid } = (await db.runs.create({ ...NEW_RUN, ...given })).run;
+      await prepare?.(id);
+      await db.runs.recordWorkflowStarted(id);
+      const handle = await rig.client.workflow.start(type, {
         taskQueue,
-        workflowId: workflowIdOf(taskQueue, run.id),
-        args: [run.id],
+        workflowId: workflowIdOf(taskQueue, id),
+        args: [type === "runWorkflow" ? id : { id, uid }],
       });
       handles.push(handle);
-      return { id: run.id, handle };
+      const of = type === "runWorkflow" ? [] : [uid];
+      return { id, handle, report: (state) => handle.signal(replicaChanged, state, ...of) };
     },
   };
   await worker.runUntil(async () => {
     await script(scene);
     if (options.record !== undefined && process.env["TYGER_RECORD_HISTORIES"]) {
       const history = temporal.api.history.v1.History.fromObject((await handles[0]?.fetchHistory()) ?? {});
-      const file = join(HISTORIES, `${options.record}.json`);
+      const file = join(HISTORIES, `executed-${options.record}.json`);
       // A history that is there was recorded by an older version, of which runs can still be in flight.
       await writeFile(file, JSON.stringify(history.toJSON(), null, 1), { flag: "wx" }).catch((err: unknown) => {
         if (errnoOf(err) !== "EEXIST") throw err;
@@ -108,10 +115,10 @@ describe("each outcome", () => {
   test("a job that exits with 0 succeeds, with few activities and events, and keeps its secrets out of history", async () => {
     await withWorker(
       async ({ ports, begin }) => {
-        const { id, handle } = await begin();
+        const { id, handle, report } = await begin();
         await launched(ports, id);
-        await handle.signal(replicaChanged, { container: { phase: "Running" } });
-        await handle.signal(replicaChanged, EXITED);
+        await report({ container: { phase: "Running" } });
+        await report(EXITED);
         expect(await handle.result()).toMatchObject({ status: "Succeeded" });
         expect(ports.calls).toEqual([`launch ${id}`, `archive ${id}`, `remove ${id}`]);
         const { events = [] } = await handle.fetchHistory();
@@ -130,9 +137,9 @@ describe("each outcome", () => {
   test("a job that exits with 3 fails", async () => {
     await withWorker(
       async ({ ports, begin }) => {
-        const { id, handle } = await begin();
+        const { id, handle, report } = await begin();
         await launched(ports, id);
-        await handle.signal(replicaChanged, {
+        await report({
           container: { phase: "Exited", exitCode: 3, finishedAt: new Date().toISOString() },
         });
         expect(await handle.result()).toMatchObject({ status: "Failed", statusReason: "Main exited with code 3" });
@@ -195,9 +202,9 @@ describe("each outcome", () => {
   test("a pump that dies under a running job stops the job and fails the run", async () => {
     await withWorker(
       async ({ ports, begin }) => {
-        const { id, handle } = await begin();
+        const { id, handle, report } = await begin();
         await launched(ports, id);
-        await handle.signal(replicaChanged, { container: { phase: "Running" }, pump: { phase: "Dead" } });
+        await report({ container: { phase: "Running" }, pump: { phase: "Dead" } });
         expect(await handle.result()).toMatchObject({
           status: "Failed",
           statusReason: expect.stringContaining("streams the buffers died"),
@@ -211,12 +218,12 @@ describe("each outcome", () => {
 
 test("an exit code of 0 is not a success before the pump has its result", async () => {
   await withWorker(async ({ ports, begin }) => {
-    const { id, handle } = await begin();
+    const { id, handle, report } = await begin();
     await launched(ports, id);
-    await handle.signal(replicaChanged, { ...EXITED, pump: { phase: "Running" } });
+    await report({ ...EXITED, pump: { phase: "Running" } });
     await eventually(async () => (await handle.query(currentRun)).replica.container.phase === "Exited");
     expect((await db.runs.find(id))?.status).toBe("Running");
-    await handle.signal(replicaChanged, { ...EXITED, pump: { phase: "Succeeded" } });
+    await report({ ...EXITED, pump: { phase: "Succeeded" } });
     expect(await handle.result()).toMatchObject({ status: "Succeeded" });
   });
 });
@@ -224,9 +231,9 @@ test("an exit code of 0 is not a success before the pump has its result", async 
 test("a launch is tried again while the engine is down", async () => {
   await withWorker(async ({ ports, begin }) => {
     for (let i = 0; i < 3; i++) ports.launchErrors.push(new CodedError("Unavailable", "the engine is away"));
-    const { id, handle } = await begin();
+    const { id, handle, report } = await begin();
     await eventually(() => ports.calls.filter((call) => call === `launch ${id}`).length === 4);
-    await handle.signal(replicaChanged, EXITED);
+    await report(EXITED);
     expect(await handle.result()).toMatchObject({ status: "Succeeded" });
   });
 });
@@ -249,9 +256,9 @@ test("a run whose logs can never be archived loses them, and its engine is clean
     async ({ ports, begin }) => {
       // The first attempt is part of recording the end, the second is a step of its own.
       for (let i = 0; i < 2; i++) ports.archiveErrors.push(new CodedError("NotFound", "The logs are gone"));
-      const { id, handle } = await begin();
+      const { id, handle, report } = await begin();
       await launched(ports, id);
-      await handle.signal(replicaChanged, EXITED);
+      await report(EXITED);
       expect(await handle.result()).toMatchObject({ status: "Succeeded" });
       expect(ports.calls).toEqual([`launch ${id}`, `archive ${id}`, `archive ${id}`, `remove ${id}`]);
       expect(await db.runs.find(id)).toMatchObject({ archivedAt: expect.any(String) });
@@ -292,13 +299,13 @@ test("a queued run is admitted when a slot is free", async () => {
     async ({ ports, begin }) => {
       const { run: holder } = await db.runs.create(NEW_RUN);
       expect(await db.runs.admit(holder.id, 1)).toBe(true);
-      const { id, handle } = await begin();
+      const { id, handle, report } = await begin();
       await queued(handle);
       expect(ports.calls).toEqual([]);
       await db.runs.finish(holder.id, { status: "Succeeded", finishedAt: new Date().toISOString() });
       await handle.signal(slotFree);
       await launched(ports, id);
-      await handle.signal(replicaChanged, EXITED);
+      await report(EXITED);
       expect(await handle.result()).toMatchObject({ status: "Succeeded" });
     },
     { maxLiveRuns: 1, record: "queued-then-admitted" },
@@ -308,9 +315,9 @@ test("a queued run is admitted when a slot is free", async () => {
 test("the terminal state is recorded while the log archive is still failing", async () => {
   await withWorker(async ({ ports, begin }) => {
     ports.archiveErrors.push(new CodedError("Unavailable", "no space"), new CodedError("Unavailable", "no space"));
-    const { id, handle } = await begin();
+    const { id, handle, report } = await begin();
     await launched(ports, id);
-    await handle.signal(replicaChanged, EXITED);
+    await report(EXITED);
     await eventually(async () => (await db.runs.find(id))?.status === "Succeeded");
     expect(ports.calls).not.toContain(`remove ${id}`);
     await handle.result();
@@ -328,11 +335,63 @@ test("at most N runs are admitted, oldest first; the others stay Pending and can
       expect((await db.runs.find(second.id))?.status).toBe("Pending");
       await second.handle.signal(cancelRun);
       expect(await second.handle.result()).toMatchObject({ status: "Canceled" });
-      await first.handle.signal(replicaChanged, EXITED);
+      await first.report(EXITED);
       await launched(ports, third.id);
-      await third.handle.signal(replicaChanged, EXITED);
+      await third.report(EXITED);
       expect(await third.handle.result()).toMatchObject({ status: "Succeeded" });
     },
     { maxLiveRuns: 1 },
   );
 });
+
+test("a run without a uid has the workflow type whose argument is its number", async () => {
+  await withWorker(
+    async ({ ports, begin }) => {
+      const { id, handle, report } = await begin({}, (runId) => withoutUid(runId));
+      await launched(ports, id);
+      await report(EXITED);
+      expect(await handle.result()).toMatchObject({ status: "Succeeded" });
+      expect(await db.runs.find(id)).toMatchObject({ status: "Succeeded", archivedAt: expect.any(String) });
+    },
+    { type: "runWorkflow" },
+  );
+});
+
+test("signals that are meant for another run with the same number change nothing", async () => {
+  await withWorker(
+    async ({ ports, begin }) => {
+      const { id, handle, report } = await begin();
+      await launched(ports, id);
+      await handle.signal(replicaChanged, { container: { phase: "Exited", exitCode: 9 } }, "another");
+      await handle.signal(replicaChanged, { container: { phase: "Exited", exitCode: 9 } });
+      await handle.signal(cancelRun, "another");
+      expect(await handle.query(currentRun)).toMatchObject({
+        cancelRequested: false,
+        replica: { container: { phase: "Running" } },
+      });
+      await report(EXITED);
+      expect(await handle.result()).toMatchObject({ status: "Succeeded" });
+    },
+    { record: "signals-of-another-run" },
+  );
+});
+
+test("the workflow of a lost run ends without touching the run that has its number", async () => {
+  await withWorker(async ({ ports, begin }) => {
+    const { id, handle, report } = await begin();
+    await launched(ports, id);
+    await withoutUid(id);
+    const before = await db.runs.find(id);
+    await report(EXITED);
+    await expect(handle.result()).rejects.toThrow();
+    expect(await db.runs.find(id)).toEqual(before);
+    expect(ports.calls).toEqual([`launch ${id}`]);
+  });
+});
+
+/** Makes the run one that is older than uids, and so another one than before. */
+async function withoutUid(id: number): Promise<void> {
+  const client = postgres(database.url, { max: 1, onnotice: () => {} });
+  await client`update runs set uid = null where id = ${id}`;
+  await client.end({ timeout: 1 });
+}

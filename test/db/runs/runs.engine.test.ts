@@ -3,7 +3,16 @@ import { expect, test } from "vitest";
 import type { Outcome } from "../../../model/run/lifecycle.ts";
 import type { RunRecord } from "../../../model/run/run.ts";
 import { nanosecondsOf } from "../../../model/time/timestamp.ts";
-import { bufferId, codespec, createdId, newRun, openFresh, openTransaction, twentyAtOnce } from "../fixture.ts";
+import {
+  bufferId,
+  codespec,
+  createdId,
+  createdRun,
+  newRun,
+  openFresh,
+  openTransaction,
+  twentyAtOnce,
+} from "../fixture.ts";
 
 const SHOWN = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{0,5}[1-9])?\+00:00$/;
 const succeeded: Outcome = { status: "Succeeded", finishedAt: "2099-01-01T00:00:00Z" };
@@ -106,7 +115,7 @@ test("a terminal run never changes again", async () => {
 test("finishing or loading an unknown run fails: it was not found", async () => {
   const { database } = await openFresh();
   await expect(database.runs.finish(12, succeeded)).rejects.toMatchObject({ code: "NotFound" });
-  await expect(database.runs.load(12)).rejects.toMatchObject({ code: "NotFound" });
+  await expect(database.runs.load({ id: 12 })).rejects.toMatchObject({ code: "NotFound" });
 });
 
 test("an older revision does not move a run", async () => {
@@ -215,4 +224,38 @@ test("the reconciler's lists have the runs left to repair, and are empty once th
   expect(await database.runs.find(first)).toMatchObject({ archivedAt: expect.stringMatching(SHOWN) });
   expect(await database.runs.open()).toHaveLength(1);
   expect(await database.runs.countOpen()).toBe(1);
+});
+
+test("each run has a uid of its own, and is loaded only with it", async () => {
+  const { database } = await openFresh();
+  const runs = await twentyAtOnce(() => createdRun(database));
+  expect(new Set(runs.map(({ uid }) => uid)).size).toBe(20);
+  const [{ id, uid } = { id: 0 }] = runs;
+  expect(uid).toMatch(/^[a-z2-7]{16}$/);
+  expect(await database.runs.load({ id, ...(uid !== undefined && { uid }) })).toMatchObject({ id, uid });
+  for (const other of [{ id }, { id, uid: "another" }]) {
+    await expect(database.runs.load(other)).rejects.toMatchObject({ code: "NotFound" });
+  }
+});
+
+test("numbers are raised above those in use, and never lowered", async () => {
+  const { database } = await openFresh();
+  expect(await database.runs.newestAt()).toBeUndefined();
+  expect(await database.runs.raiseNumbers(0)).toBe(false);
+  expect(await createdId(database)).toBe(1);
+  expect(await database.runs.raiseNumbers(1)).toBe(false);
+  expect(await database.runs.raiseNumbers(41)).toBe(true);
+  expect(await createdId(database)).toBe(42);
+  expect(await database.runs.raiseNumbers(7)).toBe(false);
+  const { run } = await database.runs.create(newRun());
+  expect([run.id, await database.runs.newestAt()]).toEqual([43, run.createdAt]);
+});
+
+test("no number is given out twice while they are raised", async () => {
+  const { database } = await openFresh();
+  const ids = await twentyAtOnce(async (place) => {
+    await database.runs.raiseNumbers(place * 3);
+    return createdId(database);
+  });
+  expect(new Set(ids).size).toBe(20);
 });

@@ -7,14 +7,14 @@ import { runOf } from "../rig.ts";
 
 const PLACE: ContainerPlace = { installationId: "inst", attempt: "word", folder: "/data/runs/7/word" };
 const optionsOf = (codespec: Partial<JobCodespec>, place = PLACE): CreateOptions =>
-  createOptionsOf({ ...runOf({ kind: "job", image: "img", ...codespec }), id: 7 }, place);
+  createOptionsOf({ ...runOf({ kind: "job", image: "img", ...codespec }), id: 7, uid: "abc" }, place);
 
 test("a plain job gets labels, a bounded log and an empty folder, and neither prefix label nor limits", () => {
   expect(optionsOf({})).toEqual({
     Image: "img",
     Env: [],
     Tty: false,
-    Labels: { "tyger-installation": "inst", "tyger-run": "7", "tyger-attempt": "word" },
+    Labels: { "tyger-installation": "inst", "tyger-run": "7", "tyger-run-uid": "abc", "tyger-attempt": "word" },
     HostConfig: {
       Mounts: [{ Type: "bind", Source: "/data/runs/7/word/pipes", Target: "/run/secrets/7/pipes" }],
       ShmSize: 67108864,

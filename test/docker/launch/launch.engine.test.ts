@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, o
 import { createDockerWriter } from "../../../docker/launch/writer.ts";
 import type { LaunchClaims } from "../../../model/ports/compute.ts";
 import { LABEL_RUN, containerNameOf } from "../../../model/run/names.ts";
+import { textOf } from "../../../model/run/identity.ts";
 import type { RunRecord } from "../../../model/run/run.ts";
 import { eventually, stays } from "../../eventually.ts";
 import { createFakeClaims } from "../../fakes/launch-claims.ts";
@@ -49,6 +50,8 @@ function suspendedAt(point: "claim" | "before record" | "after record"): {
 const exited = (run: RunRecord): Promise<unknown> =>
   eventually(async () => (await rig.writer.observe(run)).container.phase === "Exited");
 
+const identity = ({ id, uid }: RunRecord) => ({ id, uid });
+
 const POINTS = ["claim", "before record", "after record"] as const;
 
 test.each(POINTS.flatMap((point) => [false, true].map((hasBuffers) => ({ point, hasBuffers }))))(
@@ -65,7 +68,7 @@ test.each(POINTS.flatMap((point) => [false, true].map((hasBuffers) => ({ point, 
     expect(rig.begins(run)).toBe(1);
     const ours = await rig.engine.list({ [LABEL_RUN]: String(run.id) });
     expect(ours.length).toBe(1);
-    const folders = await readdir(join(rig.runsDir, String(run.id)));
+    const folders = await readdir(join(rig.runsDir, textOf(run)));
     expect(folders.length).toBe(1);
   },
 );
@@ -151,7 +154,7 @@ test.each(POINTS)("an attempt suspended at '%s' starts nothing after the run was
   expect((await first).container.phase).toBe("Gone");
   expect(rig.begins(run)).toBe(0);
   await rig.writer.remove(run);
-  expect(await rig.writer.leftovers()).not.toContain(run.id);
+  expect(await rig.writer.leftovers()).not.toContainEqual(identity(run));
 });
 
 test("a launch that died after its start and before it was recorded is found", async () => {
@@ -161,7 +164,7 @@ test("a launch that died after its start and before it was recorded is found", a
   expect(await rig.writer.launch(run)).toMatchObject({ container: { phase: "Running" }, pump: { phase: "Running" } });
   await exited(run);
   expect(rig.begins(run)).toBe(1);
-  expect((await rig.claims.find(run.id, 0))?.state).toBe("launched");
+  expect((await rig.claims.find(run, 0))?.state).toBe("launched");
 });
 
 test("a container that was started and then removed by another user is not started again", async () => {
@@ -200,6 +203,41 @@ test("another user's container with the same name is neither adopted nor removed
   } finally {
     await rig.engine.remove(foreign, { force: true });
   }
+});
+
+test("the container of another run with the same number is neither adopted, nor stopped, nor removed", async () => {
+  const lost = rig.run({ forMs: 60_000, lines: ["from the lost run"] });
+  await rig.writer.launch(lost);
+  const { uid: _older, ...older } = lost;
+  for (const run of [{ ...lost, uid: "another" }, older]) {
+    const writer = rig.writerWith(createFakeClaims());
+    expect((await writer.observe(run)).container.phase).toBe("Unknown");
+    await writer.provision(run);
+    await expect(writer.launch(run)).rejects.toMatchObject({
+      code: "LaunchFailed",
+      message: `The container '${containerNameOf(rig.installationId, run.id)}' belongs to another run with the number ${run.id}`,
+    });
+    for await (const batch of rig.reader.logs(run, {}, AbortSignal.timeout(10_000))) expect(batch).toEqual([]);
+    await writer.stop(run);
+    await writer.remove(run);
+  }
+  expect((await rig.writer.observe(lost)).container.phase).toBe("Running");
+  expect(await readdir(rig.runsDir)).toContain(textOf(lost));
+  expect(rig.begins(lost)).toBe(1);
+  await rig.writer.remove(lost);
+});
+
+test("a run that is older than uids is recognized by its number and the container in its claim", async () => {
+  const { uid: _uid, ...run } = rig.run({ hasBuffers: true, exitCode: 6 });
+  await rig.writer.launch(run);
+  await exited(run);
+  expect(await readdir(rig.runsDir)).toContain(String(run.id));
+  expect((await rig.claims.find(run, 0))?.containerId).toBeDefined();
+  expect((await rig.anotherWriter().launch(run)).container.exitCode).toBe(6);
+  expect(await rig.writer.leftovers()).toContainEqual({ id: run.id });
+  await rig.writer.remove(run);
+  expect(await rig.writer.leftovers()).not.toContainEqual({ id: run.id });
+  expect(rig.begins(run)).toBe(1);
 });
 
 test("two installations on one engine do not see each other's runs", async () => {
@@ -262,8 +300,8 @@ test("the job finds its pipes, writable by any user, and no other file of ours",
 
 test("a claim without an attempt never touches the folder of the run", async () => {
   const run = rig.run({});
-  await rig.claims.markRemoved(run.id, 0);
-  await mkdir(join(rig.runsDir, String(run.id)));
+  await rig.claims.markRemoved(run, 0);
+  await mkdir(join(rig.runsDir, textOf(run)));
   await rig.writer.stop(run);
-  expect(await readdir(rig.runsDir)).toContain(String(run.id));
+  expect(await readdir(rig.runsDir)).toContain(textOf(run));
 });

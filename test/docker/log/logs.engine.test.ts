@@ -127,7 +127,7 @@ test("the same request gives the same lines live and archived", async () => {
     );
     await ended(run);
     const whole = await logOf(run);
-    await archive.write(run.id, rig.reader.logs(run, {}, AbortSignal.timeout(20_000)));
+    await archive.write(run, rig.reader.logs(run, {}, AbortSignal.timeout(20_000)));
     const queries: Pick<LogQuery, "tailLines" | "since">[] = [
       {},
       ...[0, 1, 2, 100, 601, 5000].map((tailLines) => ({ tailLines })),
@@ -136,7 +136,7 @@ test("the same request gives the same lines live and archived", async () => {
       { since: whole[598]?.at ?? "", tailLines: 7 },
     ];
     for (const query of queries) {
-      const archived = await archive.read(run.id, query);
+      const archived = await archive.read(run, query);
       const shown = (lines: readonly LogLine[]): string[] => lines.map((line) => `${line.at} ${textOf([line])}`);
       expect({ query, lines: archived && shown(await collect(archived)) }).toEqual({
         query,

@@ -1,0 +1,38 @@
+import { messageOf } from "../model/errors.ts";
+import type { ComputeWriter } from "../model/ports/compute.ts";
+import type { LogArchive } from "../model/ports/log.ts";
+import type { RunRecords } from "../model/ports/records.ts";
+import type { RunWorkflows } from "../model/ports/workflows.ts";
+
+export interface NumberPorts {
+  runs: Pick<RunRecords, "newestAt" | "raiseNumbers">;
+  workflows: Pick<RunWorkflows, "highestNumber">;
+  compute: Pick<ComputeWriter, "leftovers">;
+  archive: Pick<LogArchive, "highestNumber">;
+  log: { info(facts: object, message: string): void; warn(facts: object, message: string): void };
+}
+
+/**
+ * Gives later runs numbers above all that Temporal, the engine and the archive know: a restored database would give them
+ * out a second time. False when one of the three could not be asked; the others count all the same.
+ */
+export async function raiseNumbers({ runs, workflows, compute, archive, log }: NumberPorts): Promise<boolean> {
+  // The workflow of each number that the database does not know was started after its newest run was created.
+  const since = await runs.newestAt();
+  const asked = await Promise.allSettled([
+    workflows.highestNumber(since),
+    compute.leftovers().then((left) => Math.max(0, ...left.map(({ id }) => id))),
+    archive.highestNumber(),
+  ]);
+  const known = asked.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
+  const highest = Math.max(0, ...known);
+  if (await runs.raiseNumbers(highest)) {
+    log.warn({ number: highest }, "raised the numbers of runs: some that the database does not know are in use");
+  }
+  for (const answer of asked) {
+    if (answer.status === "rejected") {
+      log.warn({ reason: messageOf(answer.reason) }, "could not ask for the numbers of runs that are in use");
+    }
+  }
+  return known.length === asked.length;
+}

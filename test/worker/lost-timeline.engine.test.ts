@@ -1,0 +1,166 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import postgres from "postgres";
+import { pino } from "pino";
+import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
+import { runActivities } from "../../activities/run.ts";
+import { watchActivities } from "../../activities/watch.ts";
+import { createDockerWatcher } from "../../docker/watcher.ts";
+import { createLogArchive } from "../../logs/archive.ts";
+import { containerNameOf, taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
+import type { RunRecord } from "../../model/run/run.ts";
+import { raiseNumbers } from "../../runs/numbers.ts";
+import { repairEnds, repairStarts } from "../../runs/repair.ts";
+import { createRunWorkflows } from "../../temporal/run-workflows.ts";
+import { newRun, openFresh } from "../db/fixture.ts";
+import { openDockerRig, type DockerRig } from "../docker/rig.ts";
+import { eventually } from "../eventually.ts";
+import { createFakeRunPorts } from "../fakes/run-ports.ts";
+import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
+
+const CLUSTER = "docker";
+
+let temporal: TemporalRig;
+let docker: DockerRig;
+beforeAll(async () => {
+  temporal = await openTemporalRig();
+  docker = await openDockerRig();
+});
+afterAll(async () => {
+  await docker?.close();
+  await temporal?.close();
+});
+
+/** A worker without its reconciler, on the real engines; `restore` gives the database its state from before all runs. */
+async function openWorker() {
+  const { url, database } = await openFresh();
+  const { installationId, runsDir, reader } = docker;
+  const dir = await mkdtemp(join(tmpdir(), "tyger-lost-"));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const workflows = createRunWorkflows(temporal.client, installationId, CLUSTER);
+  const archive = createLogArchive(dir);
+  const ports = {
+    ...createFakeRunPorts(database.runs, { maxLiveRuns: 100, offerSlot: async () => undefined }),
+    workflows,
+    compute: docker.writerWith(database.claims),
+    logs: reader,
+    archive,
+    log: pino({ level: "silent" }),
+  };
+  const watcher = createDockerWatcher({ installationId, claims: database.claims, runsDir });
+  const worker = await temporal.createWorker({
+    taskQueue: taskQueueOf(installationId, CLUSTER),
+    activities: { ...runActivities(ports), ...watchActivities({ watcher, reportReplica: workflows.reportReplica }) },
+    shutdownGraceTime: "1 second",
+  });
+  await workflows.startWatcher();
+  const running = worker.run();
+  onTestFinished(async () => {
+    worker.shutdown();
+    await running;
+  });
+  const client = postgres(url, { max: 1, onnotice: () => {} });
+  onTestFinished(() => client.end({ timeout: 1 }));
+  return {
+    database,
+    workflows,
+    ports,
+    async create(script: string): Promise<RunRecord> {
+      const codespec = { kind: "job" as const, image: inject("testImage"), command: ["bash", "-c", script] };
+      return (await database.runs.create(newRun({ job: { codespec } }))).run;
+    },
+    logOf: async (run: RunRecord): Promise<string> => {
+      let text = "";
+      for await (const batch of (await archive.read(run, {})) ?? []) {
+        for (const { bytes } of batch) text += Buffer.from(bytes).toString();
+      }
+      return text;
+    },
+    async restore() {
+      await client.unsafe("delete from launches; delete from runs; alter table runs alter column id restart with 1");
+    },
+  };
+}
+
+test("a run that gets the number of a lost one fails, and takes nothing of it", async () => {
+  const { database, workflows, ports, create, logOf, restore } = await openWorker();
+  const { runs } = database;
+  const lost = await create("echo from the lost run; read -t 5 < <(sleep 600); echo its end");
+  await workflows.start(lost);
+  await runs.recordWorkflowStarted(lost.id);
+  await eventually(async () => (await runs.find(lost.id))?.status === "Running", { withinMs: 60_000 });
+  await restore();
+
+  const run = await create("exit 3");
+  expect(run.id).toBe(lost.id);
+  const workflowId = workflowIdOf(docker.installationId, lost.id);
+  const reason = `The workflow '${workflowId}' belongs to another run with the number ${run.id}`;
+  await expect(workflows.start(run)).rejects.toMatchObject({ code: "Conflict", message: reason });
+  await workflows.cancel(run);
+  await repairStarts(ports);
+  await repairEnds(ports);
+  expect(await runs.find(run.id)).toMatchObject({ status: "Failed", statusReason: reason });
+  expect(await logOf(run)).toBe("");
+  // The lost run still executes, as nobody has ended it.
+  const container = await docker.engine.inspect(containerNameOf(docker.installationId, lost.id));
+  expect(container?.State.Running).toBe(true);
+  // Its end changes nothing of the run that has its number.
+  const ended = await runs.find(run.id);
+  await expect(temporal.client.workflow.getHandle(workflowId).result()).rejects.toThrow();
+  await repairEnds(ports);
+  expect(await runs.find(run.id)).toEqual(ended);
+  expect(await logOf(run)).toBe("");
+  expect((await docker.engine.inspect(container?.Id ?? ""))?.State.Running).toBe(false);
+
+  // Once a worker has started, no number that is in use is given out again.
+  expect(await raiseNumbers(ports)).toBe(true);
+  expect((await create("true")).id).toBe(lost.id + 1);
+}, 180_000);
+
+test.each(["Temporal", "the engine", "the archive"])(
+  "numbers are raised above those that only %s knows",
+  async (place) => {
+    const { ports, create, workflows, restore } = await openWorker();
+    const made = [await create("true"), await create("true"), await create("true")];
+    const last = made.at(-1);
+    if (!last) throw new Error("no run was made");
+    await restore();
+    const silent = {
+      ...ports,
+      workflows: { highestNumber: async () => 0 },
+      compute: { leftovers: async () => [] },
+      archive: { highestNumber: async () => 0 },
+    };
+    if (place === "Temporal") {
+      await temporal.client.workflow.start("executeRun", {
+        workflowId: workflowIdOf(docker.installationId, 70),
+        taskQueue: taskQueueOf(docker.installationId, CLUSTER),
+        args: [{ id: 70, uid: "lost" }],
+        memo: { uid: "lost" },
+      });
+      await eventually(async () => (await workflows.highestNumber(undefined)) >= 70);
+      expect(await raiseNumbers({ ...silent, workflows })).toBe(true);
+      expect((await create("true")).id).toBe(71);
+    } else if (place === "the engine") {
+      await ports.compute.provision({ ...last, id: 80 });
+      expect(await raiseNumbers({ ...silent, compute: ports.compute })).toBe(true);
+      expect((await create("true")).id).toBe(81);
+    } else {
+      await ports.archive.write({ id: 90, uid: "lost" }, ports.logs.logs(last, {}, AbortSignal.timeout(10_000)));
+      expect(await raiseNumbers({ ...silent, archive: ports.archive })).toBe(true);
+      expect((await create("true")).id).toBe(91);
+    }
+  },
+);
+
+test("a place that cannot be asked is reported, and the others count", async () => {
+  const { ports, create } = await openWorker();
+  await ports.archive.write(
+    { id: 120, uid: "lost" },
+    ports.logs.logs(await create("true"), {}, AbortSignal.timeout(10_000)),
+  );
+  const away = { leftovers: () => Promise.reject(new Error("the engine is away")) };
+  expect(await raiseNumbers({ ...ports, compute: away })).toBe(false);
+  expect((await create("true")).id).toBe(121);
+});
