@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createDockerWatcher } from "../../docker/watcher.ts";
 import { hasEnded, needsStop, type ReplicaState } from "../../model/run/lifecycle.ts";
-import { containerNameOf, LABEL_INSTALLATION, LABEL_RUN } from "../../model/run/names.ts";
+import { containerNameOf, LABEL_INSTALLATION, LABEL_RUN, LABEL_RUN_UID } from "../../model/run/names.ts";
 import { textOf } from "../../model/run/identity.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { eventually } from "../eventually.ts";
@@ -159,7 +159,7 @@ test("an out-of-memory kill is named as the reason", async () => {
   const id = await rig.engine.create(containerNameOf(rig.installationId, run.id), {
     Image: inject("testImage"),
     Entrypoint: ["bash", "-c", "x=x; while true; do x=$x$x; done"],
-    Labels: { [LABEL_INSTALLATION]: rig.installationId, [LABEL_RUN]: String(run.id) },
+    Labels: { [LABEL_INSTALLATION]: rig.installationId, [LABEL_RUN]: String(run.id), [LABEL_RUN_UID]: run.uid ?? "" },
     HostConfig: { Memory: 16 * 1024 * 1024 },
   });
   await rig.engine.start(id);

@@ -160,7 +160,7 @@ async function otherInstallation(): Promise<{ env: Record<string, string>; value
 
 async function killPump(runId: number): Promise<void> {
   const pump = await eventually(async () => {
-    const listed = await run("pgrep", ["-f", `pump.js ${stack.dataDir}/runs/${runId}/`], { env: stack.env });
+    const listed = await run("pgrep", ["-f", `pump.js ${stack.dataDir}/runs/${runId}-`], { env: stack.env });
     return Number(listed.stdout.toString().trim().split("\n")[0]);
   });
   await eventually(async () => (await containersOf(stack, runId)).length === 1);

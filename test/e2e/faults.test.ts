@@ -48,7 +48,7 @@ test("kill -9 of the pump in midstream fails the run: half an input never succee
   const id = (await stack.tyger(["run", "create", "-f", file])).stdout.toString().trim();
   await eventually(async () => (await containersOf(stack, Number(id))).length === 1, { withinMs: 20_000 });
   const pump = await eventually(async () => {
-    const listed = await run("pgrep", ["-f", `pump.js ${stack.dataDir}/runs/${id}/`], { env: stack.env });
+    const listed = await run("pgrep", ["-f", `pump.js ${stack.dataDir}/runs/${id}-`], { env: stack.env });
     return Number(listed.stdout.toString().trim().split("\n")[0]);
   });
   process.kill(pump, "SIGKILL");

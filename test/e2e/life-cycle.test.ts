@@ -39,7 +39,9 @@ async function begin(): Promise<{
 
 /** The processes that move the bytes of a run: they work in its folder. */
 async function pumpsOf(id: string): Promise<ProcessIdentity[]> {
-  const folder = join(stack.dataDir, "runs", id);
+  const all = join(stack.dataDir, "runs");
+  const name = (await readdir(all)).find((other) => other.startsWith(`${id}-`)) ?? "none";
+  const folder = join(all, name);
   return (await readdir(folder).catch(() => [])).flatMap((attempt) => processesIn(join(folder, attempt)));
 }
 

@@ -99,7 +99,7 @@ describe("run exec", () => {
 test("the servers and the pump ignore SIGUSR1 and SIGUSR2, which a batch system sends to all of a job", async () => {
   const { child, stderr, stdout, ended } = shell(`exec tyger run exec -f ${file}`);
   const id = await runningIn(stderr);
-  const pump = await run("pgrep", ["-f", `pump.js ${stack.dataDir}/runs/${id}/`], { env: stack.env });
+  const pump = await run("pgrep", ["-f", `pump.js ${stack.dataDir}/runs/${id}-`], { env: stack.env });
   const names = ["supervisor", "api", "worker"];
   const pids = await Promise.all(names.map((name) => pidOf(stack, name)));
   const all = [...pids, ...pump.stdout.toString().trim().split("\n").map(Number)];

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Client, Connection } from "@temporalio/client";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
@@ -203,6 +203,9 @@ test("an upgrade from the release before the restructuring keeps every run, log,
   const containers = await Promise.all(live.map((id) => containersOf(stack, Number(id))));
   expect(containers.map((of) => of.length)).toEqual([1, 1, 1, 1]);
   const oldVersion = await versionOf(oldTyger);
+  // The runs of this release are known by their numbers alone.
+  expect(await foldersOfRuns()).toEqual(live.map(String).toSorted());
+  expect(await archivedLogs()).toEqual(ended.map((id) => `${id}.log`).toSorted());
 
   await succeed(newTyger, ["up"], { limitMs: 180_000 });
 
@@ -210,6 +213,7 @@ test("an upgrade from the release before the restructuring keeps every run, log,
   expect(await shown(newTyger, ended, finished)).toEqual(before);
   expect(await Promise.all(open.map((id) => json(newTyger, ["run", "show", id])))).toEqual(openBefore);
   expect(await Promise.all(live.map((id) => containersOf(stack, Number(id))))).toEqual(containers);
+  expect(await foldersOfRuns()).toEqual(live.map(String).toSorted());
   expect(await text(newTyger, ["run", "logs", waiting])).toContain("begun");
   // A client of the old release works with the new server.
   expect(await shown(oldTyger, ended, finished)).toEqual(before);
@@ -248,7 +252,20 @@ test("an upgrade from the release before the restructuring keeps every run, log,
   expect(await text(newTyger, [...codespec, "false"])).toBe("3\n");
   await eventually(async () => (await containersOf(stack)).length === 0, PATIENT);
   expect(await text(newTyger, ["run", "logs", waiting])).toBe("[main] begun\n[main] copied\n");
+
+  // Nothing of the old runs is left but their logs, under their numbers; those of new runs have their uid next to it.
+  await eventually(async () => (await foldersOfRuns()).length === 0, PATIENT);
+  const fresh = /runId=(\d+)/.exec(again.stderr)?.[1] ?? "";
+  const logs = await archivedLogs();
+  expect(logs.filter((name) => !name.includes("-"))).toEqual([...ended, ...open].map((id) => `${id}.log`).toSorted());
+  expect(logs.filter((name) => name.includes("-"))).toEqual([
+    expect.stringMatching(new RegExp(`^${fresh}-[a-z2-7]{16}\\.log$`)),
+  ]);
+  expect(await json(newTyger, ["run", "show", fresh])).not.toHaveProperty("uid");
 }, 600_000);
+
+const foldersOfRuns = async () => (await readdir(join(stack.dataDir, "runs"))).toSorted();
+const archivedLogs = async () => (await readdir(join(stack.dataDir, "logs/0"))).toSorted();
 
 /** Asks and cancels a run with what a TypeScript program imported from the old release. */
 async function cancelFromProgram(id: string): Promise<void> {

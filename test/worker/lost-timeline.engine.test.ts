@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +11,7 @@ import { createDockerWatcher } from "../../docker/watcher.ts";
 import { createLogArchive } from "../../logs/archive.ts";
 import { containerNameOf, taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
-import { raiseNumbers } from "../../runs/numbers.ts";
+import { raiseNumbers, type NumberPorts } from "../../runs/numbers.ts";
 import { repairEnds, repairStarts } from "../../runs/repair.ts";
 import { createRunWorkflows } from "../../temporal/run-workflows.ts";
 import { newRun, openFresh } from "../db/fixture.ts";
@@ -66,7 +67,7 @@ async function openWorker() {
     database,
     workflows,
     ports,
-    async create(script: string): Promise<RunRecord> {
+    create: async (script: string): Promise<RunRecord> => {
       const codespec = { kind: "job" as const, image: inject("testImage"), command: ["bash", "-c", script] };
       return (await database.runs.create(newRun({ job: { codespec } }))).run;
     },
@@ -77,7 +78,7 @@ async function openWorker() {
       }
       return text;
     },
-    async restore() {
+    restore: async (): Promise<void> => {
       await client.unsafe("delete from launches; delete from runs; alter table runs alter column id restart with 1");
     },
   };
@@ -107,7 +108,7 @@ test("a run that gets the number of a lost one fails, and takes nothing of it", 
   expect(container?.State.Running).toBe(true);
   // Its end changes nothing of the run that has its number.
   const ended = await runs.find(run.id);
-  await expect(temporal.client.workflow.getHandle(workflowId).result()).rejects.toThrow();
+  await expect(temporal.client.workflow.getHandle(workflowId).result()).rejects.toThrow("Workflow execution failed");
   await repairEnds(ports);
   expect(await runs.find(run.id)).toEqual(ended);
   expect(await logOf(run)).toBe("");
@@ -118,49 +119,49 @@ test("a run that gets the number of a lost one fails, and takes nothing of it", 
   expect((await create("true")).id).toBe(lost.id + 1);
 }, 180_000);
 
-test.each(["Temporal", "the engine", "the archive"])(
-  "numbers are raised above those that only %s knows",
-  async (place) => {
-    const { ports, create, workflows, restore } = await openWorker();
-    const made = [await create("true"), await create("true"), await create("true")];
-    const last = made.at(-1);
-    if (!last) throw new Error("no run was made");
-    await restore();
-    const silent = {
-      ...ports,
-      workflows: { highestNumber: async () => 0 },
-      compute: { leftovers: async () => [] },
-      archive: { highestNumber: async () => 0 },
-    };
-    if (place === "Temporal") {
-      await temporal.client.workflow.start("executeRun", {
-        workflowId: workflowIdOf(docker.installationId, 70),
-        taskQueue: taskQueueOf(docker.installationId, CLUSTER),
-        args: [{ id: 70, uid: "lost" }],
-        memo: { uid: "lost" },
-      });
-      await eventually(async () => (await workflows.highestNumber(undefined)) >= 70);
-      expect(await raiseNumbers({ ...silent, workflows })).toBe(true);
-      expect((await create("true")).id).toBe(71);
-    } else if (place === "the engine") {
-      await ports.compute.provision({ ...last, id: 80 });
-      expect(await raiseNumbers({ ...silent, compute: ports.compute })).toBe(true);
-      expect((await create("true")).id).toBe(81);
-    } else {
-      await ports.archive.write({ id: 90, uid: "lost" }, ports.logs.logs(last, {}, AbortSignal.timeout(10_000)));
-      expect(await raiseNumbers({ ...silent, archive: ports.archive })).toBe(true);
-      expect((await create("true")).id).toBe(91);
-    }
+type TestWorker = Awaited<ReturnType<typeof openWorker>>;
+
+/** Makes `id` a number that only one place knows. */
+const KNOWN: Record<string, (worker: TestWorker, id: number) => Promise<Partial<NumberPorts>>> = {
+  async Temporal({ workflows }, id) {
+    await workflows.start({ id, uid: "lost" });
+    await eventually(async () => (await workflows.highestNumber(undefined)) >= id);
+    return { workflows };
   },
-);
+  async "the engine"({ ports, create }, id) {
+    await ports.compute.provision({ ...(await create("true")), id });
+    return { compute: ports.compute };
+  },
+  async "the archive"({ ports, create }, id) {
+    await ports.archive.write(
+      { id, uid: "lost" },
+      ports.logs.logs(await create("true"), {}, AbortSignal.timeout(10_000)),
+    );
+    return { archive: ports.archive };
+  },
+};
+
+test.each(Object.entries(KNOWN))("numbers are raised above those that only %s knows", async (_place, know) => {
+  const worker = await openWorker();
+  const id = randomInt(1000, 1_000_000_000);
+  const known = await know(worker, id);
+  await worker.restore();
+  const silent = {
+    workflows: { highestNumber: async () => 0 },
+    compute: { leftovers: async () => [] },
+    archive: { highestNumber: async () => 0 },
+  };
+  expect(await raiseNumbers({ ...worker.ports, ...silent, ...known })).toBe(true);
+  expect((await worker.create("true")).id).toBe(id + 1);
+});
 
 test("a place that cannot be asked is reported, and the others count", async () => {
   const { ports, create } = await openWorker();
   await ports.archive.write(
-    { id: 120, uid: "lost" },
+    { id: 2_000_000_000, uid: "lost" },
     ports.logs.logs(await create("true"), {}, AbortSignal.timeout(10_000)),
   );
   const away = { leftovers: () => Promise.reject(new Error("the engine is away")) };
   expect(await raiseNumbers({ ...ports, compute: away })).toBe(false);
-  expect((await create("true")).id).toBe(121);
+  expect((await create("true")).id).toBe(2_000_000_001);
 });

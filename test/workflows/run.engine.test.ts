@@ -383,7 +383,7 @@ test("the workflow of a lost run ends without touching the run that has its numb
     await withoutUid(id);
     const before = await db.runs.find(id);
     await report(EXITED);
-    await expect(handle.result()).rejects.toThrow();
+    await expect(handle.result()).rejects.toThrow("Workflow execution failed");
     expect(await db.runs.find(id)).toEqual(before);
     expect(ports.calls).toEqual([`launch ${id}`]);
   });

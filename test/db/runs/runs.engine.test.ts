@@ -202,26 +202,26 @@ test("the eTag changes with the fields that clients see, and with nothing else",
 
 test("the reconciler's lists have the runs left to repair, and are empty once they are repaired", async () => {
   const { database } = await openFresh();
-  const [first, second] = [await createdId(database), await createdId(database)];
+  const [first, second] = [await createdRun(database), await createdRun(database)];
   expect(await database.runs.unstarted()).toEqual([first, second]);
-  await database.runs.recordWorkflowStarted(first);
-  const { workflowStartedAt } = (await database.runs.find(first)) as RunRecord;
-  await database.runs.recordWorkflowStarted(first);
-  expect(await database.runs.find(first)).toMatchObject({ workflowStartedAt });
+  await database.runs.recordWorkflowStarted(first.id);
+  const { workflowStartedAt } = (await database.runs.find(first.id)) as RunRecord;
+  await database.runs.recordWorkflowStarted(first.id);
+  expect(await database.runs.find(first.id)).toMatchObject({ workflowStartedAt });
   expect(await database.runs.unstarted()).toEqual([second]);
 
-  const canceled = await database.runs.requestCancel(second);
+  const canceled = await database.runs.requestCancel(second.id);
   expect(await database.runs.open()).toEqual([
-    { id: first, createdAt: expect.stringMatching(SHOWN), timeoutSeconds: 43_200 },
-    expect.objectContaining({ id: second, cancelRequestedAt: canceled?.cancelRequestedAt }),
+    { ...first, createdAt: expect.stringMatching(SHOWN), timeoutSeconds: 43_200 },
+    expect.objectContaining({ ...second, cancelRequestedAt: canceled?.cancelRequestedAt }),
   ]);
-  await database.runs.recordArchived(first);
-  expect(await database.runs.find(first)).not.toHaveProperty("archivedAt");
-  await database.runs.finish(first, succeeded);
+  await database.runs.recordArchived(first.id);
+  expect(await database.runs.find(first.id)).not.toHaveProperty("archivedAt");
+  await database.runs.finish(first.id, succeeded);
   expect(await database.runs.unarchived()).toEqual([first]);
-  await database.runs.recordArchived(first);
+  await database.runs.recordArchived(first.id);
   expect(await database.runs.unarchived()).toEqual([]);
-  expect(await database.runs.find(first)).toMatchObject({ archivedAt: expect.stringMatching(SHOWN) });
+  expect(await database.runs.find(first.id)).toMatchObject({ archivedAt: expect.stringMatching(SHOWN) });
   expect(await database.runs.open()).toHaveLength(1);
   expect(await database.runs.countOpen()).toBe(1);
 });

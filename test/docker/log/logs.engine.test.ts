@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createLogArchive } from "../../../logs/archive.ts";
-import { LABEL_INSTALLATION, LABEL_RUN, containerNameOf } from "../../../model/run/names.ts";
+import { LABEL_INSTALLATION, LABEL_RUN, LABEL_RUN_UID, containerNameOf } from "../../../model/run/names.ts";
 import type { LogLine, LogLines, LogQuery } from "../../../model/ports/log.ts";
 import type { RunRecord } from "../../../model/run/run.ts";
 import { eventually } from "../../eventually.ts";
@@ -163,7 +163,7 @@ test("a log that the engine has cut is marked", async () => {
   const id = await rig.engine.create(containerNameOf(rig.installationId, run.id), {
     Image: inject("testImage"),
     Entrypoint: ["bash", "-c", "seq 20000"],
-    Labels: { [LABEL_INSTALLATION]: rig.installationId, [LABEL_RUN]: String(run.id) },
+    Labels: { [LABEL_INSTALLATION]: rig.installationId, [LABEL_RUN]: String(run.id), [LABEL_RUN_UID]: run.uid ?? "" },
     HostConfig: { LogConfig: { Type: "json-file", Config: { "max-size": "100k", "max-file": "3" } } },
   });
   await rig.engine.start(id);
