@@ -38,6 +38,8 @@ export const launchState = pgEnum("launch_state", ["claimed", "launched", "remov
 export const installation = pgTable("installation", {
   only: boolean("only").primaryKey().default(true),
   id: text("id").notNull(),
+  /** When a worker last found no number in use that the sequence could still give out; null before the first time. */
+  numbersCheckedAt: instant("numbers_checked_at"),
 });
 
 export const codespecs = pgTable(

@@ -5,7 +5,7 @@ import type { RunRecords } from "../model/ports/records.ts";
 import type { RunWorkflows } from "../model/ports/workflows.ts";
 
 export interface NumberPorts {
-  runs: Pick<RunRecords, "newestAt" | "raiseNumbers">;
+  runs: Pick<RunRecords, "numberCheck" | "recordNumberCheck" | "raiseNumbers">;
   workflows: Pick<RunWorkflows, "highestNumber">;
   compute: Pick<ComputeWriter, "leftovers">;
   archive: Pick<LogArchive, "highestNumber">;
@@ -17,8 +17,8 @@ export interface NumberPorts {
  * out a second time. False when one of the three could not be asked; the others count all the same.
  */
 export async function raiseNumbers({ runs, workflows, compute, archive, log }: NumberPorts): Promise<boolean> {
-  // The workflow of each number that the database does not know was started after its newest run was created.
-  const since = await runs.newestAt();
+  // It is restored with the database: until then, all numbers in use were below those that its sequence gives out.
+  const { nowAt, since } = await runs.numberCheck();
   const asked = await Promise.allSettled([
     workflows.highestNumber(since),
     compute.leftovers().then((left) => Math.max(0, ...left.map(({ id }) => id))),
@@ -34,5 +34,7 @@ export async function raiseNumbers({ runs, workflows, compute, archive, log }: N
       log.warn({ reason: messageOf(answer.reason) }, "could not ask for the numbers of runs that are in use");
     }
   }
-  return known.length === asked.length;
+  const isComplete = known.length === asked.length;
+  if (isComplete) await runs.recordNumberCheck(nowAt);
+  return isComplete;
 }

@@ -1,15 +1,23 @@
 import { CodedError, messageOf } from "../model/errors.ts";
 import type { ComputeWriter } from "../model/ports/compute.ts";
 import type { RunWorkflows, WorkflowPhase } from "../model/ports/workflows.ts";
-import { belongsToAnother, isSameRun, type RunIdentity } from "../model/run/identity.ts";
+import { belongsToAnother, isSameRun, textOf, type RunIdentity } from "../model/run/identity.ts";
 import { isSettled, later } from "../model/run/lifecycle.ts";
 import { offerFreeSlots } from "./admit.ts";
 import { archiveRun, type ArchivePorts } from "./archive.ts";
 import { endRun, type EndPorts } from "./end.ts";
 
+/** A run that executes and is not in the database, which was restored to a state from before it. */
+export interface LostRun extends RunIdentity {
+  /** Ends its job; absent when only its workflow is open. */
+  endCommand?: string;
+}
+
 export interface RepairPorts extends EndPorts, Omit<ArchivePorts, "runs" | "compute"> {
   compute: ComputeWriter;
   workflows: RunWorkflows;
+  /** Gets the lost runs that still execute, also when there are none. */
+  reportLost: (lost: readonly LostRun[]) => void;
   log: { info(facts: object, message: string): void; warn(facts: object, message: string): void };
 }
 
@@ -75,13 +83,31 @@ export async function repairEnds(ports: RepairPorts): Promise<void> {
     await attempt(ports, run, "logs not archived", () => archive(run));
   }
   const live = new Map(open.map((run) => [run.id, run]));
+  const isLive = (run: RunIdentity): boolean => isSameRun(run, live.get(run.id) ?? { id: 0 });
   for (const left of await ports.compute.leftovers()) {
-    if (isSameRun(left, live.get(left.id) ?? { id: 0 }) || isListed(left)) continue;
+    if (isLive(left) || isListed(left)) continue;
     // A run of a lost timeline is not ours, even if its number is.
     const run = await runs.find(left.id);
     if (run === undefined || !isSameRun(run, left) || (await workflows.phaseOf(left)) === "Open") continue;
     await attempt(ports, left, "containers or folders left over", () => archive(left));
   }
+  ports.reportLost(await lostRuns(ports, [...openWorkflows.values()], isLive));
+}
+
+async function lostRuns(
+  { runs, compute }: RepairPorts,
+  openWorkflows: readonly RunIdentity[],
+  isLive: (run: RunIdentity) => boolean,
+): Promise<LostRun[]> {
+  const executing: LostRun[] = [...openWorkflows, ...(await compute.executing())];
+  const lost: LostRun[] = [];
+  // Of a run with both, the job must be ended: its workflow then ends, too.
+  for (const candidate of new Map(executing.map((run) => [textOf(run), run])).values()) {
+    if (isLive(candidate)) continue;
+    const run = await runs.find(candidate.id);
+    if (run === undefined || !isSameRun(run, candidate)) lost.push(candidate);
+  }
+  return lost;
 }
 
 /** Ends an open run whose workflow is closed from its container's state; one whose workflow is gone gets a new one. */

@@ -1,6 +1,8 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import type { StackConfig } from "../config/stack.ts";
+import { LOST_RUNS_FILE, workflowIdOf } from "../model/run/names.ts";
 import type { StackView } from "./supervisor/control.ts";
 import { askStack } from "./supervisor/process-record.ts";
 
@@ -19,6 +21,7 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
     const again = restarts > 0 ? `, restarted ${restarts} times, last exit: ${lastExit ?? "unknown"}` : "";
     return `  ${name.padEnd(width)}  ${state}${where}${again}, log ${logFile}`;
   });
+  const installation = installationOf(paths.stateDir);
   return [
     view.isReady ? "The stack is up." : "The stack is not ready.",
     ...processes,
@@ -30,7 +33,8 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
     `Docker        ${view.dockerHost}`,
     `data folder   ${paths.dataDir}`,
     ...(view.given?.postgres ? [] : databaseElsewhere(paths.dataDir)),
-    `installation  ${installationOf(paths.stateDir)}`,
+    `installation  ${installation}`,
+    ...lostRunsOf(paths.stateDir, installation, view),
     `supervisor    pid ${view.pid}, version ${view.version}`,
     "",
   ].join("\n");
@@ -42,6 +46,28 @@ function installationOf(stateDir: string): string {
     return readFileSync(join(stateDir, "installation"), "utf8").trim();
   } catch {
     return "unknown until the worker is ready";
+  }
+}
+
+const lostRunsSchema = z.array(z.object({ id: z.number(), endCommand: z.string().optional() }));
+
+/** Runs that the database does not know, because it was restored from a backup, and how to end each of them. */
+function lostRunsOf(stateDir: string, installation: string, { temporal, given }: StackView): string[] {
+  const lost = lostRunsSchema.safeParse(readJson(join(stateDir, LOST_RUNS_FILE))).data ?? [];
+  if (lost.length === 0) return [];
+  const address = temporal ?? given?.temporal;
+  const terminate = `temporal workflow terminate${address === undefined ? "" : ` --address ${address}`} --workflow-id`;
+  return [
+    "lost runs     These execute, but the database does not know them: it was restored. Each command ends one.",
+    ...lost.map(({ id, endCommand }) => `  ${endCommand ?? `${terminate} ${workflowIdOf(installation, id)}`}`),
+  ];
+}
+
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    return undefined;
   }
 }
 

@@ -52,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "api/routes": ["model", "contract", "api"],
   "api/runs": ["model", "contract", "runs"],
   "api/services": ["model", "contract", "runs"],
-  worker: ["model", "runs", "activities", "temporal", "config:types"],
+  worker: ["model", "disk", "runs", "activities", "temporal", "config:types"],
   "worker/main.ts": ["model", "config", ...BACKENDS],
   pump: ["model", "disk", "client", "buffers/format", "buffers/access", "buffers/filesystem"],
   stack: ["model", "config", "disk", "client", "stack"],

@@ -5,12 +5,14 @@ import type { Logger } from "pino";
 import { runActivities } from "../activities/run.ts";
 import { watchActivities } from "../activities/watch.ts";
 import type { WorkerConfig } from "../config/server.ts";
+import { writeWhole } from "../disk/write-whole.ts";
 import type { ComputeReader, ComputeWatcher, ComputeWriter } from "../model/ports/compute.ts";
 import type { Database } from "../model/ports/database.ts";
 import type { LogArchive } from "../model/ports/log.ts";
 import type { BufferStore } from "../model/ports/store.ts";
-import { taskQueueOf } from "../model/run/names.ts";
+import { LOST_RUNS_FILE, taskQueueOf } from "../model/run/names.ts";
 import { raiseNumbers, type NumberPorts } from "../runs/numbers.ts";
+import type { LostRun } from "../runs/repair.ts";
 import { connectClient, connectionOptionsOf } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { hasSearchAttributes } from "../temporal/search-attributes.ts";
@@ -87,9 +89,15 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
   const raised = (await raiseNumbers(raising)) ? undefined : raiseLater(raising, stopping.signal);
   const running = worker.run();
   await workflows.startWatcher();
-  const reconciling = reconcileForever({ ...ports, log }, RECONCILE, db.takeReconcilerLock, stopping.signal);
   const stateDir = join(config.TYGER_DATA_DIR, "state");
   await mkdir(stateDir, { recursive: true });
+  const reportLost = lostRunsReport(join(stateDir, LOST_RUNS_FILE), log);
+  const reconciling = reconcileForever(
+    { ...ports, log, reportLost },
+    RECONCILE,
+    db.takeReconcilerLock,
+    stopping.signal,
+  );
   await writeFile(join(stateDir, "installation"), `${installationId}\n`);
   await writeFile(join(stateDir, "worker.ready"), `${process.pid}\n`);
   log.info({ taskQueue: worker.options.taskQueue }, "worker is ready");
@@ -111,6 +119,18 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
       stopping.abort();
       if (worker.getState() === "RUNNING") worker.shutdown();
     },
+  };
+}
+
+/** Keeps the file that `tyger status` shows. */
+function lostRunsReport(file: string, log: Logger): (lost: readonly LostRun[]) => void {
+  let reported = "";
+  return (lost) => {
+    const text = JSON.stringify(lost);
+    if (text === reported) return;
+    writeWhole(file, text);
+    reported = text;
+    if (lost.length > 0) log.warn({ lost }, "runs execute that the database does not know");
   };
 }
 

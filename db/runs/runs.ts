@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { and, desc, eq, isNull, lt, sql, type SQL } from "drizzle-orm";
+import { and, eq, isNull, lt, sql, type SQL } from "drizzle-orm";
 import { CodedError, notFound } from "../../model/errors.ts";
 import type { Outcome } from "../../model/run/lifecycle.ts";
 import type { NewRun, RunRecords } from "../../model/ports/records.ts";
@@ -12,7 +12,7 @@ import type { Db } from "../client.ts";
 import { present, shownIfAny, shownInstant } from "../row.ts";
 import { countRuns, listRuns } from "./run-pages.ts";
 import { recordOf } from "./run-row.ts";
-import { isOpen, isUnarchived, runs } from "../schema.ts";
+import { installation, isOpen, isUnarchived, runs } from "../schema.ts";
 import { refuseUnstorable, storable } from "../storable.ts";
 
 /** The rows of runs. They only move forward: each write has in its condition which rows it can move. */
@@ -77,9 +77,14 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
       }));
     },
 
-    newestAt: async () => {
-      const [row] = await db.select({ createdAt: runs.createdAt }).from(runs).orderBy(desc(runs.id)).limit(1);
-      return row && shownInstant(row.createdAt);
+    numberCheck: async () => {
+      const columns = { nowAt: sql<string>`clock_timestamp()::text`, since: installation.numbersCheckedAt };
+      const [row] = await db.select(columns).from(installation);
+      if (!row) throw new Error("The database has no installation id");
+      return { nowAt: shownInstant(row.nowAt), ...present({ since: shownIfAny(row.since) }) };
+    },
+    recordNumberCheck: async (at) => {
+      await db.update(installation).set({ numbersCheckedAt: at });
     },
     raiseNumbers: (number) => raiseNumbers(db, number),
   };

@@ -4,7 +4,7 @@ import { connectEngine, type Engine } from "../engine/engine.ts";
 import type { PumpCommandLine } from "../pump/pump-process.ts";
 import { runFolderOf } from "./attempt-folder.ts";
 import { launch } from "./launch.ts";
-import { leftovers, remove } from "./remove.ts";
+import { executing, leftovers, remove } from "./remove.ts";
 import { observe } from "./replica.ts";
 import { stop } from "./stop.ts";
 
@@ -36,6 +36,7 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
     observe: (run) => observe(ports, run),
     remove: (run) => remove(ports, run),
     leftovers: () => leftovers(ports),
+    executing: () => executing(ports, dockerHost),
   };
 }
 

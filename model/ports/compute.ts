@@ -36,6 +36,13 @@ export interface ComputeWriter {
   remove(run: RunRecord): Promise<void>;
   /** This installation's runs that have left anything in the engine or in the pipe folders; they can be unknown ones. */
   leftovers(): Promise<RunIdentity[]>;
+  /** This installation's jobs that execute at this moment, also those of unknown runs. */
+  executing(): Promise<ExecutingJob[]>;
+}
+
+export interface ExecutingJob extends RunIdentity {
+  /** Ends the job, typed by a person. */
+  endCommand: string;
 }
 
 /** The half that the one watcher of a cluster uses. */

@@ -96,8 +96,9 @@ export interface RunRecords {
   open(): Promise<(RunIdentity & { cancelRequestedAt?: string; createdAt: string; timeoutSeconds: number })[]>;
   unarchived(): Promise<RunIdentity[]>;
 
-  /** When the newest run was created, if there is one. */
-  newestAt(): Promise<string | undefined>;
+  /** The present instant, and that of the last complete check of the numbers in use. */
+  numberCheck(): Promise<{ nowAt: string; since?: string }>;
+  recordNumberCheck(at: string): Promise<void>;
   /** Gives later runs numbers above `number`; a sequence that is already above it stays. Returns whether it was raised. */
   raiseNumbers(number: number): Promise<boolean>;
 }

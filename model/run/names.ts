@@ -28,3 +28,6 @@ export const LABEL_RUN_UID = "tyger-run-uid";
 
 /** The environment variable that names the pipe of `parameter`: upper case, `-` stays. */
 export const pipeVariableOf = (parameter: string): string => `${parameter.toUpperCase()}_PIPE`;
+
+/** In the stack's state folder: the runs that execute and that the database does not know, as the worker saw them last. */
+export const LOST_RUNS_FILE = "lost-runs.json";

@@ -128,6 +128,10 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
       jobs.delete(run.id);
       provisioned.delete(run.id);
     },
+    executing: async () =>
+      [...jobs.values()]
+        .filter(({ container }) => !hasEnded(container))
+        .map(({ run: { id, uid } }) => ({ id, ...(uid !== undefined && { uid }), endCommand: `end ${id}` })),
     leftovers: async () => {
       const left = [...[...jobs.values()].map(({ run }) => run), ...provisioned.values()];
       return [...new Map(left.map(({ id, uid }) => [id, uid === undefined ? { id } : { id, uid }])).values()];

@@ -1,5 +1,6 @@
 import type { RunActivityPorts } from "../../activities/run.ts";
 import { CodedError } from "../../model/errors.ts";
+import type { ExecutingJob } from "../../model/ports/compute.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import type { RunIdentity } from "../../model/run/identity.ts";
 import type { RunRecords } from "../../model/ports/records.ts";
@@ -17,6 +18,7 @@ export interface FakeRunPorts extends RunActivityPorts {
   observed: Map<number, ReplicaState>;
   /** Runs of which the engine still has something. */
   left: RunIdentity[];
+  executing: ExecutingJob[];
 }
 
 export function createFakeRunPorts(
@@ -33,6 +35,7 @@ export function createFakeRunPorts(
     archiveErrors: [],
     observed: new Map(),
     left: [],
+    executing: [],
     runs,
     maxLiveRuns: options.maxLiveRuns,
     hasSearchAttributes: true,
@@ -58,6 +61,7 @@ export function createFakeRunPorts(
         fake.calls.push(`remove ${run.id}`);
       },
       leftovers: async () => fake.left,
+      executing: async () => fake.executing,
     },
     logs: {
       async *logs() {

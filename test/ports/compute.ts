@@ -144,6 +144,14 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect((await compute.writer.observe(compute.run({}))).container.phase).toBe("Unknown");
     });
 
+    test("a job that executes is listed as long as it does", async () => {
+      const run = await launched({ forMs: 60_000 });
+      const listed = async () => (await compute.writer.executing()).find(({ id }) => id === run.id);
+      expect(await listed()).toMatchObject({ uid: run.uid, endCommand: expect.stringContaining(String(run.id)) });
+      await compute.writer.stop(run);
+      expect(await listed()).toBeUndefined();
+    });
+
     test("remove leaves nothing behind and can be repeated", async () => {
       const run = await launched({ forMs: 60_000 });
       expect(await compute.writer.leftovers()).toContainEqual({ id: run.id, uid: run.uid });

@@ -1,4 +1,7 @@
-import { expect, test } from "vitest";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
 import { readStackConfig } from "../../config/stack.ts";
 import { describeStack } from "../../stack/status.ts";
 
@@ -20,4 +23,27 @@ test("given servers are shown with their addresses", () => {
     "Postgres      db.example:5433, from DATABASE_URL",
     "Temporal      temporal.example:7233, from TEMPORAL_ADDRESS",
   ]);
+});
+
+test("runs that the database does not know are listed with the command that ends each", async () => {
+  const home = await mkdtemp(join(tmpdir(), "tyger-status-"));
+  onTestFinished(() => rm(home, { recursive: true, force: true }));
+  const config = readStackConfig({ TYGER_DATA_DIR: home });
+  const { stateDir } = config.paths;
+  await mkdir(stateDir, { recursive: true });
+  await writeFile(join(stateDir, "installation"), "inst\n");
+  const view = { version: "v1", pid: 7, isReady: true, temporal: "127.0.0.1:7", dockerHost: "d", apiSocket: "/a" };
+  const shown = () =>
+    describeStack({ ...view, processes: [{ name: "api", state: "ready", restarts: 0, logFile: "/l" }] }, config);
+  expect(shown()).not.toContain("lost runs");
+  const lost = [
+    { id: 7, uid: "a", endCommand: "docker rm --force tyger-inst-run-7-main" },
+    { id: 8, uid: "b" },
+  ];
+  await writeFile(join(stateDir, "lost-runs.json"), JSON.stringify(lost));
+  expect(shown()).toContain(`installation  inst
+lost runs     These execute, but the database does not know them: it was restored. Each command ends one.
+  docker rm --force tyger-inst-run-7-main
+  temporal workflow terminate --address 127.0.0.1:7 --workflow-id inst-run-8
+supervisor `);
 });

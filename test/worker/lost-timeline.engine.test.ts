@@ -12,7 +12,7 @@ import { createLogArchive } from "../../logs/archive.ts";
 import { containerNameOf, taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { raiseNumbers, type NumberPorts } from "../../runs/numbers.ts";
-import { repairEnds, repairStarts } from "../../runs/repair.ts";
+import { repairEnds, repairStarts, type LostRun } from "../../runs/repair.ts";
 import { createRunWorkflows } from "../../temporal/run-workflows.ts";
 import { newRun, openFresh } from "../db/fixture.ts";
 import { openDockerRig, type DockerRig } from "../docker/rig.ts";
@@ -41,12 +41,16 @@ async function openWorker() {
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
   const workflows = createRunWorkflows(temporal.client, installationId, CLUSTER);
   const archive = createLogArchive(dir);
+  let lostRuns: readonly LostRun[] = [];
   const ports = {
     ...createFakeRunPorts(database.runs, { maxLiveRuns: 100, offerSlot: async () => undefined }),
     workflows,
     compute: docker.writerWith(database.claims),
     logs: reader,
     archive,
+    reportLost: (found: readonly LostRun[]) => {
+      lostRuns = found;
+    },
     log: pino({ level: "silent" }),
   };
   const watcher = createDockerWatcher({ installationId, claims: database.claims, runsDir });
@@ -67,6 +71,7 @@ async function openWorker() {
     database,
     workflows,
     ports,
+    lostRuns: () => lostRuns,
     create: async (script: string): Promise<RunRecord> => {
       const codespec = { kind: "job" as const, image: inject("testImage"), command: ["bash", "-c", script] };
       return (await database.runs.create(newRun({ job: { codespec } }))).run;
@@ -85,7 +90,7 @@ async function openWorker() {
 }
 
 test("a run that gets the number of a lost one fails, and takes nothing of it", async () => {
-  const { database, workflows, ports, create, logOf, restore } = await openWorker();
+  const { database, workflows, ports, create, logOf, restore, lostRuns } = await openWorker();
   const { runs } = database;
   const lost = await create("echo from the lost run; read -t 5 < <(sleep 600); echo its end");
   await workflows.start(lost);
@@ -106,6 +111,8 @@ test("a run that gets the number of a lost one fails, and takes nothing of it", 
   // The lost run still executes, as nobody has ended it.
   const container = await docker.engine.inspect(containerNameOf(docker.installationId, lost.id));
   expect(container?.State.Running).toBe(true);
+  const endCommand = `docker rm --force ${containerNameOf(docker.installationId, lost.id)}`;
+  expect(lostRuns()).toEqual([{ id: lost.id, uid: lost.uid, endCommand }]);
   // Its end changes nothing of the run that has its number.
   const ended = await runs.find(run.id);
   await expect(temporal.client.workflow.getHandle(workflowId).result()).rejects.toThrow("Workflow execution failed");
@@ -113,6 +120,10 @@ test("a run that gets the number of a lost one fails, and takes nothing of it", 
   expect(await runs.find(run.id)).toEqual(ended);
   expect(await logOf(run)).toBe("");
   expect((await docker.engine.inspect(container?.Id ?? ""))?.State.Running).toBe(false);
+  await eventually(async () => {
+    await repairEnds(ports);
+    return lostRuns().length === 0;
+  });
 
   // Once a worker has started, no number that is in use is given out again.
   expect(await raiseNumbers(ports)).toBe(true);
@@ -164,4 +175,27 @@ test("a place that cannot be asked is reported, and the others count", async () 
   const away = { leftovers: () => Promise.reject(new Error("the engine is away")) };
   expect(await raiseNumbers({ ...ports, compute: away })).toBe(false);
   expect((await create("true")).id).toBe(2_000_000_001);
+});
+
+test("only workflows since the last complete check are read, whatever was created meanwhile", async () => {
+  const { ports, database, create } = await openWorker();
+  const asked: (string | undefined)[] = [];
+  const workflows = {
+    highestNumber: async (since: string | undefined) => {
+      asked.push(since);
+      return 0;
+    },
+  };
+  const away = { leftovers: () => Promise.reject(new Error("the engine is away")) };
+  await raiseNumbers({ ...ports, workflows, compute: away });
+  const { nowAt: before } = await database.runs.numberCheck();
+  await raiseNumbers({ ...ports, workflows });
+  const { nowAt: after } = await database.runs.numberCheck();
+  await create("true");
+  await raiseNumbers({ ...ports, workflows });
+  expect(asked.slice(0, 2)).toEqual([undefined, undefined]);
+  const [, , checkedAt = ""] = asked;
+  expect([before, checkedAt, after].map((at) => Date.parse(at))).toEqual(
+    [before, checkedAt, after].map((at) => Date.parse(at)).toSorted((a, b) => a - b),
+  );
 });

@@ -8,7 +8,7 @@ import { CodedError } from "../../model/errors.ts";
 import type { RunIdentity } from "../../model/run/identity.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
-import { repairEnds, repairStarts } from "../../runs/repair.ts";
+import { repairEnds, repairStarts, type LostRun } from "../../runs/repair.ts";
 import { reconcileForever } from "../../worker/reconciler.ts";
 import { createRunWorkflows, type ClusterWorkflows } from "../../temporal/run-workflows.ts";
 import { createdRun, newRun, openFresh } from "../db/fixture.ts";
@@ -37,8 +37,12 @@ beforeEach(async () => {
   ports = createFakeRunPorts(database.runs, { maxLiveRuns: 1000, offerSlot: async () => undefined });
 });
 
+let lost: readonly LostRun[] = [];
+const reportLost = (found: readonly LostRun[]): void => {
+  lost = found;
+};
 const pass = async (): Promise<void> => {
-  const parts = { ...ports, workflows, log: pino({ level: "silent" }) };
+  const parts = { ...ports, workflows, reportLost, log: pino({ level: "silent" }) };
   await repairStarts(parts);
   await repairEnds(parts);
 };
@@ -186,6 +190,29 @@ test("the engine's leftovers of an ended run are removed, those of an open one a
   expect(ports.calls).toEqual([`remove ${ended.id}`]);
 });
 
+test("runs that execute and that the database does not know are reported, and left alone", async () => {
+  const [known, ended] = [await startedRun(), await createdRun(database)];
+  await database.runs.recordWorkflowStarted(ended.id);
+  await database.runs.finish(ended.id, { status: "Succeeded" });
+  await database.runs.recordArchived(ended.id);
+  await untilListed(known);
+  ports.executing.push({ ...known, endCommand: "end known" });
+  await pass();
+  expect(lost).toEqual([]);
+  const queued = { id: 1000, uid: "queued" };
+  await workflows.start(queued);
+  await untilListed(queued);
+  const [reused, unknown] = [
+    { id: ended.id, uid: "reused", endCommand: "end reused" },
+    { id: 1001, uid: "unknown", endCommand: "end unknown" },
+  ];
+  ports.executing.push(reused, unknown);
+  ports.left.push({ id: ended.id, uid: "reused" }, { id: 1001, uid: "unknown" });
+  await pass();
+  expect(lost).toEqual([queued, reused, unknown]);
+  expect(ports.calls).toEqual([]);
+});
+
 test("one run that cannot be repaired does not hold up the others", async () => {
   const [first, second] = [await createdRun(database), await createdRun(database)];
   for (const run of [first, second]) {
@@ -216,7 +243,12 @@ test("passes continue after one that failed, and only where the lock is held", a
     log.push("ends");
     return workflows.openRuns();
   };
-  const parts = { ...ports, workflows: { ...workflows, offerSlots, openRuns }, log: pino({ level: "silent" }) };
+  const parts = {
+    ...ports,
+    workflows: { ...workflows, offerSlots, openRuns },
+    reportLost,
+    log: pino({ level: "silent" }),
+  };
   await reconcileForever(parts, { everyMs: 1, endsEvery: 2 }, takeLock, stopping.signal);
   const passes = [["asked"], ["asked"], ["asked", "starts", "ends"], ["asked"], ["asked", "starts"]];
   expect(log).toEqual([...passes, ["asked", "starts", "ends"]].flat());
