@@ -114,7 +114,7 @@ export function createRunWorkflows(client: Client, installation: string, cluster
     reportReplica: (run, state) => unlessClosed(() => handleOf(run).signal(replicaChanged, state, ...uidOf(run))),
 
     async offerSlots(runIds) {
-      // The workflow of another run with the number asks, and gets no slot.
+      // The workflow of another run with the number does not find itself in the database, and ends.
       await Promise.all(runIds.map((id) => unlessClosed(() => handleOf({ id }).signal(slotFree))));
     },
 
