@@ -101,7 +101,7 @@ async function lostRuns(
 ): Promise<LostRun[]> {
   const executing: LostRun[] = [...openWorkflows, ...(await compute.executing())];
   const lost: LostRun[] = [];
-  // Of a run with both, the job must be ended: its workflow then ends, too.
+  // Of a run with both, first its job: a workflow that then stays open is listed the next time.
   for (const candidate of new Map(executing.map((run) => [textOf(run), run])).values()) {
     if (isLive(candidate)) continue;
     const run = await runs.find(candidate.id);
