@@ -3,7 +3,7 @@ import { type Buffers, buffersOver } from "./buffers.ts";
 import { type Codespecs, codespecsOver } from "./codespecs.ts";
 import { ServerError, UnexpectedStatusError } from "./errors.ts";
 import { type CallOptions, createHttp, type HttpOptions } from "./http/http.ts";
-import { type Runs, runsOver } from "./runs.ts";
+import { type Runs, runsOver } from "./run/runs.ts";
 import type { ServiceMetadata } from "./types.ts";
 
 /** The calls of the API. */

@@ -3,8 +3,8 @@ import { parseServerUrl } from "./address.ts";
 import { type Client, createClient } from "./client.ts";
 import type { Buffers } from "./buffers.ts";
 import { connectFrom } from "./connect.ts";
-import { execute, type Executions } from "./execution.ts";
-import type { Runs } from "./runs.ts";
+import { execute, type Executions } from "./run/execution.ts";
+import type { Runs } from "./run/runs.ts";
 import { transfersOver, type Transfers } from "./transfers.ts";
 import type { HttpOptions } from "./http/http.ts";
 
@@ -52,14 +52,14 @@ export {
   ServerError,
   UnexpectedStatusError,
 } from "./errors.ts";
-export type { ExecOptions, Execution, Executions } from "./execution.ts";
+export type { ExecOptions, Execution, Executions } from "./run/execution.ts";
 export type { CallOptions, HttpHooks, HttpOptions } from "./http/http.ts";
 export type { Attempts, Failure, RetryPolicy } from "./http/retry.ts";
-export type { LogBytesOptions, LogLine, LogOptions } from "./logs.ts";
+export type { LogBytesOptions, LogLine, LogOptions } from "./run/logs.ts";
 export type { List, ListOptions, Page } from "./pages.ts";
-export type { RunFilter, Runs } from "./runs.ts";
+export type { RunFilter, Runs } from "./run/runs.ts";
 export type { TagChanges } from "./tag-changes.ts";
 export type { BufferReadOptions, BufferWriteOptions, Content, Transfers } from "./transfers.ts";
 export { hasEnded } from "./types.ts";
 export type * from "./types.ts";
-export type { WatchOptions } from "./watch.ts";
+export type { WatchOptions } from "./run/watch.ts";

@@ -67,6 +67,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // As users write them: they import the package alone.
   examples: [],
   "client/http": ["model", "waiting", "buffers/access", "client"],
+  "client/run": ["model", "contract", "waiting", "buffers/format", "buffers/access", "client"],
   cli: ["model", "contract", "config", "client", "cli"],
   "cli/buffer": ["model", "contract", "buffers/format", "buffers/access", "client", "cli"],
   "cli/line": ["model", "config", "cli/read", "cli/terminal"],

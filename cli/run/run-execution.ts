@@ -1,6 +1,6 @@
 import type { Client } from "../../client/client.ts";
 import { writeBuffer } from "../../buffers/format/writer.ts";
-import { type RunInput, sendInput } from "../../client/input.ts";
+import { type RunInput, sendInput } from "../../client/run/input.ts";
 import { accessTo } from "../../client/transfers.ts";
 import { hasEnded, type NewRun, type Run } from "../../client/types.ts";
 import { readInto, warnings } from "../buffer/buffer-transfer.ts";

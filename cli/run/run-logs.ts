@@ -1,5 +1,5 @@
 import type { Writable } from "node:stream";
-import type { LogBytesOptions } from "../../client/logs.ts";
+import type { LogBytesOptions } from "../../client/run/logs.ts";
 import { writeAll } from "../terminal/host.ts";
 import type { Log } from "../terminal/log.ts";
 

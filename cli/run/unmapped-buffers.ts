@@ -1,4 +1,4 @@
-import { unmappedOf } from "../../client/unmapped.ts";
+import { unmappedOf } from "../../client/run/unmapped.ts";
 import type { CodespecFile } from "../read/spec-file.ts";
 
 /** Parameters that `run exec` connects to stdin and stdout. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { LAST_WORDS_MS } from "../../../client/input.ts";
+import { LAST_WORDS_MS } from "../../../client/run/input.ts";
 import { eventually, stays, turns } from "../../eventually.ts";
 import { fail, FakeServer } from "../../fakes/tyger-server.ts";
 import { startTyger, tyger } from "../command-line.ts";

@@ -9,7 +9,7 @@ import { INTERRUPT_SIGNALS } from "../../../cli/terminal/signals.ts";
 import { eventually } from "../../eventually.ts";
 import { FakeServer } from "../../fakes/tyger-server.ts";
 
-const ROOT = new URL("../../../", import.meta.url).pathname;
+const ROOT = new URL("../../..", import.meta.url).pathname;
 const FAILED = '{"status":"failed"}';
 
 let server: FakeServer;

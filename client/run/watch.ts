@@ -1,10 +1,10 @@
-import { doubling } from "../waiting/retry.ts";
+import { doubling } from "../../waiting/retry.ts";
 import { setTimeout as sleep } from "node:timers/promises";
-import { RUN_STATUSES } from "../model/run/run.ts";
-import { ServerError } from "./errors.ts";
-import type { CallOptions, Http } from "./http/http.ts";
+import { RUN_STATUSES } from "../../model/run/run.ts";
+import { ServerError } from "../errors.ts";
+import type { CallOptions, Http } from "../http/http.ts";
 import { lineBatchesOf } from "./line-reader.ts";
-import { hasEnded, type Run } from "./types.ts";
+import { hasEnded, type Run } from "../types.ts";
 
 export interface WatchOptions extends CallOptions {
   /** Called when the stream broke and is opened again. */

@@ -1,4 +1,4 @@
-import type { NewRun } from "./types.ts";
+import type { NewRun } from "../types.ts";
 
 /** The part of a codespec that says which buffers its job needs; a worker needs none. */
 interface Parameters {

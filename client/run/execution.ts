@@ -1,6 +1,6 @@
-import { atMost, unlessAborted } from "../waiting/bounded.ts";
-import type { Codespecs } from "./codespecs.ts";
-import type { CallOptions } from "./http/http.ts";
+import { atMost, unlessAborted } from "../../waiting/bounded.ts";
+import type { Codespecs } from "../codespecs.ts";
+import type { CallOptions } from "../http/http.ts";
 import { type RunInput, sendInput } from "./input.ts";
 import type { Runs } from "./runs.ts";
 import {
@@ -9,8 +9,8 @@ import {
   chunksIn,
   type Content,
   type Transfers,
-} from "./transfers.ts";
-import type { NewRun, Run } from "./types.ts";
+} from "../transfers.ts";
+import type { NewRun, Run } from "../types.ts";
 import { unmappedOf } from "./unmapped.ts";
 
 export interface ExecOptions extends CallOptions {

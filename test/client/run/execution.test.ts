@@ -1,8 +1,8 @@
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Tyger, connect, type JobCodespec, type NewRun } from "../../client/index.ts";
-import { eventually } from "../eventually.ts";
-import { FakeServer, reply } from "../fakes/tyger-server.ts";
+import { type Tyger, connect, type JobCodespec, type NewRun } from "../../../client/index.ts";
+import { eventually } from "../../eventually.ts";
+import { FakeServer, reply } from "../../fakes/tyger-server.ts";
 
 let server: FakeServer;
 let client: Tyger;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectionFailureOf } from "../model/errno.ts";
-import { ZERO_INSTANT } from "../model/ports/log.ts";
-import type { CallOptions, Http } from "./http/http.ts";
+import { connectionFailureOf } from "../../model/errno.ts";
+import { ZERO_INSTANT } from "../../model/ports/log.ts";
+import type { CallOptions, Http } from "../http/http.ts";
 import { lineBatchesOf } from "./line-reader.ts";
 
 export interface LogOptions extends CallOptions {

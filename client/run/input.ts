@@ -1,4 +1,4 @@
-import { atMost } from "../waiting/bounded.ts";
+import { atMost } from "../../waiting/bounded.ts";
 
 /** A source that ends within this time after its run is stored whole: its writer was about to close it. */
 export const LAST_WORDS_MS = 250;

@@ -1,11 +1,11 @@
-import type { RequestOf } from "../contract/fields/message-types.ts";
-import type { RUN_UPDATE } from "../contract/fields/run-fields.ts";
-import type { CallOptions, Http } from "./http/http.ts";
-import { tagQuery } from "./http/url.ts";
+import type { RequestOf } from "../../contract/fields/message-types.ts";
+import type { RUN_UPDATE } from "../../contract/fields/run-fields.ts";
+import type { CallOptions, Http } from "../http/http.ts";
+import { tagQuery } from "../http/url.ts";
 import { type LogBytesOptions, logBytes, type LogLine, logLines, type LogOptions } from "./logs.ts";
-import { type List, type ListOptions, listOf } from "./pages.ts";
-import type { NewRun, Run, RunStatus } from "./types.ts";
-import { changeTags, type TagChanges } from "./tag-changes.ts";
+import { type List, type ListOptions, listOf } from "../pages.ts";
+import type { NewRun, Run, RunStatus } from "../types.ts";
+import { changeTags, type TagChanges } from "../tag-changes.ts";
 import { type WatchOptions, watchRun } from "./watch.ts";
 
 export interface RunFilter {
