@@ -31,7 +31,7 @@ export async function executing(
   return containers.flatMap(({ Id, Names, State, Labels }) => {
     const run = State === "running" ? runInLabels(Labels) : undefined;
     const name = Names[0]?.replace(/^\//, "") ?? Id;
-    return run ? { ...run, endCommand: `${docker} rm --force ${name}` } : [];
+    return run ? { ...run, endCommand: `${docker} stop ${name}` } : [];
   });
 }
 

@@ -37,13 +37,13 @@ test("runs that the database does not know are listed with the command that ends
     describeStack({ ...view, processes: [{ name: "api", state: "ready", restarts: 0, logFile: "/l" }] }, config);
   expect(shown()).not.toContain("lost runs");
   const lost = [
-    { id: 7, uid: "a", endCommand: "docker rm --force tyger-inst-run-7-main" },
+    { id: 7, uid: "a", endCommand: "docker stop tyger-inst-run-7-main" },
     { id: 8, uid: "b" },
   ];
   await writeFile(join(stateDir, "lost-runs.json"), JSON.stringify(lost));
   expect(shown()).toContain(`installation  inst
 lost runs     These execute, but the database does not know them: it was restored. Each command ends one.
-  docker rm --force tyger-inst-run-7-main
+  docker stop tyger-inst-run-7-main
   temporal workflow terminate --address 127.0.0.1:7 --workflow-id inst-run-8
 supervisor `);
 });

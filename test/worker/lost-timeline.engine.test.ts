@@ -111,7 +111,7 @@ test("a run that gets the number of a lost one fails, and takes nothing of it", 
   // The lost run still executes, as nobody has ended it.
   const container = await docker.engine.inspect(containerNameOf(docker.installationId, lost.id));
   expect(container?.State.Running).toBe(true);
-  const endCommand = `docker rm --force ${containerNameOf(docker.installationId, lost.id)}`;
+  const endCommand = `docker stop ${containerNameOf(docker.installationId, lost.id)}`;
   expect(lostRuns()).toEqual([{ id: lost.id, uid: lost.uid, endCommand }]);
   // Its end changes nothing of the run that has its number.
   const ended = await runs.find(run.id);
