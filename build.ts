@@ -53,6 +53,7 @@ async function bundle(input: Record<string, string>, options: InputOptions, outp
     ...options,
     input,
     platform: "node",
+    transform: { target: "node22" },
     output: {
       dir: unfinished,
       format: "esm",
@@ -64,8 +65,10 @@ async function bundle(input: Record<string, string>, options: InputOptions, outp
   });
 }
 
-/** A program whose packages are installed beside it. */
-const withPackages: InputOptions = { external: /^[^./]/ };
+/** A program whose packages are installed beside it; what the bundler adds for an older runtime is in the program. */
+const withPackages: InputOptions = {
+  external: (id) => /^[\w@]/.test(id) && !id.startsWith("@oxc-project/runtime/"),
+};
 
 /**
  * A program that contains its packages: finding them on disk would take longer than running them. A command pays for each

@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { request, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
@@ -179,3 +179,18 @@ test("the package carries what runs and no more", async () => {
   expect(names).toEqual(expect.arrayContaining(["dist/cli.js", "dist/client.js", "examples/program.ts"]));
   expect(names).not.toContain("dist/node-path");
 });
+
+test("the oldest Node that the package allows can read every program", async () => {
+  const oldest = pkg.engines.node.replace(">=", "");
+  const prefix = join(dir, "oldest");
+  const name = `node-linux-${process.arch}`;
+  await npm("install", "--prefix", prefix, "--no-save", `${name}@${oldest}`);
+  const node = join(prefix, "node_modules", name, "bin/node");
+  const files = (await readdir(join(ROOT, "dist"), { recursive: true })).filter((file) => file.endsWith(".js"));
+  const programs = files.filter((file) => !file.startsWith("viewer/") && file !== "workflows.js");
+  expect(programs).toContain("supervisor.js");
+  for (const program of programs) {
+    const { code, stderr } = await run(node, ["--check", join(ROOT, "dist", program)], { env });
+    expect([program, code, stderr]).toEqual([program, 0, ""]);
+  }
+}, 300_000);
