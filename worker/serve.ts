@@ -6,6 +6,7 @@ import { runActivities } from "../activities/run.ts";
 import { watchActivities } from "../activities/watch.ts";
 import type { WorkerConfig } from "../config/server.ts";
 import { writeWhole } from "../disk/write-whole.ts";
+import { messageOf } from "../model/errors.ts";
 import type { ComputeReader, ComputeWatcher, ComputeWriter } from "../model/ports/compute.ts";
 import type { Database } from "../model/ports/database.ts";
 import type { LogArchive } from "../model/ports/log.ts";
@@ -135,7 +136,10 @@ function lostRunsReport(file: string, log: Logger): (lost: readonly LostRun[]) =
 }
 
 async function raiseLater(ports: NumberPorts, signal: AbortSignal): Promise<void> {
-  // A database that is away is one more that could not be asked.
-  const isRaised = () => raiseNumbers(ports).catch(() => false);
+  const isRaised = () =>
+    raiseNumbers(ports).catch((err: unknown) => {
+      ports.log.warn({ reason: messageOf(err) }, "could not raise the numbers of runs, trying again");
+      return false;
+    });
   await poll(async () => ((await isRaised()) ? true : undefined), { everyMs: RAISE_AGAIN_MS, signal });
 }
