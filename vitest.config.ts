@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-/** One suite after the other. Suites that own engines (Postgres, Temporal, Docker) run one file at a time; the rest share the cores. */
+/**
+ * Suites that own engines (Postgres, Temporal, Docker) run last and one file at a time; the others share the cores. Tests of
+ * real processes (pumps, terminals, supervisors) are a suite of their own, which `npm run check` leaves out to be quick.
+ */
 export default defineConfig({
   test: {
     reporters: ["default", "./test/count-reporter.ts"],
@@ -10,8 +13,17 @@ export default defineConfig({
           name: "unit",
           sequence: { groupOrder: 0 },
           include: ["test/**/*.test.ts"],
-          exclude: ["test/**/*.engine.test.ts", "test/e2e/**"],
-          // More than cores: the long ones wait for pumps and clocks.
+          exclude: ["test/**/*.process.test.ts", "test/**/*.engine.test.ts", "test/e2e/**"],
+          maxWorkers: 4,
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: "process",
+          sequence: { groupOrder: 0 },
+          include: ["test/**/*.process.test.ts"],
+          // More than cores: they wait for processes and clocks.
           maxWorkers: 4,
           testTimeout: 20_000,
         },

@@ -14,7 +14,7 @@ const topLevel = new Set(tracked.map((name) => name.split("/")[0] ?? ""));
 /** Files that a build, a user or an engine makes; they are not in the repository. */
 const MADE_ELSEWHERE =
   /^(?:dist|node_modules|\.ci)(?:\/|$)|^(?:run|codespec|spec|hello-run|processes|ports|package-lock)\.(?:yml|json)$/;
-const ENDINGS = ["", ".ts", ".test.ts", ".engine.test.ts"];
+const ENDINGS = ["", ".ts", ".test.ts", ".process.test.ts", ".engine.test.ts"];
 
 function parentsOf(name: string): string[] {
   const folder = dirname(name);
