@@ -14,8 +14,8 @@ import { launchClaims } from "./claims.ts";
 import { drizzleOf, endClient, openClient } from "./client.ts";
 import { codespecRecords } from "./codespecs.ts";
 import { answered, guarded } from "./failures.ts";
+import { openLeases } from "./leases.ts";
 import { listenToRuns } from "./listen.ts";
-import { reconcilerLock } from "./reconciler-lock.ts";
 import { runRecords } from "./runs/runs.ts";
 import { installation } from "./schema.ts";
 
@@ -40,7 +40,7 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
   const { installationId, schemaVersion } = await prepared(url, migrationsFolder, Date.now() + waitMs);
   const client = openClient(url, { max: MAX_CONNECTIONS });
   const db = drizzleOf(client);
-  const lock = reconcilerLock(url);
+  const leases = openLeases(url);
   const listeners = new Set<{ close(): Promise<void> }>();
   return {
     installationId,
@@ -56,13 +56,13 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
       },
     },
     claims: guarded(launchClaims(db)),
-    takeReconcilerLock: lock.take,
+    leases,
     ping: async () => {
       await answered(db.execute(sql`select 1`), PING_WITHIN_MS);
     },
     close: async () => {
       await Promise.all([...listeners].map((listener) => listener.close()));
-      await Promise.all([endClient(client), lock.close()]);
+      await Promise.all([endClient(client), leases.close()]);
     },
   };
 }

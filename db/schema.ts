@@ -151,3 +151,10 @@ export const launches = pgTable(
   },
   (table) => [primaryKey({ columns: [table.runId, table.replica] })],
 );
+
+/** Which process has which task of a cluster. */
+export const leases = pgTable("leases", {
+  name: text("name").primaryKey(),
+  holder: text("holder").notNull(),
+  expiresAt: instant("expires_at").notNull(),
+});

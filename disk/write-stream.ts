@@ -1,15 +1,17 @@
-import { open, rename, rm, type FileHandle } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { link, open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
-import { temporaryFor } from "./write-whole.ts";
+import { errnoOf } from "../model/errors.ts";
+import { temporaryFor, type WholeFile } from "./write-whole.ts";
 
 /** As `writeWhole`, durable, for content that `write` appends bit by bit. */
 export async function writeWholeBy(
   path: string,
   write: (file: FileHandle) => Promise<void>,
-  mode = 0o600,
+  { once = false }: Pick<WholeFile, "once"> = {},
 ): Promise<void> {
   const temporary = temporaryFor(path);
-  const file = await open(temporary, "wx", mode);
+  const file = await open(temporary, "wx", 0o600);
   try {
     try {
       await write(file);
@@ -17,12 +19,22 @@ export async function writeWholeBy(
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    await (once ? publishOnce(temporary, path) : rename(temporary, path));
   } catch (err) {
     await rm(temporary, { force: true });
     throw err;
   }
   await syncFolderLater(dirname(path));
+}
+
+async function publishOnce(temporary: string, path: string): Promise<void> {
+  try {
+    await link(temporary, path);
+  } catch (err) {
+    // The process whose file is there may have removed ours.
+    if (errnoOf(err) !== "EEXIST" && !(errnoOf(err) === "ENOENT" && existsSync(path))) throw err;
+  }
+  await rm(temporary, { force: true });
 }
 
 /** As `syncFolder`, without blocking the process. */

@@ -1,5 +1,5 @@
 import { mkdir, open, readdir, rm, stat, type FileHandle } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { writeWholeBy } from "../disk/write-stream.ts";
 import { CodedError, errnoOf, messageOf } from "../model/errors.ts";
 import { logInstant } from "../model/time/instant.ts";
@@ -35,9 +35,15 @@ export function createLogArchive(dir: string): LogArchive {
       const path = pathOf(run);
       try {
         await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-        await removeStale(path);
-        // The index tells readers that the lines before it are all there are.
-        await writeWholeBy(path, async (file) => file.appendFile(encodeIndex(await writeLines(file, lines))));
+        if (!(await isThere(path))) {
+          await removeUnfinished(path, STALE_MS);
+          // The index tells readers that the lines before it are all there are.
+          await writeWholeBy(path, async (file) => file.appendFile(encodeIndex(await writeLines(file, lines))), {
+            once: true,
+          });
+        }
+        // With the whole log there, those of writers that died, or that are still busy, are worth nothing.
+        await removeUnfinished(path, 0);
       } catch (err) {
         if (errnoOf(err) === undefined) throw err;
         const message = `The log of run '${run.id}' could not be archived: ${messageOf(err)}`;
@@ -47,12 +53,7 @@ export function createLogArchive(dir: string): LogArchive {
 
     async read(run, { tailLines, since }) {
       const path = pathOf(run);
-      try {
-        await stat(path);
-      } catch (err) {
-        if (errnoOf(err) === "ENOENT") return undefined;
-        throw err;
-      }
+      if (!(await isThere(path))) return undefined;
       return readLines(path, tailLines, since === undefined ? undefined : logInstant(since));
     },
 
@@ -67,6 +68,16 @@ export function createLogArchive(dir: string): LogArchive {
       return 0;
     },
   };
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (err) {
+    if (errnoOf(err) === "ENOENT") return false;
+    throw err;
+  }
 }
 
 async function namesIn(folder: string): Promise<string[]> {
@@ -194,12 +205,18 @@ async function* without(count: number, lines: LogLines): LogLines {
   }
 }
 
-async function removeStale(path: string): Promise<void> {
+/** Removes archives of the run that were begun and not published, once they are `ageMs` old. */
+async function removeUnfinished(path: string, ageMs: number): Promise<void> {
   const folder = dirname(path);
-  const prefix = `${path.slice(folder.length + 1)}.`;
+  const prefix = `${basename(path)}.`;
   for (const name of await readdir(folder)) {
     if (!name.startsWith(prefix)) continue;
-    const { mtimeMs } = await stat(join(folder, name));
-    if (Date.now() - mtimeMs > STALE_MS) await rm(join(folder, name), { force: true });
+    const unfinished = join(folder, name);
+    const age = await stat(unfinished).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      // Another writer of this run has removed it.
+      () => undefined,
+    );
+    if (age !== undefined && age >= ageMs) await rm(unfinished, { force: true });
   }
 }

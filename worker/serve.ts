@@ -11,13 +11,14 @@ import type { ComputeReader, ComputeWatcher, ComputeWriter } from "../model/port
 import type { Database } from "../model/ports/database.ts";
 import type { LogArchive } from "../model/ports/log.ts";
 import type { BufferStore } from "../model/ports/store.ts";
-import { LOST_RUNS_FILE, taskQueueOf } from "../model/run/names.ts";
+import { LOST_RUNS_FILE, reconcilerLeaseOf, taskQueueOf } from "../model/run/names.ts";
 import { raiseNumbers, type NumberPorts } from "../runs/numbers.ts";
 import type { LostRun } from "../runs/repair.ts";
 import { connectClient, connectionOptionsOf } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { hasSearchAttributes } from "../temporal/search-attributes.ts";
 import { poll } from "../waiting/bounded.ts";
+import { holdLease } from "./lease.ts";
 import { reconcileForever } from "./reconciler.ts";
 
 /** How long a Temporal server can take to answer at start; the supervisor starts us when its own probe has answered. */
@@ -92,13 +93,9 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
   await workflows.startWatcher();
   const stateDir = join(config.TYGER_DATA_DIR, "state");
   await mkdir(stateDir, { recursive: true });
+  const lease = holdLease(db.leases, reconcilerLeaseOf(cluster), log);
   const reportLost = lostRunsReport(join(stateDir, LOST_RUNS_FILE), log);
-  const reconciling = reconcileForever(
-    { ...ports, log, reportLost },
-    RECONCILE,
-    db.takeReconcilerLock,
-    stopping.signal,
-  );
+  const reconciling = reconcileForever({ ...ports, log, reportLost }, RECONCILE, lease, stopping.signal);
   await writeFile(join(stateDir, "installation"), `${installationId}\n`);
   await writeFile(join(stateDir, "worker.ready"), `${process.pid}\n`);
   log.info({ taskQueue: worker.options.taskQueue }, "worker is ready");
@@ -109,6 +106,7 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
     } finally {
       stopping.abort();
       await Promise.all([reconciling, raised]);
+      await lease.release();
       await client.connection.close();
       await connection.close();
       await db.close();

@@ -1,6 +1,17 @@
 import type { LaunchClaims } from "./compute.ts";
 import type { BufferRecords, CodespecRecords, RunRecords } from "./records.ts";
 
+/** Decides which one of several processes does something. A lease that is not renewed expires, by the database's clock. */
+export interface Leases {
+  /**
+   * Takes the lease, or renews it for its holder, for the next `lifeMs`. False while another holder has it.
+   * @throws CodedError Unavailable within 5 s
+   */
+  take(name: string, holder: string, lifeMs: number): Promise<boolean>;
+  /** Gives up the lease, if `holder` has it. @throws CodedError Unavailable within 5 s */
+  release(name: string, holder: string): Promise<void>;
+}
+
 /** The one way to the tables. Every failure is a `CodedError` where a caller can tell, and none contains a parameter. */
 export interface Database {
   /** 10 characters of `[a-z2-7]`, born with the database. */
@@ -11,8 +22,7 @@ export interface Database {
   buffers: BufferRecords;
   runs: RunRecords;
   claims: LaunchClaims;
-  /** True when this process is the one that reconciles; to be asked before each pass. */
-  takeReconcilerLock: () => Promise<boolean>;
+  leases: Leases;
   /** @throws CodedError Unavailable within 5 s */
   ping(): Promise<void>;
   close(): Promise<void>;

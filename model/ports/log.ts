@@ -23,7 +23,10 @@ export const ZERO_INSTANT = "0001-01-01T00:00:00.000000000Z";
 
 /** Where logs are kept once a run has ended. */
 export interface LogArchive {
-  /** Writes the whole log in bounded memory; visible only when complete. Repeating replaces it. */
+  /**
+   * Writes the whole log in bounded memory. It is visible only when complete, and the first complete one stays: `lines` of a
+   * repeated call are not read, and a writer that finishes later changes nothing.
+   */
   write(run: RunIdentity, lines: LogLines): Promise<void>;
   /** Undefined when nothing was archived for the run. */
   read(run: RunIdentity, query: Pick<LogQuery, "tailLines" | "since">): Promise<LogLines | undefined>;

@@ -17,6 +17,9 @@ export const taskQueueOf = (installation: string, cluster: string): string => `$
 /** The singleton workflow that watches a cluster. */
 export const watcherIdOf = (installation: string, cluster: string): string => `${installation}-watch-${cluster}`;
 
+/** The lease of the worker that repairs the runs of a cluster. */
+export const reconcilerLeaseOf = (cluster: string): string => `reconciler-${cluster}`;
+
 /** The one container of a Docker run; two installations can share an engine, so the name contains the installation. */
 export const containerNameOf = (installation: string, runId: number): string =>
   `tyger-${installation}-run-${runId}-main`;

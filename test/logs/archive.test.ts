@@ -61,10 +61,43 @@ test("a line without line feed gets one when another follows", async () => {
   expect((await read(7))?.map(({ text }) => text)).toEqual(["open\n", "end"]);
 });
 
-test("writing again replaces the log", async () => {
-  await archive.write({ id: 7 }, batches([line(1, "old\n"), line(2, "old\n")]));
-  await archive.write({ id: 7 }, batches([line(3, "new\n")]));
-  expect(await read(7)).toEqual([{ at: instant(3), text: "new\n" }]);
+const WHOLE = [line(1, "whole\n"), line(2, "log\n")];
+const namesOfRuns = async (): Promise<string[]> => (await readdir(join(dir, "0"))).sort();
+
+test("the first whole log stays, and a repeated call does not read it again", async () => {
+  await archive.write({ id: 7 }, batches(WHOLE));
+  let reads = 0;
+  async function* again(): LogLines {
+    reads += 1;
+    yield [line(3, "short\n")];
+  }
+  await archive.write({ id: 7 }, again());
+  expect(reads).toBe(0);
+  expect(await read(7)).toEqual(WHOLE.map(shown));
+});
+
+test("a writer that was held up, and then finds its container removed, replaces no whole log", async () => {
+  const begun = Promise.withResolvers<void>();
+  const resumed = Promise.withResolvers<void>();
+  async function* heldUp(): LogLines {
+    yield [line(1, "whole\n")];
+    begun.resolve();
+    await resumed.promise;
+  }
+  const late = archive.write({ id: 7 }, heldUp());
+  await begun.promise;
+  await archive.write({ id: 7 }, batches(WHOLE));
+  resumed.resolve();
+  await late;
+  expect(await read(7)).toEqual(WHOLE.map(shown));
+  expect(await namesOfRuns()).toEqual(["7.log"]);
+});
+
+test("of many writers at once one log is whole, and nothing else is left", async () => {
+  const ends = Array.from({ length: 20 }, (_, n) => line(3, `end ${n}\n`));
+  await Promise.all(ends.map((end) => archive.write({ id: 7 }, batches([...WHOLE, end], 1))));
+  expect(ends.map((end) => [...WHOLE, end].map(shown))).toContainEqual(await read(7));
+  expect(await namesOfRuns()).toEqual(["7.log"]);
 });
 
 test("a log that breaks off is not archived and leaves no file", async () => {
@@ -77,14 +110,20 @@ test("a log that breaks off is not archived and leaves no file", async () => {
   expect(await readdir(join(dir, "0"))).toEqual([]);
 });
 
-test("the leftovers of a writer that died long ago are removed by the run's next writer", async () => {
-  await archive.write({ id: 7 }, batches([]));
+test("of a log that is not whole yet, what a dead writer left is removed by a later one: after a day, or with the whole log", async () => {
+  await archive.write({ id: 6 }, batches([]));
   const stale = join(dir, "0", "7.log.0123456789ab.new");
   await writeFile(stale, "half");
   await utimes(stale, 1, 1);
   await writeFile(join(dir, "0", "7.log.ba9876543210.new"), "half");
+  async function* breaking(): LogLines {
+    yield WHOLE;
+    throw new Error("the engine went away");
+  }
+  await expect(archive.write({ id: 7 }, breaking())).rejects.toThrow("the engine went away");
+  expect(await namesOfRuns()).toEqual(["6.log", "7.log.ba9876543210.new"]);
   await archive.write({ id: 7 }, batches([]));
-  expect((await readdir(join(dir, "0"))).sort()).toEqual(["7.log", "7.log.ba9876543210.new"]);
+  expect(await namesOfRuns()).toEqual(["6.log", "7.log"]);
 });
 
 test("a disk without room is reported", async () => {
