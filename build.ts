@@ -4,9 +4,8 @@ import { rmSync } from "node:fs";
 import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { build, type CodeSplittingNameFunction, type InputOptions, type OutputOptions, type Plugin } from "rolldown";
-import { bundleWorkflowCode, DefaultLogger } from "@temporalio/worker";
-import { fileURLToPath } from "node:url";
 import { VIEWER_FILES } from "./api/http/viewer-files.ts";
+import { bundleWorkflows } from "./worker/workflow-bundle.ts";
 
 /**
  * Builds dist/: one bundle a process, with source maps, and the workflow bundle. Node refuses to strip types below
@@ -122,10 +121,7 @@ await Promise.all([
   ...[...VIEWER_FILES, "LICENSE", "NOTICE", "swagger-ui-bundle.js.LICENSE.txt"].map((name) =>
     copyFile(`node_modules/swagger-ui-dist/${name}`, `${unfinished}/viewer/${name}`),
   ),
-  bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL("workflows/index.ts", import.meta.url)),
-    logger: new DefaultLogger("WARN"),
-  }).then(({ code }) => writeFile(`${unfinished}/workflows.js`, code)),
+  bundleWorkflows().then(({ code }) => writeFile(`${unfinished}/workflows.js`, code)),
 ]);
 
 // The launcher starts this very Node; the stamp is older than no source, for it is written last.

@@ -28,6 +28,8 @@ export interface Conclusion extends Outcome {
   isArchived?: true;
 }
 
+export type { RunEnding };
+
 export type RunActivities = ReturnType<typeof runActivities>;
 
 /** The steps of a run. Each can be repeated; the workflow's policy is what retries. Their names are part of the wire. */

@@ -7,8 +7,9 @@ import {
 import { CodedError } from "../model/errors.ts";
 import type { RunWorkflows, WorkflowPhase } from "../model/ports/workflows.ts";
 import { belongsToAnother, isSameRun, referenceTo, type RunIdentity } from "../model/run/identity.ts";
+import { changesOf } from "../model/run/replica-changes.ts";
 import { runIdOf, taskQueueOf, watcherIdOf, workflowIdOf } from "../model/run/names.ts";
-import { cancelRun, replicaChanged, slotFree } from "../workflows/messages.ts";
+import { cancelRun, replicasChanged, slotFree } from "../workflows/messages.ts";
 
 /** Registered names, and so part of the wire. A run without a uid gets the older type, whose argument is its number. */
 const RUN_WORKFLOW = "executeRun";
@@ -111,7 +112,8 @@ export function createRunWorkflows(client: Client, installation: string, cluster
 
     cancel: (run) => unlessClosed(() => handleOf(run).signal(cancelRun, ...uidOf(run))),
 
-    reportReplica: (run, state) => unlessClosed(() => handleOf(run).signal(replicaChanged, state, ...uidOf(run))),
+    reportReplica: (run, state) =>
+      unlessClosed(() => handleOf(run).signal(replicasChanged, changesOf(run.uid, [[0, state]]))),
 
     async offerSlots(runIds) {
       // The workflow of another run with the number does not find itself in the database, and ends.

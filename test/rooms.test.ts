@@ -15,7 +15,7 @@ const CAN_WAIT = (folder: string): boolean => !/^(?:model|contract|workflows)(?:
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ".": [],
-  "build.ts": ["api/http"],
+  "build.ts": ["api/http", "worker"],
   model: [],
   "model/buffer": ["model"],
   "model/codespec": ["model"],
@@ -95,7 +95,7 @@ const OWNED: Readonly<Record<string, readonly string[]>> = {
   // Workflows carry what they import, and requests are read before they get further.
   zod: ["contract", "api", "config", "stack"],
   "@temporalio/client": ["temporal", "examples"],
-  "@temporalio/worker": ["worker", "build.ts"],
+  "@temporalio/worker": ["worker"],
   "@temporalio/activity": ["activities"],
   "@temporalio/workflow": ["workflows"],
   citty: ["cli"],

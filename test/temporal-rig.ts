@@ -1,20 +1,21 @@
-import { resolve } from "node:path";
 import type { Client } from "@temporalio/client";
 import {
-  bundleWorkflowCode,
   DefaultLogger,
   NativeConnection,
   Runtime,
   Worker,
+  type LogEntry,
   type WorkerOptions,
-  type WorkflowBundle,
 } from "@temporalio/worker";
 import { inject } from "vitest";
 import { connectClient } from "../temporal/connection.ts";
+import { bundleWorkflows } from "../worker/workflow-bundle.ts";
 
 /** The real dev server, and workers of the real workflows on it. */
 export interface TemporalRig {
   client: Client;
+  /** Warnings and errors of all workers and workflows. */
+  warnings: LogEntry[];
   /** A worker of this task queue that is not running yet. */
   createWorker(options: Pick<WorkerOptions, "taskQueue" | "activities"> & Partial<WorkerOptions>): Promise<Worker>;
   close(): Promise<void>;
@@ -22,14 +23,20 @@ export interface TemporalRig {
 
 export async function openTemporalRig(): Promise<TemporalRig> {
   const address = inject("temporalAddress");
-  Runtime.install({ logger: new DefaultLogger("ERROR") });
+  const warnings: LogEntry[] = [];
+  const remember = (entry: LogEntry): void => {
+    warnings.push(entry);
+    if (entry.level === "ERROR") process.stderr.write(`temporal: ${entry.message} ${JSON.stringify(entry.meta)}\n`);
+  };
+  Runtime.install({ logger: new DefaultLogger("WARN", remember) });
   const [client, connection, workflowBundle] = await Promise.all([
     connectClient({ address, namespace: "default" }, 10_000),
     NativeConnection.connect({ address }),
-    bundled(),
+    bundleWorkflows(),
   ]);
   return {
     client,
+    warnings,
     createWorker: (options) =>
       Worker.create({ connection, workflowBundle, maxHeartbeatThrottleInterval: "200 ms", ...options }),
     async close() {
@@ -38,9 +45,3 @@ export async function openTemporalRig(): Promise<TemporalRig> {
     },
   };
 }
-
-const bundled = (): Promise<WorkflowBundle> =>
-  bundleWorkflowCode({
-    workflowsPath: resolve(import.meta.dirname, "../workflows/index.ts"),
-    logger: new DefaultLogger("ERROR"),
-  });

@@ -8,17 +8,23 @@ import {
   proxyActivities,
   proxyLocalActivities,
   setCurrentDetails,
+  setDefaultSignalHandler,
   setHandler,
   sleep,
   upsertSearchAttributes,
 } from "@temporalio/workflow";
-import type { RunActivities, RunPlan } from "../activities/run.ts";
+import type { Conclusion, RunActivities, RunEnding, RunPlan } from "../activities/run.ts";
 import { isDecisive, isSettled, later, msUntil, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
-import { referenceTo, type RunIdentity } from "../model/run/identity.ts";
+import { parseReference, referenceTo, type RunIdentity } from "../model/run/identity.ts";
+import { isRecord, parseOutcome, parseReplicaState } from "../model/run/parse.ts";
+import { changeOf, parseChanges } from "../model/run/replica-changes.ts";
 import type { RunStatus } from "../model/run/run.ts";
-import { cancelRun, currentRun, slotFree, replicaChanged } from "./messages.ts";
+import { logDropped } from "./dropped.ts";
+import { cancelRun, currentRun, slotFree, replicaChanged, replicasChanged } from "./messages.ts";
 import { SEARCH_ATTRIBUTES } from "./search-attributes.ts";
 
+/** Between repetitions that only another version of the worker can end. */
+const MAX_PAUSE_MS = 300_000;
 const RETRY = { initialInterval: "200 ms", backoffCoefficient: 2, maximumInterval: "10 seconds" } as const;
 
 const local = proxyLocalActivities<RunActivities>({ startToCloseTimeout: "10 seconds", retry: RETRY });
@@ -30,6 +36,9 @@ const act = proxyActivities<RunActivities>({
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry: RETRY,
 });
+
+/** Of a replica of which nothing is known. */
+const UNSEEN: ReplicaState = { container: { phase: "Unknown" } };
 
 const finalize = proxyActivities<RunActivities>({
   startToCloseTimeout: "1 hour",
@@ -44,9 +53,10 @@ const finalize = proxyActivities<RunActivities>({
  * A run that fails is a result, not an error: this workflow itself completes.
  */
 export async function executeRun(run: RunIdentity): Promise<Outcome | undefined> {
-  const { id: runId, uid } = run;
-  const ref = referenceTo(run);
-  let replica: ReplicaState = { container: { phase: "Unknown" } };
+  const identity = identityIn(run);
+  const { id: runId, uid } = identity;
+  const ref = referenceTo(identity);
+  let replica = UNSEEN;
   let cancelRequestedAt: string | undefined;
   let slotOffers = 0;
   let phase = "queued: waiting for a free slot";
@@ -57,17 +67,29 @@ export async function executeRun(run: RunIdentity): Promise<Outcome | undefined>
   const requestCancel = (): void => {
     cancelRequestedAt ??= new Date().toISOString();
   };
-  setHandler(replicaChanged, (state, of) => {
-    if (of === uid) replica = later(replica, state);
-  });
-  // Programs cancel by number, without a uid.
-  setHandler(cancelRun, (of) => {
-    if (of === undefined || of === uid) requestCancel();
+  const drop = (signal: string): void => logDropped({ runId, signal });
+  const take = (signal: string, message: unknown): void => {
+    const changes = parseChanges(message);
+    if (changes === undefined || changes.unknown > 0) drop(signal);
+    if (changes === undefined || changes.uid !== uid) return;
+    for (const [index, state] of changes.replicas) {
+      if (index === 0) replica = later(replica, state);
+      else drop(signal);
+    }
+  };
+  setHandler(replicasChanged, (message: unknown) => take(replicasChanged.name, message));
+  setHandler(replicaChanged, (state: unknown, of: unknown) => take(replicaChanged.name, changeOf(state, of)));
+  // Programs cancel by number, without a uid, and a person with anything. Only a text can be the uid of another run.
+  setHandler(cancelRun, (of: unknown) => {
+    if (typeof of !== "string" || of === uid) requestCancel();
+    else drop(cancelRun.name);
   });
   setHandler(slotFree, () => {
     slotOffers += 1;
   });
   setHandler(currentRun, () => ({ runId, phase, cancelRequested: cancelRequestedAt !== undefined, replica }));
+  // The last one: it gets all signals so far that have no handler.
+  setDefaultSignalHandler(drop);
   // An ordinary Temporal cancel means the same as the signal, and must not cut off the rest of the run.
   CancellationScope.current().cancelRequested.catch(requestCancel);
 
@@ -104,11 +126,15 @@ export async function executeRun(run: RunIdentity): Promise<Outcome | undefined>
     // An exit that the container reached by itself counts first: it can predate the cancel or the deadline.
     if (!isSettled(replica)) {
       show(isCanceled() ? "canceling" : "stopping the container");
-      replica = later(replica, await act.stop(ref));
+      try {
+        replica = later(replica, parseReplicaState(await act.stop(ref)) ?? UNSEEN);
+      } catch (err) {
+        failure ??= recordableReasonOf(err);
+      }
     }
     const timedOut = clock.isUp();
     clock.stop();
-    const { isArchived, ...outcome } = await act.conclude(ref, {
+    const { isArchived, ...outcome } = await conclude({
       replica,
       ...(failure === undefined ? {} : { failure }),
       ...(cancelRequestedAt === undefined ? {} : { cancelRequestedAt }),
@@ -122,6 +148,17 @@ export async function executeRun(run: RunIdentity): Promise<Outcome | undefined>
     show(outcome.statusReason === undefined ? outcome.status : `${outcome.status}: ${outcome.statusReason}`);
     return outcome;
   });
+
+  /** Records the end until an answer says that it is recorded: one that cannot be read says nothing. */
+  async function conclude(ending: RunEnding): Promise<Conclusion> {
+    for (let pauseMs = 1000; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+      const answer: unknown = await act.conclude(ref, ending);
+      const outcome = parseOutcome(answer);
+      if (outcome)
+        return isRecord(answer) && answer["isArchived"] === true ? { ...outcome, isArchived: true } : outcome;
+      await sleep(pauseMs);
+    }
+  }
 
   async function archive(): Promise<void> {
     try {
@@ -138,10 +175,13 @@ export async function executeRun(run: RunIdentity): Promise<Outcome | undefined>
     let isDone = false;
     const launching = scope
       .run(() => act.launch(ref))
-      .then((seen) => {
-        replica = later(replica, seen);
-        return undefined;
-      }, finalFailureOf)
+      .then(
+        (seen) => {
+          replica = later(replica, parseReplicaState(seen) ?? UNSEEN);
+          return undefined;
+        },
+        (err: unknown) => (isCancellation(err) && mustStop() ? undefined : reasonOf(err)),
+      )
       .finally(() => {
         isDone = true;
       });
@@ -154,12 +194,24 @@ export async function executeRun(run: RunIdentity): Promise<Outcome | undefined>
 /** The workflow type of runs without a uid; registered until none of them can be open or reset. */
 export const runWorkflow = (runId: number): Promise<Outcome | undefined> => executeRun({ id: runId });
 
-/** The reason of a launch that failed for good; undefined when it was canceled. */
-function finalFailureOf(err: unknown): string | undefined {
-  if (isCancellation(err)) return undefined;
-  const cause = err instanceof ActivityFailure ? err.cause : undefined;
-  if (cause instanceof ApplicationFailure && cause.nonRetryable) return cause.message;
+/** @throws ApplicationFailure, which fails the workflow: nothing is known of a run that could be ended */
+function identityIn(argument: unknown): RunIdentity {
+  const identity = parseReference(argument);
+  if (identity) return identity;
+  throw ApplicationFailure.nonRetryable("The argument of the workflow identifies no run", "InvalidInput");
+}
+
+/** Why a step failed for good, as the run's reason. @throws err when it is not the failure of a step, but a bug */
+function reasonOf(err: unknown): string {
+  if (err instanceof ActivityFailure) return err.cause?.message ?? err.message;
   throw err;
+}
+
+/** As {@link reasonOf}. @throws err also when the run is not in the database: there is nothing to record it in */
+function recordableReasonOf(err: unknown): string {
+  const cause = err instanceof ActivityFailure ? err.cause : undefined;
+  if (cause instanceof ApplicationFailure && cause.type === "NotFound") throw err;
+  return reasonOf(err);
 }
 
 /** One timer for the whole run. */

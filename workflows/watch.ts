@@ -1,5 +1,6 @@
-import { continueAsNew, proxyActivities } from "@temporalio/workflow";
+import { continueAsNew, proxyActivities, setDefaultSignalHandler } from "@temporalio/workflow";
 import type { WatchActivities } from "../activities/watch.ts";
+import { logDropped } from "./dropped.ts";
 
 const { watchCluster } = proxyActivities<WatchActivities>({
   startToCloseTimeout: "1 day",
@@ -10,6 +11,7 @@ const { watchCluster } = proxyActivities<WatchActivities>({
 
 /** Keeps exactly one watcher of a cluster alive, on whichever worker there is. Never ends by itself. */
 export async function watchWorkflow(): Promise<void> {
+  setDefaultSignalHandler((signal) => logDropped({ signal }));
   await watchCluster();
   await continueAsNew<typeof watchWorkflow>();
 }

@@ -15,6 +15,14 @@ export const referenceTo = ({ id, uid }: RunIdentity): RunReference => (uid === 
 
 export const identityOf = (run: RunReference): RunIdentity => (typeof run === "number" ? { id: run } : run);
 
+/** Undefined when it is not one: any program can start a workflow, with any argument. */
+export function parseReference(value: unknown): RunIdentity | undefined {
+  const { id, uid }: { id?: unknown; uid?: unknown } = Object(typeof value === "number" ? { id: value } : value);
+  return typeof id === "number" && (uid === undefined || typeof uid === "string")
+    ? parseIdentity(String(id), uid)
+    : undefined;
+}
+
 export const isSameRun = (a: RunIdentity, b: RunIdentity): boolean => a.id === b.id && a.uid === b.uid;
 
 /** In names of folders and files. */

@@ -33,6 +33,10 @@ export interface Outcome {
 const CONTAINER_RANK = { Unknown: 0, Created: 1, Running: 2, Gone: 3, Exited: 4 } as const;
 const PUMP_RANK = { Running: 0, Dead: 1, Failed: 2, Succeeded: 2 } as const;
 
+/** For states that arrive from outside. */
+export const isContainerPhase = (text: string): text is ContainerState["phase"] => Object.hasOwn(CONTAINER_RANK, text);
+export const isPumpPhase = (text: string): text is PumpState["phase"] => Object.hasOwn(PUMP_RANK, text);
+
 /** The further of two observations of one replica, each half by itself; repeats and stale ones are harmless. */
 export function later(seen: ReplicaState, next: ReplicaState): ReplicaState {
   const container =

@@ -1,18 +1,16 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { temporal } from "@temporalio/proto";
-import { bundleWorkflowCode, DefaultLogger, Worker, type WorkflowBundle } from "@temporalio/worker";
+import { Worker, type WorkflowBundle } from "@temporalio/worker";
 import { beforeAll, expect, test } from "vitest";
+import { bundleWorkflows } from "../../worker/workflow-bundle.ts";
 
 const HISTORIES = resolve(import.meta.dirname, "../histories");
 const recorded = readdirSync(HISTORIES).toSorted();
 
 let workflowBundle: WorkflowBundle;
 beforeAll(async () => {
-  workflowBundle = await bundleWorkflowCode({
-    workflowsPath: resolve(import.meta.dirname, "../../workflows/index.ts"),
-    logger: new DefaultLogger("ERROR"),
-  });
+  workflowBundle = await bundleWorkflows();
 });
 
 /** Histories of workflows whose argument is a number: runs without a uid have such ones. */

@@ -1,115 +1,21 @@
-import { writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
 import type { WorkflowHandle } from "@temporalio/client";
-import { temporal } from "@temporalio/proto";
-import postgres from "postgres";
-import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runActivities } from "../../activities/run.ts";
-import { openDatabase } from "../../db/database.ts";
+import { CodedError } from "../../model/errors.ts";
 import type { Database } from "../../model/ports/database.ts";
-import { CodedError, errnoOf } from "../../model/errors.ts";
-import type { ReplicaState } from "../../model/run/lifecycle.ts";
-import { workflowIdOf } from "../../model/run/names.ts";
-import type { NewRun } from "../../model/ports/records.ts";
 import { cancelRun, currentRun, replicaChanged, slotFree } from "../../workflows/messages.ts";
-import { freshDatabase } from "../engines.ts";
 import { eventually } from "../eventually.ts";
-import { createFakeRunPorts, type FakeRunPorts } from "../fakes/run-ports.ts";
-import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
+import { EXITED, launched, NEW_RUN, openStage, queued, type Stage } from "./stage.ts";
 
-const HISTORIES = resolve(import.meta.dirname, "../histories");
-const EXITED: ReplicaState = { container: { phase: "Exited", exitCode: 0, finishedAt: "2100-01-01T00:00:00Z" } };
-
-let database: Awaited<ReturnType<typeof freshDatabase>>;
+let stage: Stage;
 let db: Database;
-let rig: TemporalRig;
+let withWorker: Stage["withWorker"];
+let withoutUid: Stage["withoutUid"];
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  db = await openDatabase(database.url);
-  rig = await openTemporalRig();
+  stage = await openStage();
+  ({ db, withWorker, withoutUid } = stage);
 });
-afterAll(async () => {
-  await rig?.close();
-  await db?.close();
-  await database?.drop();
-});
-
-const NEW_RUN: NewRun = {
-  job: {
-    codespec: { kind: "job", image: "image", env: { TOKEN: "hunter2" }, buffers: { outputs: ["out"] } },
-    buffers: { out: "b1" },
-  },
-  timeoutSeconds: 3600,
-  bufferAccessTtl: "01:00:00",
-  newBuffers: [],
-};
-
-interface Begun {
-  id: number;
-  handle: WorkflowHandle;
-  /** Tells the workflow what was observed of its run. */
-  report: (state: ReplicaState) => Promise<void>;
-}
-
-interface Scene {
-  ports: FakeRunPorts;
-  /** Creates a run and starts its workflow. The history of the first one is recorded. */
-  begin: (run?: Partial<NewRun>, prepare?: (id: number) => Promise<unknown>) => Promise<Begun>;
-}
-
-/** A worker of its own on its own task queue, with a scripted backend and the real database. */
-async function withWorker(
-  script: (scene: Scene) => Promise<void>,
-  options: { maxLiveRuns?: number; record?: string; type?: "executeRun" | "runWorkflow" } = {},
-): Promise<void> {
-  const taskQueue = `test-${randomBytes(5).toString("hex")}`;
-  const ports = createFakeRunPorts(db.runs, {
-    maxLiveRuns: options.maxLiveRuns ?? 1000,
-    offerSlot: (id) => rig.client.workflow.getHandle(workflowIdOf(taskQueue, id)).signal(slotFree),
-  });
-  const worker = await rig.createWorker({ taskQueue, activities: runActivities(ports) });
-  const handles: WorkflowHandle[] = [];
-  const { type = "executeRun" } = options;
-  const scene: Scene = {
-    ports,
-    async begin(given = {}, prepare) {
-      const { id, uid } = (await db.runs.create({ ...NEW_RUN, ...given })).run;
-      await prepare?.(id);
-      await db.runs.recordWorkflowStarted(id);
-      const handle = await rig.client.workflow.start(type, {
-        taskQueue,
-        workflowId: workflowIdOf(taskQueue, id),
-        args: [type === "runWorkflow" ? id : { id, uid }],
-      });
-      handles.push(handle);
-      const of = type === "runWorkflow" ? [] : [uid];
-      return { id, handle, report: (state) => handle.signal(replicaChanged, state, ...of) };
-    },
-  };
-  await worker.runUntil(async () => {
-    await script(scene);
-    if (options.record !== undefined && process.env["TYGER_RECORD_HISTORIES"]) {
-      const history = temporal.api.history.v1.History.fromObject((await handles[0]?.fetchHistory()) ?? {});
-      const file = join(HISTORIES, `executed-${options.record}.json`);
-      // A history that is there was recorded by an older version, of which runs can still be in flight.
-      await writeFile(file, JSON.stringify(history.toJSON(), null, 1), { flag: "wx" }).catch((err: unknown) => {
-        if (errnoOf(err) !== "EEXIST") throw err;
-      });
-    }
-    // A workflow that a failed test left open must not continue into the next test.
-    await Promise.all(handles.map((handle) => handle.terminate().catch(() => undefined)));
-  });
-}
-
-/** Waits until the workflow has asked for a slot and got none: it then tags itself as Pending. */
-const queued = (handle: WorkflowHandle) =>
-  eventually(async () =>
-    (await handle.fetchHistory()).events?.some((event) => event.upsertWorkflowSearchAttributesEventAttributes),
-  );
-
-const launched = (ports: FakeRunPorts, id: number) => eventually(() => ports.calls.includes(`launch ${id}`));
+afterAll(() => stage?.close());
 
 describe("each outcome", () => {
   test("a job that exits with 0 succeeds, with few activities and events, and keeps its secrets out of history", async () => {
@@ -388,10 +294,3 @@ test("the workflow of a lost run ends without touching the run that has its numb
     expect(ports.calls).toEqual([`launch ${id}`]);
   });
 });
-
-/** Makes the run one that is older than uids, and so another one than before. */
-async function withoutUid(id: number): Promise<void> {
-  const client = postgres(database.url, { max: 1, onnotice: () => {} });
-  await client`update runs set uid = null where id = ${id}`;
-  await client.end({ timeout: 1 });
-}

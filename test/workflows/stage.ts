@@ -1,0 +1,141 @@
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { WorkflowHandle } from "@temporalio/client";
+import { temporal } from "@temporalio/proto";
+import postgres from "postgres";
+import { runActivities } from "../../activities/run.ts";
+import { openDatabase } from "../../db/database.ts";
+import { errnoOf } from "../../model/errors.ts";
+import type { Database } from "../../model/ports/database.ts";
+import type { NewRun } from "../../model/ports/records.ts";
+import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import { workflowIdOf } from "../../model/run/names.ts";
+import { changesOf } from "../../model/run/replica-changes.ts";
+import { replicaChanged, replicasChanged, slotFree } from "../../workflows/messages.ts";
+import { freshDatabase } from "../engines.ts";
+import { eventually } from "../eventually.ts";
+import { createFakeRunPorts, type FakeRunPorts } from "../fakes/run-ports.ts";
+import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
+
+const HISTORIES = resolve(import.meta.dirname, "../histories");
+export const EXITED: ReplicaState = {
+  container: { phase: "Exited", exitCode: 0, finishedAt: "2100-01-01T00:00:00Z" },
+};
+
+export const NEW_RUN: NewRun = {
+  job: {
+    codespec: { kind: "job", image: "image", env: { TOKEN: "hunter2" }, buffers: { outputs: ["out"] } },
+    buffers: { out: "b1" },
+  },
+  timeoutSeconds: 3600,
+  bufferAccessTtl: "01:00:00",
+  newBuffers: [],
+};
+
+/** A run that was created and whose workflow was started. */
+export interface Begun {
+  id: number;
+  uid: string | undefined;
+  handle: WorkflowHandle;
+  /** Tells the workflow what was observed of its run. */
+  report: (state: ReplicaState) => Promise<void>;
+}
+
+/** Everything that the script of a test works with. */
+export interface Scene {
+  ports: FakeRunPorts;
+  taskQueue: string;
+  /** Creates a run and starts its workflow. The history of the first one is recorded. */
+  begin: (run?: Partial<NewRun>, prepare?: (id: number) => Promise<unknown>) => Promise<Begun>;
+}
+
+/** The real database and Temporal, and workers whose backend does what a test says. */
+export interface Stage {
+  db: Database;
+  rig: TemporalRig;
+  /** A worker of its own on its own task queue, with a scripted backend. */
+  withWorker: (
+    script: (scene: Scene) => Promise<void>,
+    options?: { maxLiveRuns?: number; record?: string; type?: "executeRun" | "runWorkflow" },
+  ) => Promise<void>;
+  /** Makes the run one that is older than uids, and so another one than before. */
+  withoutUid: (id: number) => Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openStage(): Promise<Stage> {
+  const database = await freshDatabase();
+  const db = await openDatabase(database.url);
+  const rig = await openTemporalRig();
+
+  const withWorker: Stage["withWorker"] = async (script, options = {}) => {
+    const taskQueue = `test-${randomBytes(5).toString("hex")}`;
+    const ports = createFakeRunPorts(db.runs, {
+      maxLiveRuns: options.maxLiveRuns ?? 1000,
+      offerSlot: (id) => rig.client.workflow.getHandle(workflowIdOf(taskQueue, id)).signal(slotFree),
+    });
+    const worker = await rig.createWorker({ taskQueue, activities: runActivities(ports) });
+    const handles: WorkflowHandle[] = [];
+    const { type = "executeRun" } = options;
+    const scene: Scene = {
+      ports,
+      taskQueue,
+      async begin(given = {}, prepare) {
+        const { id, uid } = (await db.runs.create({ ...NEW_RUN, ...given })).run;
+        await prepare?.(id);
+        await db.runs.recordWorkflowStarted(id);
+        const handle = await rig.client.workflow.start(type, {
+          taskQueue,
+          workflowId: workflowIdOf(taskQueue, id),
+          args: [type === "runWorkflow" ? id : { id, uid }],
+        });
+        handles.push(handle);
+        const report = (state: ReplicaState): Promise<void> =>
+          type === "runWorkflow"
+            ? handle.signal(replicaChanged, state)
+            : handle.signal(replicasChanged, changesOf(uid, [[0, state]]));
+        return { id, uid, handle, report };
+      },
+    };
+    await worker.runUntil(async () => {
+      await script(scene);
+      if (options.record !== undefined && process.env["TYGER_RECORD_HISTORIES"]) {
+        const history = temporal.api.history.v1.History.fromObject((await handles[0]?.fetchHistory()) ?? {});
+        const file = join(HISTORIES, `executed-${options.record}.json`);
+        // A history that is there was recorded by an older version, of which runs can still be in flight.
+        await writeFile(file, JSON.stringify(history.toJSON(), null, 1), { flag: "wx" }).catch((err: unknown) => {
+          if (errnoOf(err) !== "EEXIST") throw err;
+        });
+      }
+      // A workflow that a failed test left open must not continue into the next test.
+      await Promise.all(handles.map((handle) => handle.terminate().catch(() => undefined)));
+    });
+  };
+
+  return {
+    db,
+    rig,
+    withWorker,
+
+    async withoutUid(id) {
+      const client = postgres(database.url, { max: 1, onnotice: () => {} });
+      await client`update runs set uid = null where id = ${id}`;
+      await client.end({ timeout: 1 });
+    },
+
+    async close() {
+      await rig.close();
+      await db.close();
+      await database.drop();
+    },
+  };
+}
+
+/** Waits until the workflow has asked for a slot and got none: it then tags itself as Pending. */
+export const queued = (handle: WorkflowHandle) =>
+  eventually(async () =>
+    (await handle.fetchHistory()).events?.some((event) => event.upsertWorkflowSearchAttributesEventAttributes),
+  );
+
+export const launched = (ports: FakeRunPorts, id: number) => eventually(() => ports.calls.includes(`launch ${id}`));
