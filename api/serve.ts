@@ -15,7 +15,8 @@ import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { createApp } from "./app.ts";
 import { createDataPlaneAddress } from "./data-plane/data-plane-address.ts";
 import { createDataPlane } from "./data-plane/data-plane.ts";
-import { createSigner, createVerifier, loadSigningKeys } from "./data-plane/signing.ts";
+import { loadSigningKeys } from "./data-plane/signing-keys.ts";
+import { createSigner, createVerifier } from "./data-plane/signing.ts";
 import { listenOnSocket, listenOnTcp } from "./listen.ts";
 import { createRunChanges } from "./runs/run-changes.ts";
 import { createRunService } from "./runs/run-service.ts";
@@ -49,7 +50,7 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
   const { db, store, archive, cluster, compute, checkMode, folders } = backends;
   const { installationId, codespecs, buffers, runs } = db;
   await Promise.all(folders.map((folder) => mkdir(folder, { recursive: true })));
-  const keys = await loadSigningKeys(join(config.TYGER_DATA_DIR, "keys"));
+  const keys = await loadSigningKeys(config.signingKeys, join(config.TYGER_DATA_DIR, "keys"));
   const changes = createRunChanges(runs);
   const temporal = openClient({
     address: config.TEMPORAL_ADDRESS,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type ConfigFile, readConfigFile } from "./file.ts";
 import type { Environment } from "./paths.ts";
 
 /** Variables of both the API and the worker. The supervisor sets them for the local stack; deployments set their own. */
@@ -34,11 +35,11 @@ const workerSchema = serverSchema.extend({
   TYGER_PUMP_MAIN: z.string().min(1),
 });
 
-export type ApiConfig = z.infer<typeof apiSchema>;
+export type ApiConfig = z.infer<typeof apiSchema> & ConfigFile;
 export type WorkerConfig = z.infer<typeof workerSchema>;
 
-/** @throws Error naming each variable that is wrong, with the reason. */
-export const readApiConfig = (env: Environment): ApiConfig => read(apiSchema, env);
+/** @throws Error naming each variable, or setting of the configuration file, that is wrong, with the reason. */
+export const readApiConfig = (env: Environment): ApiConfig => ({ ...read(apiSchema, env), ...readConfigFile(env) });
 /** @throws Error naming each variable that is wrong, with the reason. */
 export const readWorkerConfig = (env: Environment): WorkerConfig => read(workerSchema, env);
 

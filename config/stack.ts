@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { cacheDir, stackPaths, type Environment, type StackPaths } from "./paths.ts";
 
 /** The settings of `tyger up`, `down`, and `status` from the environment and the machine. */
@@ -32,6 +32,7 @@ const INHERITED = [
   "LANG",
   "TZ",
   "TEMPORAL_API_KEY",
+  "TYGER_CONFIG",
   "TYGER_LISTEN",
   "TYGER_LOG_LEVEL",
   "TYGER_MAX_LIVE_RUNS",
@@ -61,7 +62,9 @@ export function readStackConfig(env: Environment, uid: number = process.getuid?.
     inherited: Object.fromEntries(
       INHERITED.flatMap((name) => {
         const value = env[name];
-        return value ? [[name, value]] : [];
+        if (!value) return [];
+        // The servers run in another folder.
+        return [[name, name === "TYGER_CONFIG" ? resolve(value) : value]];
       }),
     ),
   };

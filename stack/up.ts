@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readConfigFile } from "../config/file.ts";
 import type { StackConfig } from "../config/stack.ts";
 import { messageOf } from "../model/errors.ts";
 import { poll, settleAll } from "../waiting/bounded.ts";
@@ -58,6 +59,8 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
     const view = running.isReady ? running : await awaitReady(config, report, signal, supervisorOf(paths));
     return { hasStarted: false, view };
   }
+  // Before any other process ends or starts because of it.
+  readConfigFile(config.inherited);
   await mustHaveRoom(paths.dataDir);
   if (running) {
     report("stopping the processes of another version");

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { createDataPlane } from "../api/data-plane/data-plane.ts";
-import { createSigner, createVerifier, loadSigningKeys } from "../api/data-plane/signing.ts";
+import { loadSigningKeys } from "../api/data-plane/signing-keys.ts";
+import { createSigner, createVerifier } from "../api/data-plane/signing.ts";
 import { createFilesystemStore } from "../buffers/filesystem/filesystem-store.ts";
 import { newBufferId } from "../runs/buffers.ts";
 import type { BufferStore } from "../model/ports/store.ts";
@@ -26,7 +27,7 @@ export async function startDataPlane(): Promise<TestDataPlane> {
   const dir = await mkdtemp(join(tmpdir(), "tyger-data-"));
   const socketPath = join(dir, "data.sock");
   const store = createFilesystemStore(join(dir, "buffers"));
-  const keys = await loadSigningKeys(join(dir, "keys"));
+  const keys = await loadSigningKeys(undefined, join(dir, "keys"));
   const sign = createSigner(keys, socketPath);
   const start = () => createDataPlane({ store, verify: createVerifier(keys), log: pino({ level: "silent" }) });
   let app = start();

@@ -42,7 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "docker/log": ["model", "docker"],
   "docker/pump": ["model", "docker/engine"],
   logs: ["model", "disk"],
-  config: [],
+  config: ["model"],
   api: ["model", "contract", "api"],
   // Only main files know which backends there are.
   "api/main.ts": ["model", "runs", "config", ...BACKENDS],

@@ -1,0 +1,51 @@
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
+import { errnoWordsOf } from "../model/errno.ts";
+import { messageOf } from "../model/errors.ts";
+import type { Environment } from "./home.ts";
+
+/** Strict, so that a misspelled setting is reported. */
+const fileSchema = (folder: string) => {
+  const path = z
+    .string()
+    .min(1)
+    .transform((name) => resolve(folder, name));
+  return z.strictObject({
+    /** Without them, the API creates a pair in its data folder, which other machines do not have. */
+    signingKeys: z
+      .strictObject({
+        /** PKCS#8 PEM. Signs the URLs of buffers. */
+        primary: path,
+        /** PKCS#8 or SPKI PEM. Its URLs are accepted too: it is the former key, or the next one. */
+        secondary: path.optional(),
+      })
+      .optional(),
+  });
+};
+
+/** The settings that do not fit a variable. Paths are absolute. */
+export type ConfigFile = z.infer<ReturnType<typeof fileSchema>>;
+
+/**
+ * Reads the file that `TYGER_CONFIG` names; relative paths in it start at its folder.
+ * @throws Error that names the file and each invalid setting
+ */
+export function readConfigFile({ TYGER_CONFIG: file }: Environment): ConfigFile {
+  if (!file) return {};
+  const result = fileSchema(dirname(resolve(file))).safeParse(contentOf(file));
+  if (result.success) return result.data;
+  const problems = result.error.issues.map((issue) => `${issue.path.join(".") || "the file"}: ${issue.message}`);
+  throw new Error(`The configuration file '${file}' is invalid: ${problems.join("; ")}`);
+}
+
+function contentOf(file: string): unknown {
+  try {
+    // A file in which everything is commented out has no settings.
+    return parse(readFileSync(file, "utf8")) ?? {};
+  } catch (err) {
+    const problem = errnoWordsOf(err, "reading") ?? messageOf(err);
+    throw new Error(`The configuration file '${file}' cannot be read: ${problem}`, { cause: err });
+  }
+}

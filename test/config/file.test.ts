@@ -1,0 +1,46 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { readConfigFile } from "../../config/file.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tyger-config-"));
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+
+async function read(text: string): Promise<unknown> {
+  const file = join(folder, "tyger.yml");
+  await writeFile(file, text);
+  return readConfigFile({ TYGER_CONFIG: file });
+}
+
+test("without a file, and in an empty one, there are no settings", async () => {
+  expect(readConfigFile({})).toEqual({});
+  expect(readConfigFile({ TYGER_CONFIG: "" })).toEqual({});
+  expect(await read("# signingKeys:\n")).toEqual({});
+});
+
+test("relative paths start at the folder of the file", async () => {
+  expect(await read("signingKeys: { primary: keys/a.pem, secondary: /etc/b.pem }")).toEqual({
+    signingKeys: { primary: join(folder, "keys/a.pem"), secondary: "/etc/b.pem" },
+  });
+});
+
+test.each([
+  ["signingKey: {}", /'.*tyger\.yml' is invalid: the file: Unrecognized key: "signingKey"/],
+  ["signingKeys: { secondary: b.pem }", /signingKeys\.primary: Invalid input/],
+  ["signingKeys: [", /^The configuration file '.*tyger\.yml' cannot be read: /],
+  ["just text", /the file: Invalid input/],
+])("%j is refused with its reason", async (text, message) => {
+  await expect(read(text)).rejects.toThrow(message);
+});
+
+test("a missing file is an error, not an empty one", () => {
+  expect(() => readConfigFile({ TYGER_CONFIG: "/none/tyger.yml" })).toThrow(
+    "The configuration file '/none/tyger.yml' cannot be read: there is no such file",
+  );
+});
