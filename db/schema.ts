@@ -99,6 +99,8 @@ export const runs = pgTable(
     admittedAt: instant("admitted_at"),
     /** When it was first refused a slot. */
     queuedAt: instant("queued_at"),
+    /** When it was ended by the reconciler and not by its workflow: until it is archived, stopping it is owed. */
+    endedOutsideAt: instant("ended_outside_at"),
     archivedAt: instant("archived_at"),
     /** A hash of the client's key, because a header can be longer than an index entry. */
     idempotencyKeyHash: text("idempotency_key_hash").unique(),

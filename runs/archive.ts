@@ -21,14 +21,14 @@ export async function archiveRun(ports: ArchivePorts, run: RunRecord, limitMs = 
   if (run.archivedAt === undefined) {
     const signal = AbortSignal.timeout(limitMs);
     await ports.archive.write(run, wholly(ports.logs.logs(run, {}, signal), signal));
-    await ports.runs.recordArchived(run.id);
+    await ports.runs.recordArchived(run);
   }
   await ports.compute.remove(run);
 }
 
 /** Gives up the logs, so that the engine can be cleaned: removing without an archive loses them. */
 export async function discardLogs(ports: Pick<ArchivePorts, "runs" | "compute">, run: RunRecord): Promise<void> {
-  await ports.runs.recordArchived(run.id);
+  await ports.runs.recordArchived(run);
   await ports.compute.remove(run);
 }
 

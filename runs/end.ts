@@ -35,7 +35,7 @@ export async function endRun(ports: EndPorts, identity: RunIdentity, ending: Run
     timedOut: ending.timedOut,
     nowAt: new Date().toISOString(),
   });
-  const ended = await runs.finish(run.id, outcome);
+  const ended = await runs.finish(run, outcome);
   if (ended.status !== "Succeeded") await markOutputsFailed(ports.store, ended);
   await offerFreeSlots(ports);
   return ended;

@@ -71,12 +71,11 @@ export async function repairEnds(ports: RepairPorts): Promise<void> {
   const openWorkflows = await workflows.openRuns();
   const isListed = (run: RunIdentity): boolean => isSameRun(run, openWorkflows.get(run.id) ?? { id: 0 });
   for (const run of open) {
-    if (isListed(run)) {
-      if (run.cancelRequestedAt !== undefined)
-        await attempt(ports, run, "cancel not delivered", () => workflows.cancel(run));
-    } else {
-      await attempt(ports, run, "run without an open workflow", () => repairOrphan(run, ports));
-    }
+    if (!isListed(run)) await attempt(ports, run, "run without an open workflow", () => repairOrphan(run, ports));
+  }
+  for (const run of await runs.overdue()) {
+    if (run.sinceCancelMs !== undefined && isListed(run))
+      await attempt(ports, run, "cancel not delivered", () => workflows.cancel(run));
   }
   for (const run of await runs.unarchived()) {
     if (isListed(run) || (await workflows.phaseOf(run)) === "Open") continue;

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { and, eq, isNull, lt, sql, type SQL } from "drizzle-orm";
 import { CodedError, notFound } from "../../model/errors.ts";
 import type { Outcome } from "../../model/run/lifecycle.ts";
-import type { NewRun, RunRecords } from "../../model/ports/records.ts";
+import type { EndedBy, NewRun, RunRecords } from "../../model/ports/records.ts";
 import { isSameRun, type RunIdentity } from "../../model/run/identity.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { normalTimestamp } from "../../model/time/timestamp.ts";
@@ -11,6 +11,7 @@ import { insertBuffers } from "../buffers.ts";
 import type { Db } from "../client.ts";
 import { present, shownIfAny, shownInstant } from "../row.ts";
 import { countRuns, listRuns } from "./run-pages.ts";
+import { repairLists } from "./repair-lists.ts";
 import { recordOf } from "./run-row.ts";
 import { installation, isOpen, isUnarchived, runs } from "../schema.ts";
 import { refuseUnstorable, storable } from "../storable.ts";
@@ -54,28 +55,20 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
         .where(and(eq(runs.id, id), isOpen, lt(runs.revision, revision)));
     },
 
-    finish: (id, outcome) => finishRun(db, id, outcome),
-
-    recordArchived: async (id) => {
+    recordReason: async (run, given) => {
+      const statusReason = storable(given);
+      const isNews = and(isThe(run), isOpen, sql`${runs.statusReason} is distinct from ${statusReason}::text`);
+      await db.update(runs).set({ statusReason, revision: nextRevision }).where(isNews);
+    },
+    finish: (run, outcome, by) => finishRun(db, run, outcome, by),
+    recordArchived: async (run) => {
       await db
         .update(runs)
         .set({ archivedAt: now })
-        .where(and(eq(runs.id, id), isUnarchived));
+        .where(and(isThe(run), isUnarchived));
     },
 
-    unstarted: () => identitiesWhere(db, and(isOpen, isNull(runs.workflowStartedAt))),
-    unarchived: () => identitiesWhere(db, isUnarchived),
-    open: async () => {
-      const { id, uid, cancelRequestedAt, createdAt, timeoutSeconds } = runs;
-      const columns = { id, uid, cancelRequestedAt, createdAt, timeoutSeconds };
-      const rows = await db.select(columns).from(runs).where(isOpen).orderBy(runs.id);
-      return rows.map((row) => ({
-        id: row.id,
-        createdAt: shownInstant(row.createdAt),
-        timeoutSeconds: row.timeoutSeconds,
-        ...present({ uid: row.uid, cancelRequestedAt: shownIfAny(row.cancelRequestedAt) }),
-      }));
-    },
+    ...repairLists(db),
 
     numberCheck: async () => {
       const columns = { nowAt: sql<string>`clock_timestamp()::text`, since: installation.numbersCheckedAt };
@@ -95,6 +88,10 @@ const nextRevision = sql`${runs.revision} + 1`;
 
 /** A number outside this range is not an id, and Postgres would refuse it. */
 const isRunId = (id: number): boolean => Number.isSafeInteger(id) && id > 0;
+
+/** The row of this run, and of no other one with its number. */
+const isThe = ({ id, uid }: RunIdentity): SQL | undefined =>
+  and(eq(runs.id, id), uid === undefined ? isNull(runs.uid) : eq(runs.uid, uid));
 
 const hashOf = (key: string): string => createHash("sha256").update(key).digest("hex");
 
@@ -124,12 +121,14 @@ async function createRun(db: Db, created: NewRun): Promise<{ run: RunRecord; cre
   });
 }
 
-async function finishRun(db: Db, id: number, outcome: Outcome): Promise<RunRecord> {
+async function finishRun(db: Db, run: RunIdentity, outcome: Outcome, by: EndedBy = "workflow"): Promise<RunRecord> {
   const { status, statusReason, startedAt, finishedAt } = outcome;
   const set = {
     status,
     revision: nextRevision,
-    ...present({ statusReason: statusReason === undefined ? undefined : storable(statusReason) }),
+    // An open run can have one, too: that it could not be stopped yet.
+    statusReason: statusReason === undefined ? null : storable(statusReason),
+    ...(by === "outside" ? { endedOutsideAt: now } : {}),
     ...startOf(startedAt),
     ...(finishedAt === undefined
       ? {}
@@ -138,12 +137,9 @@ async function finishRun(db: Db, id: number, outcome: Outcome): Promise<RunRecor
   const [row] = await db
     .update(runs)
     .set(set)
-    .where(and(eq(runs.id, id), isOpen))
+    .where(and(isThe(run), isOpen))
     .returning();
-  if (row) return recordOf(row);
-  const ended = await findRun(db, id);
-  if (!ended) throw notFound();
-  return ended;
+  return row ? recordOf(row) : loadRun(db, run);
 }
 
 async function setTags(
@@ -197,11 +193,6 @@ async function loadRun(db: Db, identity: RunIdentity): Promise<RunRecord> {
 async function findWhere(db: Db, condition: SQL): Promise<RunRecord | undefined> {
   const [row] = await db.select().from(runs).where(condition);
   return row && recordOf(row);
-}
-
-async function identitiesWhere(db: Db, condition: SQL | undefined): Promise<RunIdentity[]> {
-  const rows = await db.select({ id: runs.id, uid: runs.uid }).from(runs).where(condition).orderBy(runs.id);
-  return rows.map(({ id, uid }) => ({ id, ...present({ uid }) }));
 }
 
 async function raiseNumbers(db: Db, number: number): Promise<boolean> {

@@ -58,6 +58,28 @@ export interface RunFilter {
   tags?: Record<string, string> | undefined;
 }
 
+/** Which side recorded the end of a run. */
+export type EndedBy = "workflow" | "outside";
+
+export interface OpenRun extends RunIdentity {
+  /** At least one of its containers was started. */
+  isRunning: boolean;
+}
+
+/** Milliseconds by the database's clock, which also dates the cancel and the deadline. */
+export interface OverdueRun extends RunIdentity {
+  sinceCancelMs?: number;
+  sinceDeadlineMs?: number;
+}
+
+export interface UnarchivedRun extends RunIdentity {
+  endedBy: EndedBy;
+}
+
+export interface RunState extends RunIdentity {
+  phase: "Open" | "Ended" | "Archived";
+}
+
 export interface RunRecords {
   /** One transaction: row, buffers, key. With a known key the run of the first call, `created` false. */
   create(run: NewRun): Promise<{ run: RunRecord; created: boolean }>;
@@ -85,16 +107,27 @@ export interface RunRecords {
   admit(id: number, limit: number): Promise<boolean>;
   /** Moves Pending to Running where the row is older than `revision` and not terminal. */
   recordRunning(id: number, revision: number, startedAt: string | undefined): Promise<void>;
-  /** Writes the terminal state once; a row that has one keeps it. Returns the row as it is. */
-  finish(id: number, outcome: Outcome): Promise<RunRecord>;
-  recordArchived(id: number): Promise<void>;
+  /** Says why an open run waits; its end replaces the text. */
+  recordReason(run: RunIdentity, statusReason: string): Promise<void>;
+  /**
+   * Writes the terminal state once; a row that has one keeps it. Returns the row as it is. An end from `outside` is not that of
+   * the run's workflow: until the run is archived, stopping it is owed.
+   * @throws CodedError NotFound, also when the number is that of another run
+   */
+  finish(run: RunIdentity, outcome: Outcome, by?: EndedBy): Promise<RunRecord>;
+  recordArchived(run: RunIdentity): Promise<void>;
   /** The oldest queued runs, at most as many as there are free slots. */
   nextToAdmit(limit: number): Promise<number[]>;
 
   /** For the reconciler. */
   unstarted(): Promise<RunIdentity[]>;
-  open(): Promise<(RunIdentity & { cancelRequestedAt?: string; createdAt: string; timeoutSeconds: number })[]>;
-  unarchived(): Promise<RunIdentity[]>;
+  open(): Promise<OpenRun[]>;
+  /** The open runs whose cancel was requested or whose deadline has passed. */
+  overdue(): Promise<OverdueRun[]>;
+  /** The ended runs whose logs are not archived. */
+  unarchived(): Promise<UnarchivedRun[]>;
+  /** The runs with these numbers; of a number that no run has, there is none. */
+  states(ids: readonly number[]): Promise<RunState[]>;
 
   /** The present instant, and that of the last complete check of the numbers in use. */
   numberCheck(): Promise<{ nowAt: string; since?: string }>;

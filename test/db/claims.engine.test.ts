@@ -22,7 +22,7 @@ test("there is no claim on a run that ended, whose cancel was requested, or that
   const { database } = await openFresh();
   const [ended, canceled] = [await createdRun(database), await createdRun(database)];
   await database.claims.claim(canceled, 1, "before");
-  await database.runs.finish(ended.id, { status: "Failed" });
+  await database.runs.finish(ended, { status: "Failed" });
   await database.runs.requestCancel(canceled.id);
   for (const run of [ended, canceled, { id: 404 }]) expect(await database.claims.claim(run, 0, "a")).toBeUndefined();
   expect(await database.claims.claim(canceled, 1, "a")).toBeUndefined();

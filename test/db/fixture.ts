@@ -2,6 +2,8 @@ import { onTestFinished } from "vitest";
 import postgres from "postgres";
 import { openDatabase } from "../../db/database.ts";
 import type { Database } from "../../model/ports/database.ts";
+import type { Outcome } from "../../model/run/lifecycle.ts";
+import type { RunRecord } from "../../model/run/run.ts";
 import { freshDatabase } from "../engines.ts";
 import { eventually } from "../eventually.ts";
 
@@ -31,6 +33,13 @@ export async function openTransaction(url: string, ...statements: string[]) {
     untilWaitedFor: (count = 1) => eventually(async () => (await countWaiters()) >= count),
     commit: async () => void (await client.unsafe("commit")),
   };
+}
+
+/** Ends the run with this number, as its workflow does. */
+export async function endRun({ runs }: Database, id: number, outcome: Outcome): Promise<RunRecord> {
+  const run = await runs.find(id);
+  if (!run) throw new Error(`There is no run '${id}'`);
+  return runs.finish(run, outcome);
 }
 
 export { bufferId, codespec, createdId, createdRun, newRun, twentyAtOnce } from "../ports/records.ts";

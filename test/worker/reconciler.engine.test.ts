@@ -136,7 +136,7 @@ describe("an orphaned run", () => {
     const [run, other] = [await createdRun(database), await createdRun(database)];
     await database.runs.recordWorkflowStarted(run.id);
     await database.runs.recordWorkflowStarted(other.id);
-    await database.runs.finish(other.id, { status: "Succeeded" });
+    await database.runs.finish(other, { status: "Succeeded" });
     ports.observed.set(run.id, RUNNING);
     await closeWorkflow(run, other);
     expect(await workflows.phaseOf(run)).toBe("Completed");
@@ -167,7 +167,7 @@ test("a cancel that its workflow did not get is sent again", async () => {
 
 test("unarchived logs are archived once the workflow is closed", async () => {
   const run = await startedRun();
-  await database.runs.finish(run.id, { status: "Succeeded" });
+  await database.runs.finish(run, { status: "Succeeded" });
   await untilListed(run);
   await pass();
   expect(ports.calls).toEqual([]);
@@ -182,8 +182,8 @@ test("unarchived logs are archived once the workflow is closed", async () => {
 test("the engine's leftovers of an ended run are removed, those of an open one are not", async () => {
   const [ended, open] = [await createdRun(database), await startedRun()];
   await database.runs.recordWorkflowStarted(ended.id);
-  await database.runs.finish(ended.id, { status: "Succeeded" });
-  await database.runs.recordArchived(ended.id);
+  await database.runs.finish(ended, { status: "Succeeded" });
+  await database.runs.recordArchived(ended);
   await untilListed(open);
   ports.left.push(ended, open);
   await pass();
@@ -193,8 +193,8 @@ test("the engine's leftovers of an ended run are removed, those of an open one a
 test("runs that execute and that the database does not know are reported, and left alone", async () => {
   const [known, ended] = [await startedRun(), await createdRun(database)];
   await database.runs.recordWorkflowStarted(ended.id);
-  await database.runs.finish(ended.id, { status: "Succeeded" });
-  await database.runs.recordArchived(ended.id);
+  await database.runs.finish(ended, { status: "Succeeded" });
+  await database.runs.recordArchived(ended);
   await untilListed(known);
   ports.executing.push({ ...known, endCommand: "end known" });
   await pass();
@@ -217,7 +217,7 @@ test("one run that cannot be repaired does not hold up the others", async () => 
   const [first, second] = [await createdRun(database), await createdRun(database)];
   for (const run of [first, second]) {
     await database.runs.recordWorkflowStarted(run.id);
-    await database.runs.finish(run.id, { status: "Succeeded" });
+    await database.runs.finish(run, { status: "Succeeded" });
   }
   ports.archiveErrors.push(new CodedError("Unavailable", "no space"));
   await pass();

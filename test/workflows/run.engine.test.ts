@@ -208,7 +208,7 @@ test("a queued run is admitted when a slot is free", async () => {
       const { id, handle, report } = await begin();
       await queued(handle);
       expect(ports.calls).toEqual([]);
-      await db.runs.finish(holder.id, { status: "Succeeded", finishedAt: new Date().toISOString() });
+      await db.runs.finish(holder, { status: "Succeeded", finishedAt: new Date().toISOString() });
       await handle.signal(slotFree);
       await launched(ports, id);
       await report(EXITED);

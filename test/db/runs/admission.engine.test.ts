@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Database } from "../../../model/ports/database.ts";
-import { createdId, openFresh, openTransaction, twentyAtOnce } from "../fixture.ts";
+import { createdId, endRun, openFresh, openTransaction, twentyAtOnce } from "../fixture.ts";
 
 async function startedRuns(database: Database, count: number): Promise<number[]> {
   const ids: number[] = [];
@@ -80,10 +80,10 @@ test("a slot that becomes free while a run is being refused is taken, or offered
     expect(await database.runs.admit(first, 1)).toBe(true);
     const [wasAdmitted, offered] = await Promise.all([
       database.runs.admit(second, 1),
-      database.runs.finish(first, { status: "Failed" }).then(() => database.runs.nextToAdmit(1)),
+      endRun(database, first, { status: "Failed" }).then(() => database.runs.nextToAdmit(1)),
     ]);
     expect(wasAdmitted || offered.includes(second)).toBe(true);
-    await database.runs.finish(second, { status: "Failed" });
+    await endRun(database, second, { status: "Failed" });
   }
 });
 
@@ -92,7 +92,7 @@ test("a run that ends frees its slot for the oldest queued run", async () => {
   const [first = 0, second = 0, third = 0] = await startedRuns(database, 3);
   await database.runs.admit(first, 1);
   expect(await database.runs.admit(second, 1)).toBe(false);
-  await database.runs.finish(first, { status: "Failed" });
+  await endRun(database, first, { status: "Failed" });
   expect(await database.runs.nextToAdmit(1)).toEqual([second]);
   expect(await database.runs.admit(third, 1)).toBe(false);
   expect(await database.runs.admit(second, 1)).toBe(true);

@@ -1,7 +1,7 @@
 import postgres from "postgres";
 import { expect, test } from "vitest";
 import { idsOf, pagesOf } from "../../ports/records.ts";
-import { createdId, openFresh, twentyAtOnce } from "../fixture.ts";
+import { createdId, endRun, openFresh, twentyAtOnce } from "../fixture.ts";
 
 test("runs of one instant are paged by their ids", async () => {
   const { database, url } = await openFresh();
@@ -25,7 +25,7 @@ test("counts follow every change, also those made at the same time", async () =>
     ids.flatMap((id) => [
       database.runs.recordRunning(id, 1, undefined),
       ...(id % 2 ? [database.runs.requestCancel(id)] : []),
-      ...(id % 3 ? [] : [database.runs.finish(id, { status: "Succeeded" })]),
+      ...(id % 3 ? [] : [endRun(database, id, { status: "Succeeded" })]),
     ]),
   );
   const shown = await Promise.all(ids.map(async (id) => (await database.runs.find(id))?.status ?? ""));

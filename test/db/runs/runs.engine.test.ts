@@ -3,11 +3,13 @@ import { expect, test } from "vitest";
 import type { Outcome } from "../../../model/run/lifecycle.ts";
 import type { RunRecord } from "../../../model/run/run.ts";
 import { nanosecondsOf } from "../../../model/time/timestamp.ts";
+import { eventually } from "../../eventually.ts";
 import {
   bufferId,
   codespec,
   createdId,
   createdRun,
+  endRun,
   newRun,
   openFresh,
   openTransaction,
@@ -58,7 +60,7 @@ test.each(["nul\0", "half \ud800", "\udc00 half"])("text that Postgres cannot st
 test("an engine's message that Postgres cannot store does not keep a run from ending", async () => {
   const { database } = await openFresh();
   const id = await createdId(database);
-  const run = await database.runs.finish(id, { status: "Failed", statusReason: "bad\0 \ud800" });
+  const run = await endRun(database, id, { status: "Failed", statusReason: "bad\0 \ud800" });
   expect(run).toMatchObject({ status: "Failed", statusReason: "bad\ufffd \ufffd" });
 });
 
@@ -76,7 +78,7 @@ test("a run is Running from its start, and its times never run backwards", async
   await database.runs.recordRunning(id, 1, "2001-01-01T00:00:00.123456789Z");
   const running = await database.runs.find(id);
   expect(running).toMatchObject({ status: "Running", revision: 1, startedAt: createdAt });
-  const done = await database.runs.finish(id, { status: "Succeeded", finishedAt: "2001-01-01T00:00:00Z" });
+  const done = await endRun(database, id, { status: "Succeeded", finishedAt: "2001-01-01T00:00:00Z" });
   expect(done).toMatchObject({ status: "Succeeded", startedAt: createdAt, finishedAt: createdAt });
 });
 
@@ -86,7 +88,7 @@ test("times from the engine are cut to microseconds, and the first start stays",
   await database.runs.recordRunning(id, 1, "2098-01-01T00:00:00.123456999Z");
   await database.runs.recordRunning(id, 2, "2098-06-01T00:00:00Z");
   const outcome = { ...succeeded, startedAt: "2098-07-01T00:00:00Z", finishedAt: "2098-01-01T00:00:00Z" };
-  const done = await database.runs.finish(id, outcome);
+  const done = await endRun(database, id, outcome);
   expect(done.startedAt).toBe("2098-01-01T00:00:00.123456+00:00");
   expect(nanosecondsOf(done.finishedAt ?? "")).toBeGreaterThanOrEqual(nanosecondsOf(done.startedAt ?? "") ?? NaN);
 });
@@ -94,8 +96,8 @@ test("times from the engine are cut to microseconds, and the first start stays",
 test("a run that never started has no start, and an end only if the outcome dates it", async () => {
   const { database } = await openFresh();
   const [first, second] = [await createdId(database), await createdId(database)];
-  expect(await database.runs.finish(first, { status: "Failed" })).not.toHaveProperty("finishedAt");
-  const dated = await database.runs.finish(second, succeeded);
+  expect(await endRun(database, first, { status: "Failed" })).not.toHaveProperty("finishedAt");
+  const dated = await endRun(database, second, succeeded);
   expect(dated).toMatchObject({ finishedAt: "2099-01-01T00:00:00+00:00" });
   expect(dated).not.toHaveProperty("startedAt");
 });
@@ -104,9 +106,9 @@ test("a terminal run never changes again", async () => {
   const { database } = await openFresh();
   const id = await createdId(database);
   await database.runs.recordWorkflowStarted(id);
-  const done = await database.runs.finish(id, succeeded);
+  const done = await endRun(database, id, succeeded);
   await database.runs.recordRunning(id, 99, "2098-01-01T00:00:00Z");
-  expect(await database.runs.finish(id, { status: "Failed", statusReason: "late" })).toEqual(done);
+  expect(await endRun(database, id, { status: "Failed", statusReason: "late" })).toEqual(done);
   expect(await database.runs.requestCancel(id)).toEqual(done);
   expect(await database.runs.admit(id, 10)).toBe(false);
   expect(await database.runs.find(id)).toEqual(done);
@@ -114,7 +116,7 @@ test("a terminal run never changes again", async () => {
 
 test("finishing or loading an unknown run fails: it was not found", async () => {
   const { database } = await openFresh();
-  await expect(database.runs.finish(12, succeeded)).rejects.toMatchObject({ code: "NotFound" });
+  await expect(database.runs.finish({ id: 12 }, succeeded)).rejects.toMatchObject({ code: "NotFound" });
   await expect(database.runs.load({ id: 12 })).rejects.toMatchObject({ code: "NotFound" });
 });
 
@@ -131,7 +133,7 @@ test("one of twenty concurrent outcomes is kept, and all calls return it", async
   const { database } = await openFresh();
   const id = await createdId(database);
   const answers = await twentyAtOnce((place) =>
-    database.runs.finish(id, { ...succeeded, status: place % 2 ? "Failed" : "Canceled", statusReason: `${place}` }),
+    endRun(database, id, { ...succeeded, status: place % 2 ? "Failed" : "Canceled", statusReason: `${place}` }),
   );
   expect(new Set(answers.map((run) => JSON.stringify(run))).size).toBe(1);
   expect(await database.runs.counts({})).toEqual({ [answers[0]?.status ?? ""]: 1 });
@@ -140,7 +142,7 @@ test("one of twenty concurrent outcomes is kept, and all calls return it", async
 test("tags can be set on an ended run and do not change its end; an unknown run has none", async () => {
   const { database } = await openFresh();
   const id = await createdId(database);
-  const ended = await database.runs.finish(id, succeeded);
+  const ended = await endRun(database, id, succeeded);
   const { eTag: _eTag, tags, ...rest } = (await database.runs.setTags(id, { a: "1" })) ?? {};
   expect([tags, rest]).toEqual([
     { a: "1" },
@@ -173,7 +175,7 @@ test("a run that is being canceled stays so when its container starts", async ()
   await database.runs.requestCancel(id);
   await database.runs.recordRunning(id, 7, undefined);
   expect(await database.runs.find(id)).toMatchObject({ status: "Canceling" });
-  expect(await database.runs.finish(id, { status: "Canceled" })).toMatchObject({ status: "Canceled" });
+  expect(await endRun(database, id, { status: "Canceled" })).toMatchObject({ status: "Canceled" });
   expect(await database.runs.counts({})).toEqual({ Canceled: 1 });
 });
 
@@ -191,9 +193,9 @@ test("the eTag changes with the fields that clients see, and with nothing else",
   expect(await eTagNow()).toBe(seen.at(-1));
   await database.runs.recordRunning(id, 3, "2098-01-01T00:00:00Z");
   seen.push(await eTagNow());
-  await database.runs.finish(id, succeeded);
+  await endRun(database, id, succeeded);
   seen.push(await eTagNow());
-  await database.runs.recordArchived(id);
+  await database.runs.recordArchived((await database.runs.find(id)) ?? { id });
   expect(await eTagNow()).toBe(seen.at(-1));
   expect(new Set(seen).size).toBe(seen.length);
   const listed = await database.runs.list({ limit: 1 });
@@ -210,20 +212,91 @@ test("the reconciler's lists have the runs left to repair, and are empty once th
   expect(await database.runs.find(first.id)).toMatchObject({ workflowStartedAt });
   expect(await database.runs.unstarted()).toEqual([second]);
 
-  const canceled = await database.runs.requestCancel(second.id);
+  await database.runs.recordRunning(second.id, 1, undefined);
   expect(await database.runs.open()).toEqual([
-    { ...first, createdAt: expect.stringMatching(SHOWN), timeoutSeconds: 43_200 },
-    expect.objectContaining({ ...second, cancelRequestedAt: canceled?.cancelRequestedAt }),
+    { ...first, isRunning: false },
+    { ...second, isRunning: true },
   ]);
-  await database.runs.recordArchived(first.id);
+  await database.runs.recordArchived(first);
   expect(await database.runs.find(first.id)).not.toHaveProperty("archivedAt");
-  await database.runs.finish(first.id, succeeded);
-  expect(await database.runs.unarchived()).toEqual([first]);
-  await database.runs.recordArchived(first.id);
+  await database.runs.finish(first, succeeded);
+  expect(await database.runs.unarchived()).toEqual([{ ...first, endedBy: "workflow" }]);
+  expect(await database.runs.states([second.id, first.id, 404])).toEqual(
+    expect.arrayContaining([
+      { ...first, phase: "Ended" },
+      { ...second, phase: "Open" },
+    ]),
+  );
+  await database.runs.recordArchived(first);
   expect(await database.runs.unarchived()).toEqual([]);
   expect(await database.runs.find(first.id)).toMatchObject({ archivedAt: expect.stringMatching(SHOWN) });
+  expect(await database.runs.states([first.id])).toEqual([{ ...first, phase: "Archived" }]);
+  expect(await database.runs.states([])).toEqual([]);
   expect(await database.runs.open()).toHaveLength(1);
   expect(await database.runs.countOpen()).toBe(1);
+});
+
+test("runs whose cancel was requested, or whose deadline has passed, are listed with the time since then until they end", async () => {
+  const { database } = await openFresh();
+  const [canceled, late] = [await createdRun(database), await createdRun(database, { timeoutSeconds: 1 })];
+  await createdRun(database);
+  await database.runs.requestCancel(canceled.id);
+  const listed = await eventually(async () => {
+    const overdue = await database.runs.overdue();
+    return overdue.length === 2 ? overdue : undefined;
+  });
+  expect(listed).toEqual([
+    { ...canceled, sinceCancelMs: expect.any(Number) },
+    { ...late, sinceDeadlineMs: expect.any(Number) },
+  ]);
+  for (const { sinceCancelMs = 0, sinceDeadlineMs = 0 } of listed) {
+    expect(sinceCancelMs + sinceDeadlineMs).toBeGreaterThan(0);
+  }
+  for (const run of listed) await database.runs.finish(run, succeeded);
+  expect(await database.runs.overdue()).toEqual([]);
+});
+
+test("the reason for which an open run waits is shown until it ends, and no reason changes an ended run", async () => {
+  const { database } = await openFresh();
+  const run = await createdRun(database);
+  const before = await database.runs.find(run.id);
+  await database.runs.recordReason({ ...run, uid: "another" }, "The engine is away");
+  expect(await database.runs.find(run.id)).toEqual(before);
+  await database.runs.recordReason(run, "The engine is away");
+  const waiting = await database.runs.find(run.id);
+  expect(waiting).toMatchObject({ status: "Pending", statusReason: "The engine is away", revision: 1 });
+  expect(waiting?.eTag).not.toBe(before?.eTag);
+  // Once is enough: each change is sent to everyone who watches the run.
+  await database.runs.recordReason(run, "The engine is away");
+  expect(await database.runs.find(run.id)).toEqual(waiting);
+  const ended = await database.runs.finish(run, succeeded);
+  expect(ended).not.toHaveProperty("statusReason");
+  await database.runs.recordReason(run, "The engine is away");
+  expect(await database.runs.find(run.id)).toEqual(ended);
+});
+
+test("an end from outside is marked, and one that loses against the workflow's is not", async () => {
+  const { database } = await openFresh();
+  const [outside, inside] = [await createdRun(database), await createdRun(database)];
+  expect(await database.runs.finish(outside, succeeded, "outside")).not.toHaveProperty("endedOutsideAt");
+  const first = await database.runs.finish(inside, succeeded, "workflow");
+  expect(await database.runs.finish(inside, { status: "Failed" }, "outside")).toEqual(first);
+  expect(await database.runs.unarchived()).toEqual([
+    { ...outside, endedBy: "outside" },
+    { ...inside, endedBy: "workflow" },
+  ]);
+});
+
+test("nothing of a run is written to another one that has its number", async () => {
+  const { database } = await openFresh();
+  const run = await createdRun(database);
+  const lost = { id: run.id, uid: "lost" };
+  await expect(database.runs.finish(lost, succeeded, "outside")).rejects.toMatchObject({ code: "NotFound" });
+  await expect(database.runs.finish({ id: run.id }, succeeded)).rejects.toMatchObject({ code: "NotFound" });
+  const ended = await database.runs.finish(run, succeeded);
+  await expect(database.runs.finish(lost, succeeded)).rejects.toMatchObject({ code: "NotFound" });
+  await database.runs.recordArchived(lost);
+  expect(await database.runs.find(run.id)).toEqual(ended);
 });
 
 test("each run has a uid of its own, and is loaded only with it", async () => {

@@ -1,0 +1,1 @@
+ALTER TABLE "runs" ADD COLUMN "ended_outside_at" timestamp(6) with time zone;
