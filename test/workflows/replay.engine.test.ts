@@ -29,6 +29,8 @@ const NUMBERED = [
   "timed-out",
   "timed-out-while-queued",
 ];
+/** The history that the watcher's test records. */
+const WATCHER = "watched-then-continued";
 /** Histories of code that no longer records such ones; runs that began with it can still be in flight. */
 const KEPT = {
   succeeded: "the logs were archived in a step of their own",
@@ -39,7 +41,7 @@ test("each history is one that a test records, or is kept for a reason", () => {
   const tests = readFileSync(resolve(import.meta.dirname, "run.engine.test.ts"), "utf8");
   const names = [...tests.matchAll(/\brecord: "([a-z-]+)"/g)].map(([, name]) => name ?? "");
   const executed = names.map((name) => `executed-${name}`);
-  const all = [...executed, ...NUMBERED, ...Object.keys(KEPT)];
+  const all = [...executed, ...NUMBERED, WATCHER, ...Object.keys(KEPT)];
   expect(recorded).toEqual(all.map((name) => `${name}.json`).toSorted());
 });
 

@@ -1,12 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
 import type { WorkflowHandle } from "@temporalio/client";
-import { temporal } from "@temporalio/proto";
 import postgres from "postgres";
 import { runActivities } from "../../activities/run.ts";
 import { openDatabase } from "../../db/database.ts";
-import { errnoOf } from "../../model/errors.ts";
 import type { Database } from "../../model/ports/database.ts";
 import type { NewRun } from "../../model/ports/records.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
@@ -17,8 +13,8 @@ import { freshDatabase } from "../engines.ts";
 import { eventually } from "../eventually.ts";
 import { createFakeRunPorts, type FakeRunPorts } from "../fakes/run-ports.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
+import { recordHistory } from "./record.ts";
 
-const HISTORIES = resolve(import.meta.dirname, "../histories");
 export const EXITED: ReplicaState = {
   container: { phase: "Exited", exitCode: 0, finishedAt: "2100-01-01T00:00:00Z" },
 };
@@ -100,14 +96,7 @@ export async function openStage(): Promise<Stage> {
     };
     await worker.runUntil(async () => {
       await script(scene);
-      if (options.record !== undefined && process.env["TYGER_RECORD_HISTORIES"]) {
-        const history = temporal.api.history.v1.History.fromObject((await handles[0]?.fetchHistory()) ?? {});
-        const file = join(HISTORIES, `executed-${options.record}.json`);
-        // A history that is there was recorded by an older version, of which runs can still be in flight.
-        await writeFile(file, JSON.stringify(history.toJSON(), null, 1), { flag: "wx" }).catch((err: unknown) => {
-          if (errnoOf(err) !== "EEXIST") throw err;
-        });
-      }
+      if (options.record !== undefined) await recordHistory(handles[0], `executed-${options.record}`);
       // A workflow that a failed test left open must not continue into the next test.
       await Promise.all(handles.map((handle) => handle.terminate().catch(() => undefined)));
     });
