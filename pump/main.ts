@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { errnoOf, messageOf } from "../model/errors.ts";
-import { PUMP_FILES, type PumpCommand, type PumpResult, type PumpSpec } from "../model/run/pump.ts";
+import { PUMP_FILES, stateOfResult, type PumpCommand, type PumpResult, type PumpSpec } from "../model/run/pump.ts";
 import { every, retry } from "../waiting/retry.ts";
 import { Control } from "./control.ts";
 import { openJournal } from "./journal.ts";
@@ -36,7 +36,7 @@ process.on("uncaughtException", (err) => pump.fail(`The pump failed: ${messageOf
 journal("info", "pump started");
 const result = await pump.run();
 await leave(result);
-await control.leave({ phase: result.status, ...(result.message !== undefined && { message: result.message }) });
+await control.leave(stateOfResult(result));
 // Not process.exit() at once: it waits for V8's compiler threads, and one of them can be waiting for a garbage collection
 // that then never happens.
 setTimeout(() => process.exit(), LINGER_MS).unref();

@@ -15,6 +15,8 @@ export interface PumpParts {
   onState: (state: PumpState) => void;
 }
 
+type Failure = Required<Pick<PumpResult, "message">> & Pick<PumpResult, "cutOff">;
+
 /**
  * All pipes of one replica, from the first open to the result. A failure leaves every pipe open, so that the job never
  * mistakes a broken stream for its end, until the worker has stopped the job.
@@ -25,7 +27,7 @@ export class Pump {
   readonly #jobEnded = new AbortController();
   readonly #halt = new AbortController();
   readonly #released = Promise.withResolvers<void>();
-  #failure: string | undefined;
+  #failure: Failure | undefined;
 
   constructor(spec: PumpSpec, parts: PumpParts) {
     this.#parts = parts;
@@ -45,7 +47,7 @@ export class Pump {
     // Repeats what a writer has tried already: the server may have been unreachable.
     const buffers = await this.#parts.buffers;
     await Promise.all(unended.map(({ bufferId }) => buffers.markFailed(bufferId)));
-    return { status: "Failed", message: this.#failure };
+    return { status: "Failed", ...this.#failure };
   }
 
   /** The job has ended by itself: pipes that it never opened are given up, and its outputs are completed. */
@@ -56,23 +58,32 @@ export class Pump {
 
   /** The run is over for another reason: outputs that are not complete are marked failed. */
   stop(): void {
-    this.interrupt("The run was stopped");
+    if (!this.#isDone()) this.#end({ message: "The run was stopped", cutOff: true });
     this.#halt.abort();
     this.#released.resolve();
   }
 
   /** Fails for `reason` unless everything has been moved already. */
   interrupt(reason: string): void {
-    if (!this.#pipes.every((pipe) => pipe.isDone)) this.fail(reason);
+    if (!this.#isDone()) this.fail(reason);
   }
 
-  /** Ends all transfers and leaves the pipes open. Only the first failure counts: others follow from it. */
+  /** Ends all transfers and leaves the pipes open. */
   fail(message: string): void {
+    this.#end({ message: withoutSecrets(message) });
+  }
+
+  /** Only the first failure counts: others follow from it. */
+  #end(failure: Failure): void {
     if (this.#failure !== undefined || this.#halt.signal.aborted) return;
-    this.#failure = withoutSecrets(message);
-    this.#parts.journal("error", "pump failed", { reason: this.#failure });
+    this.#failure = failure;
+    this.#parts.journal("error", "pump failed", { reason: failure.message });
     this.#halt.abort();
-    this.#parts.onState({ phase: "Failed", message: this.#failure });
+    this.#parts.onState({ phase: "Failed", ...failure });
+  }
+
+  #isDone(): boolean {
+    return this.#pipes.every((pipe) => pipe.isDone);
   }
 
   async #move(pipe: InputPipe | OutputPipe): Promise<void> {

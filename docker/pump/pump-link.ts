@@ -5,7 +5,7 @@ import { errnoOf } from "../../model/errors.ts";
 import { atMost } from "../../waiting/bounded.ts";
 import { every, retry } from "../../waiting/retry.ts";
 import type { PumpState } from "../../model/run/lifecycle.ts";
-import { PUMP_FILES, type PumpCommand, type PumpResult } from "../../model/run/pump.ts";
+import { PUMP_FILES, stateOfResult, type PumpCommand, type PumpResult } from "../../model/run/pump.ts";
 
 /** The state of a pump that left no result and no longer listens. */
 export const DEAD_PUMP: PumpState = {
@@ -48,8 +48,7 @@ export async function connectPump(folder: string, heard: (state: PumpState) => v
 export async function readPumpResult(folder: string): Promise<PumpState | undefined> {
   const text = await readFile(join(folder, PUMP_FILES.result), "utf8").catch(() => undefined);
   if (text === undefined) return undefined;
-  const result = JSON.parse(text) as PumpResult;
-  return { phase: result.status, ...(result.message === undefined ? {} : { message: result.message }) };
+  return stateOfResult(JSON.parse(text) as PumpResult);
 }
 
 /** The present state of the pump of `folder`. */

@@ -14,6 +14,11 @@ export interface ContainerState {
 export interface PumpState {
   phase: "Running" | "Succeeded" | "Failed" | "Dead";
   message?: string;
+  /**
+   * With `Failed`: the pump itself did not fail. It gave up what was not complete because its job was cut off or it was
+   * commanded to stop, so why that happened is the run's reason, not `message`.
+   */
+  cutOff?: boolean;
 }
 
 /** One observation of a replica; `pump` is absent when the run has no buffers. */
@@ -115,9 +120,7 @@ function exitedBefore(container: ContainerState, instant: string | undefined): b
 }
 
 function ownOutcome(container: ContainerState, pump: PumpState | undefined): Outcome {
-  // A container that is removed takes its pump with it, and the pump's last message is then not the cause.
-  const isTakenAway = container.phase === "Gone";
-  if (!isTakenAway && (pump?.phase === "Failed" || pump?.phase === "Dead")) {
+  if (pump && isCause(pump, container)) {
     return {
       status: "Failed",
       statusReason: pump.message ?? "The process that streams the buffers died before it finished",
@@ -134,4 +137,13 @@ function ownOutcome(container: ContainerState, pump: PumpState | undefined): Out
     return { status: "Failed", statusReason: container.message ? `${reason}: ${container.message}` : reason };
   }
   return { status: "Succeeded" };
+}
+
+/** Whether the run failed because of its pump: an end that the pump only followed has its own words. */
+function isCause(pump: PumpState, container: ContainerState): boolean {
+  if (pump.phase !== "Failed" && pump.phase !== "Dead") return false;
+  // A container that is removed takes its pump with it, and the pump's last message is then not the cause.
+  if (container.phase === "Gone") return false;
+  // A job that exits with 0 and lost its outputs all the same has no other reason.
+  return !pump.cutOff || container.phase !== "Exited" || container.exitCode === 0;
 }

@@ -44,7 +44,7 @@ function parseContainer(value: unknown): ContainerState | undefined {
 function parsePump(value: unknown): PumpState | undefined {
   if (!isRecord(value)) return undefined;
   const { phase } = value;
-  const fields = parseFields(value, { message: isText });
+  const fields = parseFields(value, { message: isText, cutOff: isFlag });
   return fields && isText(phase) && isPumpPhase(phase) ? { phase, ...fields } : undefined;
 }
 
@@ -60,5 +60,6 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 /** Other languages write null for a field that is not set. */
 export const isAbsent = (value: unknown): value is null | undefined => value === undefined || value === null;
 export const isText = (value: unknown): value is string => typeof value === "string";
+const isFlag = (value: unknown): value is boolean => typeof value === "boolean";
 /** One that can be stored and compared. */
 const isInstant = (value: unknown): boolean => isText(value) && nanosecondsOf(value) !== undefined;

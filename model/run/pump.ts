@@ -1,3 +1,5 @@
+import type { PumpState } from "./lifecycle.ts";
+
 /** One pipe of a replica and the buffer behind it. */
 export interface PumpPipe {
   parameter: string;
@@ -34,7 +36,16 @@ export const pipeFileOf = (parameter: string): string => `${parameter}.pipe`;
 export interface PumpResult {
   status: "Succeeded" | "Failed";
   message?: string;
+  /** As in {@link PumpState}; absent from the result of an older pump. */
+  cutOff?: boolean;
 }
+
+/** The last state of a pump that left `result`. */
+export const stateOfResult = ({ status, message, cutOff }: PumpResult): PumpState => ({
+  phase: status,
+  ...(message !== undefined && { message }),
+  ...(cutOff && { cutOff }),
+});
 
 /**
  * Commands to a pump through its socket, one JSON object a line. The pump sends a {@link PumpState} line on

@@ -42,7 +42,9 @@ function obey(command: string): void {
 function finish(command: string): void {
   const result =
     command === "stop" || has("fails")
-      ? { status: "Failed", message: has("fails") ? "The input broke" : "The run was stopped" }
+      ? has("fails")
+        ? { status: "Failed", message: "The input broke" }
+        : { status: "Failed", message: "The run was stopped", cutOff: true }
       : { status: "Succeeded" };
   writeFileSync("result.json.new", JSON.stringify(result));
   renameSync("result.json.new", "result.json");

@@ -25,6 +25,7 @@ const failureOf = (pump: PumpProcess) => eventually(() => pump.states().find(({ 
 const blobFile = (bufferId: string, path: string): string =>
   join(suite.world.plane.dir, "buffers", bufferId, path.replaceAll("/", "-"));
 const started = (bufferId: string) => eventually(() => existsSync(blobFile(bufferId, "00/000")));
+const STOPPED = { status: "Failed", message: "The run was stopped", cutOff: true };
 const FAILED = `{"status":"failed"}`;
 
 describe("an incomplete input", () => {
@@ -123,7 +124,7 @@ describe("commands", () => {
     const job = pump.startJob("exec 3> out.pipe; echo part >&3; cat in.pipe");
     await started(out);
     pump.tell("stop");
-    expect(await resultOf(pump)).toEqual({ status: "Failed", message: "The run was stopped" });
+    expect(await resultOf(pump)).toEqual(STOPPED);
     expect(await suite.world.endOf(out)).toBe(FAILED);
     await expect(suite.world.contentOf(out)).rejects.toThrow("permanently failed");
     job.end();
@@ -139,7 +140,7 @@ describe("commands", () => {
     job.end();
     await job.ended;
     process.kill(pump.pid, "SIGCONT");
-    expect(await resultOf(pump)).toEqual({ status: "Failed", message: "The run was stopped" });
+    expect(await resultOf(pump)).toEqual(STOPPED);
     expect(await suite.world.endOf(out)).toBe(FAILED);
   });
 

@@ -18,6 +18,7 @@ const exited = (exitCode: number, second: number): ContainerState => ({
   exitCode,
 });
 const done: PumpState = { phase: "Succeeded" };
+const cutOff: PumpState = { phase: "Failed", message: "The run was stopped", cutOff: true };
 
 describe("the outcome of a run", () => {
   const base = { deadlineAt: AT(30), nowAt: AT(20) };
@@ -43,6 +44,26 @@ describe("the outcome of a run", () => {
       "the pump failed with a reason",
       { replica: { container: exited(137, 5), pump: { phase: "Failed", message: "hash chain mismatch" } } },
       { status: "Failed", statusReason: "hash chain mismatch" },
+    ],
+    [
+      "a killed job ends in its own words, not those of the pump that followed it",
+      { replica: { container: { ...exited(137, 5), message: "Killed (SIGKILL)" }, pump: cutOff } },
+      { status: "Failed", statusReason: "Main exited with code 137: Killed (SIGKILL)" },
+    ],
+    [
+      "a pump that failed first, and whose job was then stopped by us, keeps its message",
+      { replica: { container: exited(137, 5), pump: { phase: "Failed", message: "No space left on device" } } },
+      { status: "Failed", statusReason: "No space left on device" },
+    ],
+    [
+      "exit 0 with outputs that were given up is never a success",
+      { replica: { container: exited(0, 5), pump: cutOff } },
+      { status: "Failed", statusReason: "The run was stopped" },
+    ],
+    [
+      "a pump that was stopped beside a job of which no end was seen",
+      { replica: { container: running, pump: cutOff } },
+      { status: "Failed", statusReason: "The run was stopped" },
     ],
     [
       "an exit that predates the cancel wins",

@@ -25,6 +25,7 @@ describe("a message about replicas", () => {
         [2, EXITED],
       ]),
     ],
+    ["of one whose job was cut off", changesOf("abc", [[0, { ...EXITED, pump: { phase: "Failed", cutOff: true } }]])],
     ["of none", changesOf("abc", [])],
   ])("is read as it was sent: %s", (_name, sent) => {
     const { version: _version, ...rest } = sent;
@@ -75,6 +76,7 @@ describe("a message about replicas", () => {
     ["an instant that is a number", [0, { container: { phase: "Running", startedAt: 1_700_000_000 } }]],
     ["a message that is an object", [0, { container: { phase: "Exited", message: {} } }]],
     ["a pump that is a text", [0, { container: { phase: "Exited" }, pump: "Succeeded" }]],
+    ["a flag that is a text", [0, { container: { phase: "Exited" }, pump: { phase: "Failed", cutOff: "no" } }]],
     ["an unknown phase of the pump", [0, { container: { phase: "Exited" }, pump: { phase: "Flushing" } }]],
   ])("leaves out an entry with %s and keeps the others", (_name, entry) => {
     const sent = { version: 1, uid: "abc", replicas: [entry, [1, RUNNING]] };
