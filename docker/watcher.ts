@@ -1,16 +1,15 @@
-import { join } from "node:path";
 import type { ComputeWatcher, LaunchClaims } from "../model/ports/compute.ts";
-import { CodedError } from "../model/errors.ts";
+import { CodedError, messageOf } from "../model/errors.ts";
 import { every, retry } from "../waiting/retry.ts";
 import { hasEnded, type ReplicaState } from "../model/run/lifecycle.ts";
 import { textOf, type RunIdentity } from "../model/run/identity.ts";
 import { LABEL_INSTALLATION } from "../model/run/names.ts";
-import { PUMP_FILES } from "../model/run/pump.ts";
-import { attemptFolderOf, findFolder, isThere, runsWithFolders } from "./launch/attempt-folder.ts";
+import { attemptFolderOf, runsWithFolders } from "./launch/attempt-folder.ts";
 import { LABEL_ATTEMPT, LABEL_CONTAINER_NAME } from "./launch/container-spec.ts";
 import { containerStateOf, runInLabels } from "./launch/container-state.ts";
-import { connectEngine, type ContainerInfo, type Engine } from "./engine/engine.ts";
+import { connectEngine, type Engine } from "./engine/engine.ts";
 import { readEvents } from "./engine/events.ts";
+import { hasPumpSpec } from "./pump/pump-folder.ts";
 import { PumpWatch } from "./pump/pump-watch.ts";
 
 export interface DockerWatcherOptions {
@@ -19,6 +18,7 @@ export interface DockerWatcherOptions {
   /** Has a folder for each run. */
   runsDir: string;
   dockerHost?: string | undefined;
+  log: { warn(facts: object, message: string): void };
 }
 
 const REPLICA = 0;
@@ -26,6 +26,10 @@ const RELIST_MS = 60_000;
 /** Inspections at a time: a relist must not delay events that happen meanwhile. */
 const LOOKS_AT_ONCE = 8;
 const AGAIN_MS = 200;
+/** After this, a run is looked at again whose pump could not be asked. */
+const ASK_AGAIN_MS = 1000;
+/** Of a fault that lasts, at most one line in this time is logged for each run. */
+const WARN_AGAIN_MS = 60_000;
 /** When the engine is away for longer, the watch fails, and its caller starts it again. */
 const LOST_MS = 60_000;
 
@@ -59,6 +63,7 @@ interface Replica {
   /** The state that was reported last, as text. */
   reported: string;
   pump: PumpWatch | undefined;
+  warnedAtMs: number;
 }
 
 /** The replicas of an installation, as one watcher knows them. */
@@ -69,6 +74,9 @@ class Watch {
   readonly #replicas = new Map<string, Replica>();
   /** The actions for one run happen in order. */
   readonly #turns = new Map<string, Promise<void>>();
+  /** Runs that are looked at again soon, and how this round fails. */
+  readonly #soon = new Map<string, NodeJS.Timeout>();
+  #fail: (err: unknown) => void = () => {};
 
   constructor(engine: Engine, options: DockerWatcherOptions, report: Report) {
     this.#engine = engine;
@@ -81,6 +89,7 @@ class Watch {
     const round = new AbortController();
     const labels = { [LABEL_INSTALLATION]: this.#options.installationId };
     const fail = (err: unknown): void => round.abort(err);
+    this.#fail = fail;
     // First the stream, then the list, so that no event is missed in between.
     const stream = await this.#engine.events(labels, AbortSignal.any([signal, round.signal]));
     let relisting = this.#relist();
@@ -102,6 +111,8 @@ class Watch {
       throw round.signal.aborted ? round.signal.reason : err;
     } finally {
       clearInterval(timer);
+      for (const soon of this.#soon.values()) clearTimeout(soon);
+      this.#soon.clear();
       stream.destroy();
       if (!signal.aborted) await Promise.allSettled(this.#turns.values());
     }
@@ -145,9 +156,12 @@ class Watch {
     // Its launch is in progress and reports by itself.
     if (container.phase === "Created") return;
     const replica = this.#replicaOf(run, { container });
-    if (info.Config.Labels[LABEL_CONTAINER_NAME] !== undefined) await this.#watchPump(run, replica, info);
+    const hasPump = info.Config.Labels[LABEL_CONTAINER_NAME] !== undefined;
+    const folder = this.#folderOf(run, info.Config.Labels[LABEL_ATTEMPT]);
+    if (hasPump && !(await this.#isPumpKnown(replica, () => this.#lookAtPump(replica, folder))))
+      return this.#lookSoon(run, () => this.#look(run, containerId, again));
     if (hasEnded(container)) replica.pump?.send({ command: "jobEnded" });
-    await this.#update(run, replica, { ...replica.state, container }, again);
+    await this.#update(replica, { ...replica.state, container }, again);
   }
 
   /** Looks at a run without a container: launched and lost, or not launched, or cleaned up. */
@@ -160,12 +174,16 @@ class Watch {
     const container = containerStateOf(undefined);
     const replica = this.#replicaOf(run, { container });
     // Removed after its end: the pump continues until the outputs are complete.
-    if (replica.state.container.phase === "Exited") return this.#update(run, replica, replica.state, true);
-    const folder = await this.#folderOf(run, claim.attempt);
-    if (await isThere(join(folder, PUMP_FILES.spec))) await this.#watchPumpOf(run, replica, folder);
+    if (replica.state.container.phase === "Exited") return this.#update(replica, replica.state, true);
+    const folder = this.#folderOf(run, claim.attempt);
+    const lookIfAny = async (): Promise<void> => {
+      if (await hasPumpSpec(folder)) await this.#lookAtPump(replica, folder);
+    };
+    if (!(await this.#isPumpKnown(replica, lookIfAny)))
+      return this.#lookSoon(run, () => this.#lookGone(run, containerId));
     // How the job ended is unknown, so its outputs do not count.
     replica.pump?.send({ command: "stop" });
-    await this.#update(run, replica, { ...replica.state, container }, true);
+    await this.#update(replica, { ...replica.state, container }, true);
   }
 
   #forget(run: RunIdentity): void {
@@ -176,36 +194,56 @@ class Watch {
   #replicaOf(run: RunIdentity, state: ReplicaState): Replica {
     const known = this.#replicas.get(textOf(run));
     if (known) return known;
-    const replica: Replica = { run, state, reported: "", pump: undefined };
+    const replica: Replica = { run, state, reported: "", pump: undefined, warnedAtMs: -WARN_AGAIN_MS };
     this.#replicas.set(textOf(run), replica);
     return replica;
   }
 
-  async #watchPump(run: RunIdentity, replica: Replica, info: ContainerInfo): Promise<void> {
-    const folder = await this.#folderOf(run, info.Config.Labels[LABEL_ATTEMPT] ?? "");
-    await this.#watchPumpOf(run, replica, folder);
-  }
-
-  async #watchPumpOf(run: RunIdentity, replica: Replica, folder: string): Promise<void> {
+  async #lookAtPump(replica: Replica, folder: string): Promise<void> {
     replica.pump ??= new PumpWatch(folder, (pump) => {
       // A report that fails is repeated with the next relist.
-      this.#update(run, replica, { ...replica.state, pump }, false).catch(() => undefined);
+      this.#update(replica, { ...replica.state, pump }, false).catch(() => undefined);
     });
     replica.state = { ...replica.state, pump: await replica.pump.look() };
   }
 
-  async #folderOf(run: RunIdentity, attempt: string): Promise<string> {
-    const folder = attemptFolderOf(this.#options.runsDir, run, attempt);
-    return (await findFolder(folder)) ?? folder;
+  /** False when nothing can be known about the pump for the moment; the runs of other pumps are not held up by that. */
+  async #isPumpKnown(replica: Replica, look: () => Promise<void>): Promise<boolean> {
+    try {
+      await look();
+      return true;
+    } catch (err) {
+      if (performance.now() - replica.warnedAtMs > WARN_AGAIN_MS) {
+        replica.warnedAtMs = performance.now();
+        const facts = { runId: replica.run.id, reason: messageOf(err) };
+        this.#options.log.warn(facts, "a pump could not be asked, trying again");
+      }
+      return false;
+    }
   }
 
-  async #update(run: RunIdentity, replica: Replica, state: ReplicaState, again: boolean): Promise<void> {
+  #folderOf(run: RunIdentity, attempt: string | undefined): string {
+    return attemptFolderOf(this.#options.runsDir, run, attempt ?? "");
+  }
+
+  /** Looks at the run again in a while, unless that is planned already. */
+  #lookSoon(run: RunIdentity, look: () => Promise<void>): void {
+    const key = textOf(run);
+    if (this.#soon.has(key)) return;
+    const timer = setTimeout(() => {
+      this.#soon.delete(key);
+      this.#inTurn(run, look).catch(this.#fail);
+    }, ASK_AGAIN_MS);
+    this.#soon.set(key, timer);
+  }
+
+  async #update(replica: Replica, state: ReplicaState, again: boolean): Promise<void> {
     replica.state = state;
     const text = JSON.stringify(state);
     if (text === replica.reported && !again) return;
     replica.reported = text;
     try {
-      await this.#report(run, state);
+      await this.#report(replica.run, state);
     } catch (err) {
       replica.reported = "";
       throw err;

@@ -1,6 +1,13 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { errnoOf, messageOf } from "../model/errors.ts";
-import { PUMP_FILES, stateOfResult, type PumpCommand, type PumpResult, type PumpSpec } from "../model/run/pump.ts";
+import {
+  PUMP_FILES,
+  stateOfResult,
+  TRY_AGAIN_EXIT,
+  type PumpCommand,
+  type PumpResult,
+  type PumpSpec,
+} from "../model/run/pump.ts";
 import { every, retry } from "../waiting/retry.ts";
 import { Control } from "./control.ts";
 import { openJournal } from "./journal.ts";
@@ -18,7 +25,7 @@ if (!spec) process.exit(0);
 
 const journal = openJournal({ runId: spec.runId });
 const control = new Control(obey);
-if (existsSync(PUMP_FILES.result) || !(await control.listen(PUMP_FILES.socket))) process.exit(0);
+if (!(await control.listen(PUMP_FILES.socket))) process.exit(0);
 // Loaded while the container starts: the worker waits only until we listen. A failure is reported by each pipe.
 const buffers = import("./buffers.ts").then(({ connectBuffers }) => connectBuffers(spec, journal));
 buffers.catch(() => {});
@@ -41,13 +48,17 @@ await control.leave(stateOfResult(result));
 // that then never happens.
 setTimeout(() => process.exit(), LINGER_MS).unref();
 
-/** Undefined if the folder is missing, renamed or not ready: this attempt was given up before it began. */
+/** Undefined if the folder is missing, renamed or not ready, or has a result: this attempt was given up, or is over. */
 function takeFolder(folder: string | undefined): PumpSpec | undefined {
   try {
     process.chdir(folder ?? "");
-    return JSON.parse(readFileSync(PUMP_FILES.spec, "utf8")) as PumpSpec;
-  } catch {
-    return undefined;
+    const text = readFileSync(PUMP_FILES.spec, "utf8");
+    const isOver = statSync(PUMP_FILES.result, { throwIfNoEntry: false }) !== undefined;
+    return isOver ? undefined : (JSON.parse(text) as PumpSpec);
+  } catch (err) {
+    if (errnoOf(err) === "ENOENT") return undefined;
+    process.stderr.write(`${messageOf(err)}\n`);
+    process.exit(errnoOf(err) === undefined ? 1 : TRY_AGAIN_EXIT);
   }
 }
 

@@ -30,7 +30,7 @@ const serving = await serveRuns(config, log, {
   cluster: "docker",
   writer: createDockerWriter({ ...engine, pumpCommand: { node: process.execPath, main: config.TYGER_PUMP_MAIN } }),
   logs: createDockerReader(engine),
-  watcher: createDockerWatcher(engine),
+  watcher: createDockerWatcher({ ...engine, log }),
 });
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => serving.stop());
 // Batch systems signal all processes of a job before its time is up; the stack stays.

@@ -5,9 +5,9 @@ import { promisify } from "node:util";
 import { errnoOf } from "../../model/errors.ts";
 import { identityInName, textOf, type RunIdentity } from "../../model/run/identity.ts";
 import { PUMP_FILES, pipeFileOf, type PumpSpec } from "../../model/run/pump.ts";
+import { FENCED } from "../pump/pump-folder.ts";
 
 const run = promisify(execFile);
-const FENCED = ".fenced";
 
 export const runFolderOf = (runsDir: string, run: RunIdentity): string => join(runsDir, textOf(run));
 

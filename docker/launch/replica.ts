@@ -4,7 +4,7 @@ import { containerNameOf } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { ContainerInfo, Engine } from "../engine/engine.ts";
 import { pumpStateOf } from "../pump/pump-link.ts";
-import { attemptFolderOf, findFolder } from "./attempt-folder.ts";
+import { attemptFolderOf } from "./attempt-folder.ts";
 import { LABEL_ATTEMPT, pipesOf } from "./container-spec.ts";
 import { containerStateOf, isContainerOf, wasStarted } from "./container-state.ts";
 import type { Seen } from "./launch-plan.ts";
@@ -67,7 +67,5 @@ export async function replicaOf(ports: ReplicaPorts, run: RunRecord, info: Conta
   return { container, pump: wasStarted(info) ? await pumpOf(ports, run, attemptOf(info)) : RUNNING_PUMP };
 }
 
-async function pumpOf(ports: ReplicaPorts, run: RunRecord, attempt: string): Promise<PumpState> {
-  const folder = folderOf(ports, run, attempt);
-  return pumpStateOf((await findFolder(folder)) ?? folder);
-}
+const pumpOf = (ports: ReplicaPorts, run: RunRecord, attempt: string): Promise<PumpState> =>
+  pumpStateOf(folderOf(ports, run, attempt));

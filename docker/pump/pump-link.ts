@@ -1,11 +1,12 @@
-import { open, readFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf } from "../../model/errors.ts";
 import { atMost } from "../../waiting/bounded.ts";
 import { every, retry } from "../../waiting/retry.ts";
 import type { PumpState } from "../../model/run/lifecycle.ts";
 import { PUMP_FILES, stateOfResult, type PumpCommand, type PumpResult } from "../../model/run/pump.ts";
+import { inFolder, known, readResultFile } from "./pump-folder.ts";
 
 /** The state of a pump that left no result and no longer listens. */
 export const DEAD_PUMP: PumpState = {
@@ -31,53 +32,75 @@ export interface PumpLink {
 /**
  * Connects to the pump of `folder` and passes each state that it sends to `heard`.
  * @returns undefined when no process listens there
+ * @throws CodedError Unavailable when that cannot be found out
  */
-export async function connectPump(folder: string, heard: (state: PumpState) => void): Promise<PumpLink | undefined> {
-  // The path of a socket is limited to 107 bytes, so it is reached through the descriptor of its folder.
-  const handle = await open(folder, "r").catch(() => undefined);
-  if (!handle) return undefined;
-  try {
-    const socket = await connectSocket(`/proc/self/fd/${handle.fd}/${PUMP_FILES.socket}`);
+export const connectPump = (folder: string, heard: (state: PumpState) => void): Promise<PumpLink | undefined> =>
+  inFolder(folder, async (path) => {
+    const socket = await known(() => connectSocket(join(path, PUMP_FILES.socket)));
     return socket && linkOver(socket, heard);
-  } finally {
-    await handle.close();
-  }
-}
+  });
 
-/** The result of a pump that has ended, or undefined when it left none. */
+/** The result of a pump that has ended, or undefined when it left none. @throws CodedError Unavailable */
 export async function readPumpResult(folder: string): Promise<PumpState | undefined> {
-  const text = await readFile(join(folder, PUMP_FILES.result), "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  return stateOfResult(JSON.parse(text) as PumpResult);
+  const text = await readResultFile(folder);
+  return text === undefined ? undefined : stateIn(text);
 }
 
-/** The present state of the pump of `folder`. */
+/** The present state of the pump of `folder`. @throws CodedError Unavailable */
 export const pumpStateOf = (folder: string): Promise<PumpState> => askPump(folder, undefined, ANSWER_MS);
 
 /**
  * Sends a command to the pump of `folder` and waits up to `withinMs` for the outcome.
  * @returns its result or failure; `Running` when it continues, `Dead` when it is gone without a result
+ * @throws CodedError Unavailable
  */
 export const endPump = (folder: string, command: PumpCommand, withinMs: number): Promise<PumpState> =>
   askPump(folder, command, withinMs);
 
 async function askPump(folder: string, command: PumpCommand | undefined, withinMs: number): Promise<PumpState> {
+  const endMs = performance.now() + withinMs;
+  for (;;) {
+    const answer = await askOnce(folder, command, Math.max(0, endMs - performance.now()));
+    if (answer !== "closed") return answer;
+    // A pump that dies closes its connections first. Until nothing listens, it is taken for one that exists.
+    if (performance.now() >= endMs) return { phase: "Running" };
+    await sleep(CONNECT_AGAIN_MS);
+  }
+}
+
+async function askOnce(
+  folder: string,
+  command: PumpCommand | undefined,
+  withinMs: number,
+): Promise<PumpState | "closed"> {
   const result = await readPumpResult(folder);
   if (result) return result;
-  const answer = Promise.withResolvers<PumpState>();
+  const answer = Promise.withResolvers<PumpState | "closed">();
   const link = await connectPump(folder, (state) => {
     if (command === undefined || state.phase !== "Running") answer.resolve(state);
   });
-  // It may have ended between the two looks.
+  // It can have ended between the two looks.
   if (!link) return (await readPumpResult(folder)) ?? DEAD_PUMP;
   if (command) link.send(command);
-  void link.closed.then(async () => answer.resolve((await readPumpResult(folder)) ?? DEAD_PUMP));
+  void link.closed.then(() => answer.resolve("closed"));
   const state = await atMost(withinMs, answer.promise);
   link.close();
   return state ?? { phase: "Running" };
 }
 
-function connectSocket(path: string): Promise<Socket | undefined> {
+/** The content of a result file. One that cannot be read is a failure: nothing says that the outputs are whole. */
+function stateIn(text: string): PumpState {
+  try {
+    const result = JSON.parse(text) as PumpResult;
+    if (result.status === "Succeeded" || result.status === "Failed") return stateOfResult(result);
+  } catch {
+    // Below.
+  }
+  return { phase: "Failed", message: "The process that streams the buffers left a result that cannot be read" };
+}
+
+/** Undefined when nothing listens. @throws Error of any other failure, which says nothing about the pump */
+async function connectSocket(path: string): Promise<Socket | undefined> {
   const connectOnce = (): Promise<Socket> =>
     new Promise((resolve, reject) => {
       const socket = connect(path);
@@ -86,10 +109,16 @@ function connectSocket(path: string): Promise<Socket | undefined> {
     });
   // A full backlog is not a sign of death.
   const options = { pauses: every(CONNECT_AGAIN_MS), outageMs: CONNECT_MS, passes: isBacklogFull };
-  return retry(connectOnce, options).catch(() => undefined);
+  try {
+    return await retry(connectOnce, options);
+  } catch (err) {
+    if (!isNobodyThere(err)) throw err;
+    return undefined;
+  }
 }
 
 const isBacklogFull = (err: unknown): boolean => errnoOf(err) === "EAGAIN";
+const isNobodyThere = (err: unknown): boolean => ["ENOENT", "ECONNREFUSED"].includes(errnoOf(err) ?? "");
 
 function linkOver(socket: Socket, heard: (state: PumpState) => void): PumpLink {
   const closed = new Promise<void>((resolve) => {

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CodedError, messageOf } from "../../model/errors.ts";
-import { PUMP_FILES } from "../../model/run/pump.ts";
+import { CodedError, errnoOf, messageOf, type ErrorCode } from "../../model/errors.ts";
+import { PUMP_FILES, TRY_AGAIN_EXIT } from "../../model/run/pump.ts";
 import { poll } from "../../waiting/bounded.ts";
 import { connectPump, type PumpLink } from "./pump-link.ts";
 
@@ -19,15 +19,18 @@ export interface PumpCommandLine {
 const NODE_FLAGS = ["--disable-sigusr1", "--max-semi-space-size=1"];
 const READY_MS = 20_000;
 const LOOK_MS = 10;
+/** Why a process cannot be started for the moment. */
+const PASSING: ReadonlySet<string | undefined> = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"]);
 
 /**
  * Starts the pump of `folder` in a session of its own, so that it outlives this one, and waits until it listens. It gets
  * the folder as its only argument and none of our environment.
- * @throws CodedError LaunchFailed with the last line of its log
+ * @throws CodedError LaunchFailed with the last line of its log; Unavailable when another attempt can succeed
  */
 export async function startPump({ node, main }: PumpCommandLine, folder: string): Promise<void> {
   const log = await open(join(folder, PUMP_FILES.log), "a");
   let failure: string | undefined;
+  let code: ErrorCode = "LaunchFailed";
   try {
     const child = spawn(node, [...NODE_FLAGS, main, folder], {
       cwd: "/",
@@ -37,9 +40,11 @@ export async function startPump({ node, main }: PumpCommandLine, folder: string)
     });
     child.once("error", (err) => {
       failure = messageOf(err);
+      if (PASSING.has(errnoOf(err))) code = "Unavailable";
     });
-    child.once("exit", (code, signal) => {
-      failure ??= `it exited with ${signal ?? code}`;
+    child.once("exit", (exitCode, signal) => {
+      failure ??= `it exited with ${signal ?? exitCode}`;
+      if (exitCode === TRY_AGAIN_EXIT) code = "Unavailable";
     });
     child.unref();
   } finally {
@@ -52,5 +57,5 @@ export async function startPump({ node, main }: PumpCommandLine, folder: string)
   const said = await readFile(join(folder, PUMP_FILES.log), "utf8").catch(() => "");
   const lastWords = said.trim().split("\n").at(-1)?.slice(-500);
   const reason = [failure ?? `it did not listen within ${READY_MS / 1000} s`, lastWords].filter(Boolean).join(": ");
-  throw new CodedError("LaunchFailed", `The process that streams the buffers did not start: ${reason}`);
+  throw new CodedError(code, `The process that streams the buffers did not start: ${reason}`);
 }

@@ -1,15 +1,23 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { PumpState } from "../../model/run/lifecycle.ts";
 import type { PumpCommand } from "../../model/run/pump.ts";
+import { doubling, retry } from "../../waiting/retry.ts";
 import { connectPump, DEAD_PUMP, readPumpResult, type PumpLink } from "./pump-link.ts";
 
-/** Stays connected to one pump: reports each of its states as it arrives, and its death when the connection closes. */
+/** Between two attempts to find out what became of a pump whose connection was lost. */
+const pauses = doubling(10, 5000);
+
+/** Stays connected to one pump: reports each of its states as it arrives, and its death when nothing listens any more. */
 export class PumpWatch {
   readonly #folder: string;
   readonly #changed: (state: PumpState) => void;
+  readonly #closing = new AbortController();
   #state: PumpState = { phase: "Running" };
   #link: PumpLink | undefined;
+  #linking: Promise<void> | undefined;
   #hasEnded = false;
-  #isClosed = false;
+  /** Connections in a row that were lost before the pump said anything. */
+  #losses = 0;
 
   /** `changed` gets each change that {@link look} did not return. */
   constructor(folder: string, changed: (state: PumpState) => void) {
@@ -17,17 +25,12 @@ export class PumpWatch {
     this.#changed = changed;
   }
 
-  /** The state of the pump; connects to it first if necessary. */
+  /**
+   * The state of the pump; connects to it first if necessary.
+   * @throws CodedError Unavailable when it is not known
+   */
   async look(): Promise<PumpState> {
-    if (!this.#link && !this.#hasEnded && !this.#isClosed) {
-      const link = await connectPump(this.#folder, (state) => this.#move(state));
-      this.#link = link;
-      if (!link) await this.#end();
-      void link?.closed.then(async () => {
-        this.#link = undefined;
-        if (!this.#isClosed) await this.#end();
-      });
-    }
+    if (!this.#link && !this.#hasEnded && !this.#closing.signal.aborted) await this.#connect();
     return this.#state;
   }
 
@@ -36,19 +39,49 @@ export class PumpWatch {
   }
 
   close(): void {
-    this.#isClosed = true;
+    this.#closing.abort();
     this.#link?.close();
   }
 
-  /** No process listens any longer: the result that it left counts. */
-  async #end(): Promise<void> {
+  #connect(): Promise<void> {
+    this.#linking ??= this.#connectOnce().finally(() => {
+      this.#linking = undefined;
+    });
+    return this.#linking;
+  }
+
+  async #connectOnce(): Promise<void> {
+    const link = await connectPump(this.#folder, (state) => {
+      this.#losses = 0;
+      this.#move(state);
+    });
+    if (link) {
+      this.#link = link;
+      void link.closed.then(() => this.#connectAgain());
+      return;
+    }
+    // No process listens any longer: the result that it left counts.
+    const last = (await readPumpResult(this.#folder)) ?? DEAD_PUMP;
     this.#hasEnded = true;
-    this.#move((await readPumpResult(this.#folder)) ?? DEAD_PUMP);
+    this.#move(last);
+  }
+
+  /** A lost connection is not yet the end of the pump. Never rejects. */
+  async #connectAgain(): Promise<void> {
+    const { signal } = this.#closing;
+    this.#link = undefined;
+    this.#losses += 1;
+    try {
+      await sleep(pauses(this.#losses, undefined), undefined, { signal });
+      await retry(() => this.look(), { pauses, signal });
+    } catch {
+      // It was closed.
+    }
   }
 
   #move(state: PumpState): void {
     if (JSON.stringify(state) === JSON.stringify(this.#state)) return;
     this.#state = state;
-    if (!this.#isClosed) this.#changed(state);
+    if (!this.#closing.signal.aborted) this.#changed(state);
   }
 }

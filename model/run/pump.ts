@@ -30,6 +30,9 @@ export const PUMP_FILES = {
   pipes: "pipes",
 } as const;
 
+/** The exit code of a pump that could not read its folder, which says nothing about the attempt: EX_TEMPFAIL. */
+export const TRY_AGAIN_EXIT = 75;
+
 export const pipeFileOf = (parameter: string): string => `${parameter}.pipe`;
 
 /** Left behind by a pump that is done, written whole and fsynced. */

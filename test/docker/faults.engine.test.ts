@@ -4,6 +4,7 @@ import { containerNameOf } from "../../model/run/names.ts";
 import { eventually } from "../eventually.ts";
 import { openFlakyEngine, type FlakyEngine } from "./flaky-engine.ts";
 import { openDockerRig, type DockerRig } from "./rig.ts";
+import { startStarved } from "./starved.ts";
 
 let flaky: FlakyEngine;
 let rig: DockerRig;
@@ -63,6 +64,32 @@ test("a job that ends while the engine is unreachable is reported when the engin
     return state?.container.phase === "Exited" && state.pump?.phase === "Succeeded" ? state : undefined;
   });
   expect(state.container.exitCode).toBe(9);
+});
+
+test("a watcher that is out of descriptors knows nothing about a healthy pump, and asks it again", async () => {
+  interface Said {
+    runId?: number;
+    container?: string;
+    pump?: string;
+    message?: string;
+  }
+  const healthy = await openDockerRig();
+  const watcher = startStarved<Said>("starved-watcher.ts", [healthy.installationId, healthy.runsDir]);
+  try {
+    const [first, second] = [0, 1].map(() => healthy.run({ hasBuffers: true, forMs: 60_000 }));
+    await healthy.writer.launch(first!);
+    await eventually(() => watcher.said.some(({ runId, pump }) => runId === first!.id && pump === "Running"));
+    // One is enough to inspect a container, and too few to ask a pump.
+    await watcher.hog(1);
+    await healthy.writer.launch(second!);
+    await eventually(() => watcher.said.some(({ runId, message }) => runId === second!.id && message !== undefined));
+    await watcher.free();
+    await eventually(() => watcher.said.some(({ runId, pump }) => runId === second!.id && pump === "Running"));
+    expect(watcher.said.filter(({ pump }) => pump !== undefined && pump !== "Running")).toEqual([]);
+  } finally {
+    await watcher.end();
+    await healthy.close();
+  }
 });
 
 test("a followed log that is cut continues where it was: no line is repeated or left out", async () => {

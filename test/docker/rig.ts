@@ -66,7 +66,7 @@ export async function openDockerRig(dockerHost?: string): Promise<DockerRig> {
     claims,
     writer: writerWith(claims),
     reader: createDockerReader({ installationId, dockerHost }),
-    watcher: createDockerWatcher({ installationId, dockerHost, claims, runsDir }),
+    watcher: createDockerWatcher({ installationId, dockerHost, claims, runsDir, log: { warn() {} } }),
     writerWith,
     anotherWriter: () => writerWith(claims),
     shell,

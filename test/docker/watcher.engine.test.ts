@@ -173,6 +173,7 @@ test("a watcher without an engine keeps trying until it is told to stop", async 
     claims: rig.claims,
     runsDir: rig.runsDir,
     dockerHost: "unix:///nowhere/docker.sock",
+    log: { warn() {} },
   });
   const stop = AbortSignal.timeout(500);
   await expect(away.watch(async () => undefined, stop)).resolves.toBeUndefined();

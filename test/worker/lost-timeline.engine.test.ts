@@ -53,7 +53,7 @@ async function openWorker() {
     },
     log: pino({ level: "silent" }),
   };
-  const watcher = createDockerWatcher({ installationId, claims: database.claims, runsDir });
+  const watcher = createDockerWatcher({ installationId, claims: database.claims, runsDir, log: ports.log });
   const worker = await temporal.createWorker({
     taskQueue: taskQueueOf(installationId, CLUSTER),
     activities: { ...runActivities(ports), ...watchActivities({ watcher, reportReplica: workflows.reportReplica }) },

@@ -1,0 +1,29 @@
+import { messageOf } from "../../../model/errors.ts";
+import { poll } from "../../../waiting/bounded.ts";
+import { pumpStateOf, readPumpResult } from "../../../docker/pump/pump-link.ts";
+import { PumpWatch } from "../../../docker/pump/pump-watch.ts";
+import { obeyHogging, say } from "../starved-process.ts";
+
+/** Asks the pump of a folder in each way again and again, and prints the answers. */
+const folder = process.argv[2] ?? "";
+const ways = {
+  pumpStateOf: async () => (await pumpStateOf(folder)).phase,
+  readPumpResult: async () => (await readPumpResult(folder))?.phase ?? "none",
+  watch: async () => {
+    const watch = new PumpWatch(folder, () => {});
+    try {
+      return (await watch.look()).phase;
+    } finally {
+      watch.close();
+    }
+  },
+};
+
+obeyHogging();
+await poll(
+  async () => {
+    for (const [way, ask] of Object.entries(ways)) say({ way, answer: await ask().catch(messageOf) });
+    return undefined;
+  },
+  { everyMs: 20 },
+);
