@@ -2,6 +2,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { StackConfig } from "../config/stack.ts";
+import { errnoOf } from "../model/errors.ts";
 import { LOST_RUNS_FILE, workflowIdOf } from "../model/run/names.ts";
 import type { StackView } from "./supervisor/control.ts";
 import { askStack } from "./supervisor/process-record.ts";
@@ -53,7 +54,9 @@ const lostRunsSchema = z.array(z.object({ id: z.number(), endCommand: z.string()
 
 /** Runs that the database does not know, because it was restored from a backup, and how to end each of them. */
 function lostRunsOf(stateDir: string, installation: string, { temporal, given }: StackView): string[] {
-  const lost = lostRunsSchema.safeParse(readJson(join(stateDir, LOST_RUNS_FILE))).data ?? [];
+  const file = join(stateDir, LOST_RUNS_FILE);
+  const lost = readLostRuns(file);
+  if (lost === undefined) return [`lost runs     unknown: '${file}' cannot be read`];
   if (lost.length === 0) return [];
   const address = temporal ?? given?.temporal;
   const terminate = `temporal workflow terminate${address === undefined ? "" : ` --address ${address}`} --workflow-id`;
@@ -63,11 +66,12 @@ function lostRunsOf(stateDir: string, installation: string, { temporal, given }:
   ];
 }
 
-function readJson(file: string): unknown {
+/** Undefined when it is not known whether there are any. */
+function readLostRuns(file: string): z.infer<typeof lostRunsSchema> | undefined {
   try {
-    return JSON.parse(readFileSync(file, "utf8"));
-  } catch {
-    return undefined;
+    return lostRunsSchema.parse(JSON.parse(readFileSync(file, "utf8")));
+  } catch (err) {
+    return errnoOf(err) === "ENOENT" ? [] : undefined;
   }
 }
 

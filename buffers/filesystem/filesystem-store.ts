@@ -79,6 +79,13 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
     }
   };
 
+  /** The buffer, or else the temporary file: when that is gone, its upload can be repeated. */
+  const missing = async (bufferId: string, cause: unknown): Promise<CodedError> => {
+    if (!(await isThere(folderOf(bufferId)))) return containerNotFound(bufferId, cause);
+    prepared = undefined;
+    return new CodedError("Unavailable", "The unfinished upload was removed from the buffer store", { cause });
+  };
+
   /** Publishes the temporary file that `write` fills as the blob. */
   const publish = async (
     bufferId: string,
@@ -98,7 +105,7 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
       return head;
     } catch (err) {
       if (errnoOf(err) === "EEXIST") throw overwrite(blobPath, err);
-      if (errnoOf(err) === "ENOENT") throw containerNotFound(bufferId, err);
+      if (errnoOf(err) === "ENOENT") throw await missing(bufferId, err);
       if (isDiskFull(err)) throw full(err);
       throw err;
     } finally {

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { DEFAULT_SOCKET, engineAddressOf, type EngineAddress } from "../../docker/engine/engine-address.ts";
 import { EngineRefusal } from "../../docker/engine/engine-call.ts";
@@ -21,7 +21,16 @@ export function engineAt(host: string): EngineAddress {
 export function engineCandidates(dockerHost: string | undefined, userRuntimeDir: string | undefined): EngineAddress[] {
   if (dockerHost) return [engineAt(dockerHost)];
   const sockets = [DEFAULT_SOCKET, ...(userRuntimeDir ? [join(userRuntimeDir, "docker.sock")] : [])];
-  return sockets.filter((socket) => existsSync(socket)).map((socket) => engineAt(`unix://${socket}`));
+  return sockets.filter((socket) => !isMissing(socket)).map((socket) => engineAt(`unix://${socket}`));
+}
+
+/** One that cannot be looked at stays a candidate: connecting to it says why. */
+function isMissing(socket: string): boolean {
+  try {
+    return statSync(socket, { throwIfNoEntry: false }) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** Returns why the engine cannot be used, as a clause for the user, or undefined if it answers. */

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { messageOf } from "../../model/errors.ts";
+import { errnoOf, messageOf } from "../../model/errors.ts";
 import { poll } from "../../waiting/bounded.ts";
 import { installPackages } from "../host/debian.ts";
 import type { EngineAddress } from "../../docker/engine/engine-address.ts";
@@ -88,15 +88,18 @@ async function launch(files: DockerdFiles, path: string): Promise<void> {
  */
 function removeStalePidFiles({ pidFiles }: DockerdFiles): void {
   for (const [program, file] of Object.entries(pidFiles)) {
-    const pid = existsSync(file) ? Number(readFileSync(file, "utf8")) : 0;
-    if (programOf(pid) !== program) rmSync(file, { force: true });
+    const pid = readIfThere(file);
+    if (pid !== undefined && programOf(Number(pid)) !== program) rmSync(file);
   }
 }
 
-/** Restarts the dockerd that we started if it was killed. The lock makes one of the machine's stacks do it. */
+/**
+ * Restarts the dockerd that we started if it was killed. The lock makes one of the machine's stacks do it.
+ * @throws Error when it cannot be found out whether it was killed
+ */
 export async function reviveDockerd(path: string, log: (line: string) => void): Promise<void> {
   const files = MACHINE;
-  if (!existsSync(recordOf(files)) || ourDockerd(files)) return;
+  if (readIfThere(recordOf(files)) === undefined || ourDockerd(files)) return;
   await using held = await tryLock(lockNameOf(files));
   if (!held || ourDockerd(files) || (await isAnswering(files.engine))) return;
   log("the Docker engine is gone; starting it again");
@@ -129,14 +132,27 @@ export async function leaveDockerd(
   return "stopped";
 }
 
-/** Returns the dockerd that we started only while it is alive. */
+/** Returns the dockerd that we started only while it is alive. @throws Error when that cannot be found out */
 function ourDockerd(files: DockerdFiles): ProcessIdentity | undefined {
-  if (!existsSync(recordOf(files))) return undefined;
+  const record = readIfThere(recordOf(files));
+  const identity = record === undefined ? undefined : identityIn(record);
+  return identity && isAlive(identity) ? identity : undefined;
+}
+
+function identityIn(record: string): ProcessIdentity | undefined {
   try {
-    const identity = processIdentitySchema.parse(JSON.parse(readFileSync(recordOf(files), "utf8")));
-    return isAlive(identity) ? identity : undefined;
+    return processIdentitySchema.parse(JSON.parse(record));
   } catch {
     // A torn file means that the machine lost power, so no recorded process is alive.
+    return undefined;
+  }
+}
+
+function readIfThere(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (err) {
+    if (errnoOf(err) !== "ENOENT") throw err;
     return undefined;
   }
 }

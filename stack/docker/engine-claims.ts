@@ -40,11 +40,20 @@ export function usersOf(engine: EngineAddress): EngineUser[] {
     if (inode === undefined || !name.startsWith(prefix)) return [];
     // Older versions of Node pad the name with NULs, which the kernel shows as @.
     const [, stack, uid, pid] = /^(.+-(\d+))-(\d+)@*$/.exec(name.slice(prefix.length)) ?? [];
-    if (stack === undefined || userOf(Number(pid)) !== Number(uid)) return [];
+    if (stack === undefined || belongsTo(Number(pid), Number(uid)) === false) return [];
     if (holdsSocket(Number(pid), inode) === false) return [];
     return [[stack, { stack, uid: Number(uid) }] as const];
   });
   return [...new Map(users).values()];
+}
+
+/** Undefined when it is not known. */
+function belongsTo(pid: number, uid: number): boolean | undefined {
+  try {
+    return userOf(pid) === uid;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The same for every path to one socket, even before the socket exists. */

@@ -15,33 +15,25 @@ export type ProcessIdentity = z.infer<typeof processIdentitySchema>;
 
 const BOOT_ID = readBootId();
 
-/** Returns undefined for a process that is gone or a zombie. */
+/** Returns undefined for a process that is gone or a zombie. @throws Error when that cannot be found out */
 export function identify(pid: number): ProcessIdentity | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name in parentheses can contain anything; the fields start after the last parenthesis.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const [state] = fields;
-    const startTime = fields[19];
-    if (!startTime || state === "Z" || state === "X") return undefined;
-    return { pid, startTime, bootId: BOOT_ID };
-  } catch {
-    return undefined;
-  }
+  const stat = readOf(pid, "stat");
+  if (stat === undefined) return undefined;
+  // The name in parentheses can contain anything; the fields start after the last parenthesis.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state] = fields;
+  const startTime = fields[19];
+  if (!startTime || state === "Z" || state === "X") return undefined;
+  return { pid, startTime, bootId: BOOT_ID };
 }
 
+/** @throws Error when that cannot be found out */
 export function isAlive({ pid, startTime, bootId }: ProcessIdentity): boolean {
   return bootId === BOOT_ID && identify(pid)?.startTime === startTime;
 }
 
-/** The kernel keeps only 15 bytes of the name. */
-export function programOf(pid: number): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-  } catch {
-    return undefined;
-  }
-}
+/** Undefined if the process is gone; the kernel keeps only 15 bytes of the name. @throws Error when it is not known */
+export const programOf = (pid: number): string | undefined => readOf(pid, "comm")?.trim();
 
 /** Sends `signal`, then SIGKILL after `graceMs`. Returns once the process is gone, or after 5 more seconds. */
 export async function endProcess(target: ProcessIdentity, signal: NodeJS.Signals, graceMs: number): Promise<void> {
@@ -73,19 +65,15 @@ async function isGoneWithin(target: ProcessIdentity, ms: number): Promise<boolea
   return (await poll(look, { everyMs: 20, withinMs: ms })) ?? false;
 }
 
-/** The effective user, who decides what the process can do. */
+/** The effective user, who decides what the process can do; undefined if it is gone. @throws Error when it is not known */
 export function userOf(pid: number): number | undefined {
-  try {
-    const [, uid] = /^Uid:\s+\d+\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-    return uid === undefined ? undefined : Number(uid);
-  } catch {
-    return undefined;
-  }
+  const [, uid] = /^Uid:\s+\d+\s+(\d+)/m.exec(readOf(pid, "status") ?? "") ?? [];
+  return uid === undefined ? undefined : Number(uid);
 }
 
 /**
- * Whether a process has the socket with that inode open. Undefined if the kernel does not show it: only root sees the
- * sockets of other users' processes, and even root not those of processes with more capabilities.
+ * Whether a process has the socket with that inode open. Undefined if that is not known: only root sees the sockets of other
+ * users' processes, and even root not those of processes with more capabilities.
  */
 export function holdsSocket(pid: number, inode: string): boolean | undefined {
   const folder = `/proc/${pid}/fd`;
@@ -93,7 +81,7 @@ export function holdsSocket(pid: number, inode: string): boolean | undefined {
     const links = readdirSync(folder).map((name) => readLink(join(folder, name)));
     return links.includes(`socket:[${inode}]`) || (links.includes(HIDDEN) ? undefined : false);
   } catch (err) {
-    return errnoOf(err) === "EACCES" ? undefined : false;
+    return isGone(err) ? false : undefined;
   }
 }
 
@@ -106,13 +94,26 @@ function readBootId(): string {
   }
 }
 
-/** Stands for a link in /proc that the kernel does not let us read. */
+/** Stands for a link in /proc that cannot be read. */
 const HIDDEN = Symbol("hidden");
 
 function readLink(path: string): string | typeof HIDDEN | undefined {
   try {
     return readlinkSync(path);
   } catch (err) {
-    return errnoOf(err) === "EACCES" ? HIDDEN : undefined;
+    return isGone(err) ? undefined : HIDDEN;
   }
 }
+
+/** A file of the process in /proc; undefined if the process is gone. */
+function readOf(pid: number, name: "stat" | "comm" | "status"): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, "utf8");
+  } catch (err) {
+    if (!isGone(err)) throw err;
+    return undefined;
+  }
+}
+
+/** Anything else, such as too many open files, says nothing about a process. */
+const isGone = (err: unknown): boolean => ["ENOENT", "ESRCH"].includes(errnoOf(err) ?? "");

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { chown, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { syncFolderLater } from "../../disk/write-stream.ts";
@@ -30,7 +30,8 @@ export async function createPostgres(
 ): Promise<{ dataDir: string; url(port: number): string }> {
   const dataDir = join(folder.root, "data");
   const passwordFile = join(folder.root, "password");
-  if (!existsSync(dataDir)) {
+  // A link to a disk that is away, or an error, is not a missing database: its password would be replaced.
+  if (lstatSync(dataDir, { throwIfNoEntry: false }) === undefined) {
     creating();
     await removeLeftovers(folder.root);
     await writeFile(passwordFile, randomBytes(24).toString("hex"), { mode: 0o600, flush: true });

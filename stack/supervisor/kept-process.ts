@@ -108,7 +108,13 @@ export class KeptProcess {
       child.once("error", (err) => resolve(err.message));
       child.once("exit", (code, signal) => resolve(signal ? `ended by ${signal}` : `ended with exit code ${code}`));
     });
-    this.#identity = child.pid === undefined ? undefined : identify(child.pid);
+    try {
+      this.#identity = child.pid === undefined ? undefined : identify(child.pid);
+    } catch (err) {
+      // One that could not be recorded could not be ended either.
+      child.kill("SIGKILL");
+      throw err;
+    }
     this.#onChange();
     const gone = new AbortController();
     const ready = child.pid === undefined ? undefined : this.#awaitReady(child.pid, gone.signal);

@@ -101,7 +101,7 @@ export async function supervise({
   };
   const caring = setInterval(() => {
     if (!isRecorded) record();
-    void reviveDockerd(settings.path, log);
+    reviveDockerd(settings.path, log).catch((err: unknown) => log(`the Docker engine: ${messageOf(err)}`));
   }, CARE_MS);
 
   const givingUp = setTimeout(() => {

@@ -4,7 +4,7 @@ import { containerNameOf } from "../../model/run/names.ts";
 import { eventually } from "../eventually.ts";
 import { openFlakyEngine, type FlakyEngine } from "./flaky-engine.ts";
 import { openDockerRig, type DockerRig } from "./rig.ts";
-import { startStarved } from "./starved.ts";
+import { startStarved } from "../starved.ts";
 
 let flaky: FlakyEngine;
 let rig: DockerRig;
@@ -74,7 +74,7 @@ test("a watcher that is out of descriptors knows nothing about a healthy pump, a
     message?: string;
   }
   const healthy = await openDockerRig();
-  const watcher = startStarved<Said>("starved-watcher.ts", [healthy.installationId, healthy.runsDir]);
+  const watcher = startStarved<Said>("docker/starved-watcher.ts", [healthy.installationId, healthy.runsDir]);
   try {
     const [first, second] = [0, 1].map(() => healthy.run({ hasBuffers: true, forMs: 60_000 }));
     await healthy.writer.launch(first!);

@@ -1,6 +1,6 @@
 import { createDockerWatcher } from "../../docker/watcher.ts";
 import { createFakeClaims } from "../fakes/launch-claims.ts";
-import { obeyHogging, say } from "./starved-process.ts";
+import { obeyHogging, say } from "../starved-process.ts";
 
 /** Watches an installation and prints each report and each warning. */
 const [, , installationId = "", runsDir = ""] = process.argv;

@@ -36,6 +36,8 @@ test("runs that the database does not know are listed with the command that ends
   const shown = () =>
     describeStack({ ...view, processes: [{ name: "api", state: "ready", restarts: 0, logFile: "/l" }] }, config);
   expect(shown()).not.toContain("lost runs");
+  await writeFile(join(stateDir, "lost-runs.json"), "[{");
+  expect(shown()).toContain(`lost runs     unknown: '${join(stateDir, "lost-runs.json")}' cannot be read`);
   const lost = [
     { id: 7, uid: "a", endCommand: "docker stop tyger-inst-run-7-main" },
     { id: 8, uid: "b" },

@@ -38,6 +38,20 @@ test("neither a refused nor a torn upload leaves a file behind", async () => {
   expect(await readdir(join(root, PASSAGE))).toEqual([]);
 });
 
+test("an unfinished upload that is removed can be repeated: its buffer is there", async () => {
+  const root = await freshFolder();
+  const store = createFilesystemStore(root);
+  await store.provision("abc");
+  const body = new Readable({ read() {} });
+  const upload = store.put("abc", "00/000", body, { metadata: {} });
+  await eventually(async () => (await readdir(join(root, PASSAGE))).length === 1);
+  await rm(join(root, PASSAGE), { recursive: true });
+  body.push(null);
+  await expect(upload).rejects.toMatchObject({ code: "Unavailable" });
+  await store.put("abc", "00/000", Readable.from([Buffer.from("x")]), { metadata: {} });
+  expect(await store.head("abc", "00/000")).toMatchObject({ sizeBytes: 1 });
+});
+
 test("a full disk is reported and leaves nothing visible", async () => {
   const root = await freshFolder();
   const store = createFilesystemStore(root);

@@ -13,7 +13,7 @@ import type { PumpState } from "../../../model/run/lifecycle.ts";
 import { PUMP_FILES } from "../../../model/run/pump.ts";
 import { eventually } from "../../eventually.ts";
 import { PUMP_MAIN } from "../../pump/pump-process.ts";
-import { startStarved } from "../starved.ts";
+import { startStarved } from "../../starved.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -84,7 +84,7 @@ describe("nothing is known about a pump", () => {
 
   test("by a process that is out of descriptors, and it is asked again", async () => {
     await listening(sayRunning);
-    const asker = startStarved<{ way: string; answer: string }>("pump/starved-asker.ts", [folder]);
+    const asker = startStarved<{ way: string; answer: string }>("docker/pump/starved-asker.ts", [folder]);
     onTestFinished(() => asker.end());
     const answers = (): Record<string, string> =>
       Object.fromEntries(asker.said.map(({ way, answer }) => [way, answer]));

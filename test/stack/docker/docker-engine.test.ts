@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
-import { expect, test } from "vitest";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
 import { engineAt, engineCandidates, refusalOf } from "../../../stack/docker/docker-engine.ts";
 
 test.each([
@@ -21,6 +24,16 @@ test("DOCKER_HOST leaves no other engine to try", () => {
   expect(engineCandidates("unix:///nowhere.sock", "/run/user/1").map(({ host }) => host)).toEqual([
     "unix:///nowhere.sock",
   ]);
+});
+
+test("only a socket that is missing is left out", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tyger-engine-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const hosts = () => engineCandidates(undefined, folder).map(({ host }) => host);
+  const socket = join(folder, "docker.sock");
+  expect(hosts()).not.toContain(`unix://${socket}`);
+  symlinkSync(socket, socket);
+  expect(hosts()).toContain(`unix://${socket}`);
 });
 
 test.each([

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,4 +60,13 @@ test("a database that is there keeps its password", async () => {
   const first = await create();
   expect(await create()).toMatchObject({ dataDir: first.dataDir });
   expect((await create()).url(1)).toBe(first.url(1));
+});
+
+test("a database on a disk that is away is not created again, and keeps its password", async () => {
+  const before = (await create()).url(1);
+  renameSync(join(root, "data"), join(root, "disk"));
+  symlinkSync(join(root, "disk"), join(root, "data"));
+  renameSync(join(root, "disk"), join(root, "away"));
+  expect((await create()).url(1)).toBe(before);
+  expect(existsSync(join(root, "disk"))).toBe(false);
 });

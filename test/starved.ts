@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { eventually } from "../eventually.ts";
+import { eventually } from "./eventually.ts";
 
 /** A program with few descriptors, which does what it is told. */
 export interface Starved<T> {
@@ -16,7 +16,7 @@ export interface Starved<T> {
 /** As few as a program of Node can start with, and some. */
 const DESCRIPTORS = 64;
 
-/** Runs a program of this folder, which calls `obeyHogging`. */
+/** Runs a program below this folder, which calls `obeyHogging`. */
 export function startStarved<T extends object>(program: string, args: readonly string[]): Starved<T> {
   const path = join(import.meta.dirname, program);
   const line = `ulimit -n ${DESCRIPTORS} && exec "$0" "$@"`;

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { errnoOf } from "../../model/errors.ts";
+import { errnoOf } from "../model/errors.ts";
 
 /**
  * For programs that a test runs with few descriptors: obeys the lines on standard input. `hog N` leaves this process N
