@@ -2,6 +2,7 @@ import { messageOf } from "../model/errors.ts";
 import type { PumpSpec } from "../model/run/pump.ts";
 import type { BlobSource } from "../buffers/format/blobs.ts";
 import { type BufferReading, readBuffer } from "../buffers/format/reader.ts";
+import { newWriterToken } from "../buffers/format/owner.ts";
 import { markFailed, writeBuffer } from "../buffers/format/writer.ts";
 import { type Journal, sometimes } from "./journal.ts";
 
@@ -12,10 +13,13 @@ export interface PipeBuffers {
   /**
    * Writes `source` to the buffer up to the end mark; a failure of `source` or an abort marks the buffer failed. A
    * chunk is not used anymore once the next one is asked for.
-   * @throws CodedError Conflict when another writer has written it: then nothing is marked
+   * @throws CodedError Conflict when another writer has begun or ended the buffer
    */
   write(bufferId: string, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
-  /** Gives a buffer a failed end mark, within a few seconds; a buffer that has an end mark keeps it. Never throws. */
+  /**
+   * Gives a buffer a failed end mark, within a few seconds; one that has an end mark or another writer keeps what it
+   * has. Never throws.
+   */
   markFailed(bufferId: string): Promise<void>;
 }
 
@@ -31,6 +35,7 @@ type Reach = (bufferId: string, writeable: boolean, signal: AbortSignal) => Blob
 /** The buffers of `spec`, reached as their location requires. Only the code for that is loaded. */
 export async function connectBuffers(spec: PumpSpec, journal: Journal): Promise<PipeBuffers> {
   const reach = await reachOf(spec, journal);
+  const { writer = newWriterToken() } = spec;
   const options = (bufferId: string, signal: AbortSignal) => ({
     dop: PARALLEL,
     outageMs: OUTAGE_MS,
@@ -43,12 +48,16 @@ export async function connectBuffers(spec: PumpSpec, journal: Journal): Promise<
       readBuffer(reach(bufferId, false, signal), { ...options(bufferId, signal), reuseMemory: true }),
 
     async write(bufferId, source, signal) {
-      const { sizeBytes } = await writeBuffer(source, reach(bufferId, true, signal), options(bufferId, signal));
+      const { sizeBytes } = await writeBuffer(source, reach(bufferId, true, signal), {
+        ...options(bufferId, signal),
+        writer,
+        mustMark: true,
+      });
       journal("info", "buffer complete", { bufferId, sizeBytes });
     },
 
     async markFailed(bufferId) {
-      const marking = markFailed(reach(bufferId, true, AbortSignal.timeout(MARK_MS)));
+      const marking = markFailed(reach(bufferId, true, AbortSignal.timeout(MARK_MS)), writer);
       await marking.catch((err: unknown) => {
         journal("warn", "could not write the failed end mark", { bufferId, reason: messageOf(err) });
       });

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { CodedError } from "../model/errors.ts";
 import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/run/pump.ts";
 import type { PipeBuffers } from "./buffers.ts";
 import { type Endings, ReadEnd } from "./fifo.ts";
@@ -11,7 +10,8 @@ export class OutputPipe {
   readonly #path: string;
   readonly #buffers: Promise<PipeBuffers>;
   readonly #endings: Endings;
-  #phase: "waiting" | "copying" | "done" | "taken" = "waiting";
+  /** Whether the buffer is complete. */
+  #isDone = false;
 
   constructor({ parameter, bufferId }: PumpPipe, buffers: Promise<PipeBuffers>, endings: Endings) {
     this.parameter = parameter;
@@ -21,14 +21,8 @@ export class OutputPipe {
     this.#endings = endings;
   }
 
-  /** Whether the buffer is complete. */
   get isDone(): boolean {
-    return this.#phase === "done";
-  }
-
-  /** Whether the buffer has no end mark and only this pump writes it. */
-  get lacksEnd(): boolean {
-    return this.#phase === "waiting" || this.#phase === "copying";
+    return this.#isDone;
   }
 
   /**
@@ -55,19 +49,13 @@ export class OutputPipe {
     const chunks = this.#open(end);
     // The buffer is not touched before the job has opened the pipe: another attempt may be the one that launches.
     let next = await chunks.next();
-    this.#phase = "copying";
     const checkPath = (): void => this.#checkPath(end);
     async function* source(): AsyncGenerator<Uint8Array> {
       for (; !next.done; next = await chunks.next()) yield next.value;
       checkPath();
     }
-    try {
-      await (await this.#buffers).write(this.bufferId, source(), this.#endings.halt);
-      this.#phase = "done";
-    } catch (err) {
-      if (err instanceof CodedError && err.code === "Conflict") this.#phase = "taken";
-      throw err;
-    }
+    await (await this.#buffers).write(this.bufferId, source(), this.#endings.halt);
+    this.#isDone = true;
   }
 
   #open(end: ReadEnd): AsyncGenerator<Uint8Array, void> {

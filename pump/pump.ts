@@ -43,7 +43,8 @@ export class Pump {
   async run(): Promise<PumpResult> {
     await Promise.all([this.#released.promise, ...this.#pipes.map((pipe) => this.#move(pipe))]);
     if (this.#failure === undefined) return { status: "Succeeded" };
-    const unended = this.#pipes.filter((pipe) => pipe instanceof OutputPipe && pipe.lacksEnd) as OutputPipe[];
+    const outputs = this.#pipes.filter((pipe) => pipe instanceof OutputPipe);
+    const unended = outputs.filter(({ isDone }) => !isDone);
     // Repeats what a writer has tried already: the server may have been unreachable.
     const buffers = await this.#parts.buffers;
     await Promise.all(unended.map(({ bufferId }) => buffers.markFailed(bufferId)));

@@ -1,14 +1,22 @@
-import { CHAIN_METADATA, START_BLOB } from "../format/buffer-format.ts";
+import { CHAIN_METADATA, WRITER_METADATA } from "../format/buffer-format.ts";
 import { connectionFailureOf } from "../../model/errno.ts";
 import { CodedError, errnoOf, messageOf, type ErrorCode } from "../../model/errors.ts";
 import { INVALID_URL, type AccessSource } from "./access.ts";
-import type { Blobs, BlobOptions, BlobSource } from "../format/blobs.ts";
+import {
+  isSameBlob,
+  labelsOf,
+  metadataOf,
+  type BlobLabels,
+  type BlobOptions,
+  type Blobs,
+  type BlobSource,
+} from "../format/blobs.ts";
 import { hashOf } from "../format/blob-hash.ts";
 import { ask, targetOf, type Ask, type Reply } from "./http.ts";
 import { TruncatedBody } from "./plain-get.ts";
 import { doubling, retry } from "../../waiting/retry.ts";
 
-const CHAIN_HEADER = `x-ms-meta-${CHAIN_METADATA}`;
+const METADATA_HEADER = "x-ms-meta-";
 /** The contract's limit of a whole data-plane request. */
 const REQUEST_MS = 100_000;
 const MD5_TRIES = 5;
@@ -27,16 +35,14 @@ function createBlobClient(
   { signal, outageMs, allocate, hash, onRetry }: BlobOptions,
 ): Blobs {
   let wasReached = access.isGiven !== true;
-  /** Sends until there is a final response; `tries` is how often the server may have acted. */
-  const send = async (path: string, question: Omit<Ask, "timeoutMs">): Promise<{ reply: Reply; tries: number }> => {
+  /** Sends until there is a final response; the server can have acted on the attempts before it. */
+  const send = async (path: string, question: Omit<Ask, "timeoutMs">): Promise<Reply> => {
     const ended = question.signal ?? signal;
-    let tries = 0;
     let brokenBodies = 0;
     let url = await access.url();
     const isLocal = targetOf(blobUrl(url, path), ca).socketPath !== undefined;
 
     const sendOnce = async (): Promise<Reply> => {
-      tries++;
       const reply = await ask(targetOf(blobUrl(url, path), ca), { ...question, signal: ended, timeoutMs: REQUEST_MS });
       wasReached = true;
       return reply;
@@ -54,7 +60,7 @@ function createBlobClient(
       }
     };
     try {
-      const reply = await retry(attempt, {
+      return await retry(attempt, {
         pauses: doubling(FIRST_PAUSE_MS, LONGEST_PAUSE_MS),
         outageMs,
         signal: ended,
@@ -62,7 +68,6 @@ function createBlobClient(
         passes: (err) => isPassing(err) && (wasReached || !isLocal || connectionFailureOf(err) !== "noListener"),
         onRetry: (err) => onRetry?.(reasonOf(err)),
       });
-      return { reply, tries };
     } catch (err) {
       if (ended.aborted || !isPassing(err)) throw err;
       throw new CodedError("Unavailable", `The data plane does not answer: ${reasonOf(err)}`, { cause: err });
@@ -70,23 +75,23 @@ function createBlobClient(
   };
 
   return {
-    async put(path, bytes, md5, chain) {
+    async put(path, bytes, labels) {
+      const metadata = Object.entries(metadataOf(labels)).map(([key, value]) => [METADATA_HEADER + key, value]);
       const headers = {
-        "content-md5": md5,
+        "content-md5": labels.md5,
         "x-ms-blob-type": "BlockBlob",
         "x-ms-version": "2021-08-06",
-        ...(chain === undefined ? {} : { [CHAIN_HEADER]: chain }),
+        ...Object.fromEntries(metadata),
       };
       for (let mismatches = 0; ; mismatches++) {
-        const { reply, tries } = await send(path, { method: "PUT", headers, body: bytes });
+        const reply = await send(path, { method: "PUT", headers, body: bytes });
         if (reply.status === 201) return true;
         const code = errorCodeOf(reply);
         if (code === "Md5Mismatch" && mismatches < MD5_TRIES) continue;
         if (code === "UnauthorizedBlobOverwrite") {
-          // The start of a buffer is the same for all writers; any other blob that equals ours is harmless.
-          if (path === START_BLOB && tries + mismatches === 1) return false;
           const there = await send(path, { method: "HEAD" });
-          return there.reply.headers["content-md5"] === md5 && there.reply.headers[CHAIN_HEADER] === chain;
+          if (there.status !== 200) throw refusal(there, path);
+          return isSameBlob(labelsIn(there), labels);
         }
         throw refusal(reply, path);
       }
@@ -95,21 +100,21 @@ function createBlobClient(
     async get(path, waitSeconds, own) {
       const headers: Record<string, string> = waitSeconds > 0 ? { prefer: `wait=${waitSeconds}` } : {};
       for (let mismatches = 0; ; mismatches++) {
-        const { reply } = await send(path, { method: "GET", headers, allocate, signal: own ?? signal });
+        const reply = await send(path, { method: "GET", headers, allocate, signal: own ?? signal });
         if (reply.status === 404 && errorCodeOf(reply) !== "ContainerNotFound") return undefined;
         if (reply.status !== 200) throw refusal(reply, path);
         const { bytes, md5 } = await hashOf(reply.body, hash);
         if (reply.headers["content-md5"] === md5) {
-          const chain = reply.headers[CHAIN_HEADER];
+          const { chain } = labelsIn(reply);
           const wasHeld = reply.headers["preference-applied"] !== undefined;
-          return { bytes, md5, wasHeld, ...(typeof chain === "string" ? { chain } : {}) };
+          return { bytes, md5, wasHeld, ...(chain !== undefined && { chain }) };
         }
         if (mismatches >= MD5_TRIES) throw new CodedError("Md5Mismatch", `MD5 mismatch in blob '${path}'`);
       }
     },
 
     async exists(path) {
-      const { reply } = await send(path, { method: "HEAD" });
+      const reply = await send(path, { method: "HEAD" });
       if (reply.status === 200) return true;
       if (reply.status === 404 && errorCodeOf(reply) !== "ContainerNotFound") return false;
       throw refusal(reply, path);
@@ -123,10 +128,19 @@ function blobUrl(accessUrl: string, blobPath: string): string {
   return at < 0 ? `${accessUrl}/${blobPath}` : `${accessUrl.slice(0, at)}/${blobPath}${accessUrl.slice(at)}`;
 }
 
-const errorCodeOf = (reply: Reply): string | undefined => {
-  const code = reply.headers["x-ms-error-code"];
-  return typeof code === "string" ? code : undefined;
+const headerOf = (reply: Reply, name: string): string | undefined => {
+  const value = reply.headers[name];
+  return typeof value === "string" ? value : undefined;
 };
+
+/** The labels of the blob that an answer to GET or HEAD describes. */
+const labelsIn = (reply: Reply): BlobLabels =>
+  labelsOf(headerOf(reply, "content-md5") ?? "", {
+    [CHAIN_METADATA]: headerOf(reply, METADATA_HEADER + CHAIN_METADATA),
+    [WRITER_METADATA]: headerOf(reply, METADATA_HEADER + WRITER_METADATA),
+  });
+
+const errorCodeOf = (reply: Reply): string | undefined => headerOf(reply, "x-ms-error-code");
 
 const MEANINGS: Record<string, [ErrorCode, string]> = {
   ContainerNotFound: ["ContainerNotFound", "the buffer does not exist"],

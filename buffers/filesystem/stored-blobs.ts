@@ -1,8 +1,8 @@
 import { Buffer } from "node:buffer";
 import type { FilesystemStore } from "./filesystem-store.ts";
-import { CHAIN_METADATA, START_BLOB } from "../format/buffer-format.ts";
+import { CHAIN_METADATA } from "../format/buffer-format.ts";
 import { CodedError, type ErrorCode } from "../../model/errors.ts";
-import type { Blobs, BlobSource, ReceivedBlob } from "../format/blobs.ts";
+import { isSameBlob, labelsOf, metadataOf, type Blobs, type BlobSource, type ReceivedBlob } from "../format/blobs.ts";
 import { hashOf } from "../format/blob-hash.ts";
 
 const newBuffer = (sizeBytes: number): Buffer => Buffer.allocUnsafeSlow(sizeBytes);
@@ -20,16 +20,14 @@ export const storedBlobs = (store: FilesystemStore, bufferId: string): BlobSourc
     };
 
     return {
-      async put(path, bytes, md5, chain) {
+      async put(path, bytes, labels) {
         signal.throwIfAborted();
-        const metadata = chain === undefined ? {} : { [CHAIN_METADATA]: chain };
         const stored = await store
-          .putWhole(bufferId, path, bytes, { contentMd5: md5, metadata })
+          .putWhole(bufferId, path, bytes, { contentMd5: labels.md5, metadata: metadataOf(labels) })
           .catch(unless("UnauthorizedBlobOverwrite"));
         if (stored) return true;
-        if (path === START_BLOB) return false;
-        const there = await store.head(bufferId, path);
-        return there.contentMd5 === md5 && there.metadata[CHAIN_METADATA] === chain;
+        const { contentMd5, metadata } = await store.head(bufferId, path);
+        return isSameBlob(labelsOf(contentMd5, metadata), labels);
       },
 
       async get(path, waitSeconds, own = signal) {

@@ -1,4 +1,30 @@
 import type { BlobHash } from "./blob-hash.ts";
+import { CHAIN_METADATA, WRITER_METADATA } from "./buffer-format.ts";
+
+/** The facts by which two blobs at one path are the same. */
+export interface BlobLabels {
+  /** Base64 MD5 of its bytes. */
+  md5: string;
+  /** The hash chain, of a data blob. */
+  chain?: string;
+  /** The token of its writer, of the start and the end of a buffer. */
+  writer?: string;
+}
+
+export const isSameBlob = (a: BlobLabels, b: BlobLabels): boolean =>
+  a.md5 === b.md5 && a.chain === b.chain && a.writer === b.writer;
+
+/** The metadata with which a blob is stored. */
+export const metadataOf = ({ chain, writer }: BlobLabels): Record<string, string> => ({
+  ...(chain !== undefined && { [CHAIN_METADATA]: chain }),
+  ...(writer !== undefined && { [WRITER_METADATA]: writer }),
+});
+
+/** The labels of a stored blob. */
+export function labelsOf(md5: string, metadata: Readonly<Record<string, string | undefined>>): BlobLabels {
+  const { [CHAIN_METADATA]: chain, [WRITER_METADATA]: writer } = metadata;
+  return { md5, ...(chain !== undefined && { chain }), ...(writer !== undefined && { writer }) };
+}
 
 /** A received blob with all its bytes. */
 export interface ReceivedBlob {
@@ -24,11 +50,8 @@ export interface BlobOptions {
 
 /** The blobs of one buffer, as readers and writers need them, regardless of where they are stored. */
 export interface Blobs {
-  /**
-   * Stores a blob; `md5` is the base64 MD5 of its bytes. False if a blob with other content exists; for the start of a
-   * buffer, also if another writer's exists.
-   */
-  put(path: string, bytes: Uint8Array, md5: string, chain?: string): Promise<boolean>;
+  /** Stores a blob. False if another one exists; true if the same one does, as after an answer that was lost. */
+  put(path: string, bytes: Uint8Array, labels: BlobLabels): Promise<boolean>;
   /**
    * The blob, verified against its MD5; undefined if it does not exist after `waitSeconds`.
    * @throws CodedError ContainerNotFound, Md5Mismatch

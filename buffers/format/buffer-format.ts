@@ -11,6 +11,8 @@ export const END_FAILED = `{"status":"failed"}`;
 
 /** The metadata key of a data blob's hash chain. */
 export const CHAIN_METADATA = "cumulative_hash_chain";
+/** The metadata key of the token of the writer whose start or end of a buffer it is; other clients write none. */
+export const WRITER_METADATA = "tyger_writer";
 /** H(-1): base64 of sixteen ASCII zeros. */
 export const CHAIN_START = "MDAwMDAwMDAwMDAwMDAwMA==";
 

@@ -1,17 +1,9 @@
-import {
-  blobPathOf,
-  CHAIN_START,
-  END_BLOB,
-  END_COMPLETE,
-  END_FAILED,
-  md5Of,
-  nextInChain,
-  START_BLOB,
-  START_CONTENT,
-} from "./buffer-format.ts";
-import { CodedError, messageOf } from "../../model/errors.ts";
+import { blobPathOf, CHAIN_START, md5Of, nextInChain, START_BLOB } from "./buffer-format.ts";
+import { CodedError, messageOf, type ErrorCode } from "../../model/errors.ts";
 import type { Blobs, BlobSource } from "./blobs.ts";
+import { claimBuffer, endAsOwner, newWriterToken, putEndMark } from "./owner.ts";
 import { unlessAborted } from "../../waiting/bounded.ts";
+import { doubling, retry } from "../../waiting/retry.ts";
 
 /** A user who cancels should not wait longer for the mark. */
 const END_MARK_MS = 3_000;
@@ -19,10 +11,16 @@ const END_MARK_MS = 3_000;
 const PATIENT_END_MARK_MS = 30_000;
 /** Most bytes in upload, regardless of `dop`: a process must not grow by more than 150 MiB, garbage included. */
 const IN_FLIGHT_BYTES = 40 * 1024 * 1024;
+/** Between attempts to store a complete mark that must be stored. */
+const MARK_PAUSES = doubling(50, 2000);
 /** How often a flush checks for a free upload slot. */
 const BUSY_FLUSH_MS = 50;
 
 export interface WriteOptions {
+  /** The token of a writer that others act for, as the server does for a run; by default a new one. */
+  writer?: string;
+  /** Repeats the complete mark until it is stored or the write is aborted; otherwise a failure is only a warning. */
+  mustMark?: boolean;
   /** Parallel uploads. */
   dop?: number;
   blockSizeBytes?: number;
@@ -42,8 +40,8 @@ const isTaken = (): CodedError =>
 
 /**
  * Writes `source` to a buffer, block by block as it arrives, and completes the buffer. Holds at most `dop + 1` blocks in
- * memory. On failure or abort the buffer gets a failed end mark, unless another writer has written it.
- * @throws CodedError Conflict when the buffer has already been written; errors of the source
+ * memory. On failure or abort the buffer gets a failed end mark, unless another writer has begun it.
+ * @throws CodedError Conflict when another writer has begun or ended the buffer; errors of the source
  */
 export async function writeBuffer(
   source: AsyncIterable<Uint8Array>,
@@ -51,48 +49,72 @@ export async function writeBuffer(
   options: WriteOptions = {},
 ): Promise<{ sizeBytes: number }> {
   const { blockSizeBytes = 4 * 1024 * 1024, flushIntervalMs = 1000, outageMs = 60_000 } = options;
+  const { writer = newWriterToken() } = options;
   const dop = Math.min(options.dop ?? 16, Math.max(2, Math.floor(IN_FLIGHT_BYTES / blockSizeBytes)));
   const failing = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, failing.signal]) : failing.signal;
   const blobs = target.open({ signal, outageMs, onRetry: options.onRetry });
 
+  let isForeign = false;
   try {
-    if (await blobs.exists(START_BLOB)) throw isTaken();
-    const start = Buffer.from(START_CONTENT);
-    if (!(await blobs.put(START_BLOB, start, md5Of(start)))) throw isTaken();
+    isForeign = (await blobs.exists(START_BLOB)) || !(await claimBuffer(blobs, writer));
+    if (isForeign) throw isTaken();
 
     const blocks = cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onProgress: options.onProgress });
     const sizeBytes = await blocks.takeAll(source, signal);
-    const end = Buffer.from(END_COMPLETE);
-    try {
-      const isOurs = await blobs.put(END_BLOB, end, md5Of(end));
-      if (!isOurs) options.onWarning?.("Another writer gave the buffer a different end mark");
-    } catch (err) {
-      if (signal.aborted) throw err;
-      options.onWarning?.(`The end mark could not be written: ${messageOf(err)}`);
-    }
+    await complete(blobs, writer, signal, options);
     return { sizeBytes };
   } catch (err) {
     const isCanceled = options.signal?.aborted === true;
     const reason: unknown = isCanceled ? options.signal?.reason : failing.signal.aborted ? failing.signal.reason : err;
-    if (!isPointless(reason)) await markFailed(target, isCanceled ? END_MARK_MS : PATIENT_END_MARK_MS);
+    if (!isForeign && !isInaccessible(reason)) {
+      await markFailed(target, writer, isCanceled ? END_MARK_MS : PATIENT_END_MARK_MS);
+    }
     throw reason;
   }
 }
 
-/** Another writer's buffer must not be marked, and an inaccessible one cannot be. */
-const isPointless = (reason: unknown): boolean =>
-  reason instanceof CodedError &&
-  (reason.code === "Conflict" ||
-    reason.code === "ContainerNotFound" ||
-    reason.code === "AuthenticationFailed" ||
-    reason.code === "AuthorizationPermissionMismatch");
+/** @throws CodedError Conflict when another writer has ended the buffer */
+async function complete(
+  blobs: Blobs,
+  writer: string,
+  signal: AbortSignal,
+  { mustMark = false, onRetry, onWarning }: WriteOptions,
+): Promise<void> {
+  let isOurs: boolean;
+  try {
+    isOurs = await retry(() => putEndMark(blobs, writer, "complete"), {
+      pauses: MARK_PAUSES,
+      passes: (err) => mustMark && !isInaccessible(err),
+      signal,
+      onRetry: (err) => onRetry?.(`The end mark could not be written: ${messageOf(err)}`),
+    });
+  } catch (err) {
+    if (mustMark || signal.aborted) throw err;
+    onWarning?.(`The end mark could not be written: ${messageOf(err)}`);
+    return;
+  }
+  if (isOurs) return;
+  throw new CodedError("Conflict", "Another writer has ended the buffer, so it is not whole; write to a new one");
+}
 
-/** Writes the failed end mark, with its own time limit; an error here must not hide the original one. */
-export async function markFailed(target: BlobSource, withinMs = END_MARK_MS): Promise<void> {
-  const end = Buffer.from(END_FAILED);
+/** A buffer that is gone, or to which access was refused, cannot be marked. */
+const NO_ACCESS: ReadonlySet<ErrorCode> = new Set([
+  "ContainerNotFound",
+  "NotFound",
+  "InvalidInput",
+  "AuthenticationFailed",
+  "AuthorizationPermissionMismatch",
+]);
+const isInaccessible = (reason: unknown): boolean => reason instanceof CodedError && NO_ACCESS.has(reason.code);
+
+/**
+ * Marks a buffer failed, as its writer, within a time limit; that of another writer is left alone. An error here must not
+ * hide the original one.
+ */
+export async function markFailed(target: BlobSource, writer: string, withinMs = END_MARK_MS): Promise<void> {
   const blobs = target.open({ signal: AbortSignal.timeout(withinMs), outageMs: withinMs });
-  await blobs.put(END_BLOB, end, md5Of(end)).catch(() => false);
+  await endAsOwner(blobs, writer, "failed").catch(() => false);
 }
 
 interface Cutting {
@@ -119,11 +141,11 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
   const upload = (bytes: Uint8Array, owner: Buffer | undefined): void => {
     const md5 = md5Of(bytes);
     chain = nextInChain(chain, md5);
-    const link = chain;
+    const labels = { md5, chain };
     const path = blobPathOf(number++);
     lastBlockAt = Date.now();
     const done = blobs
-      .put(path, bytes, md5, link)
+      .put(path, bytes, labels)
       .then((stored) => {
         if (!stored) throw isTaken();
         if (owner) spare.push(owner);

@@ -5,6 +5,7 @@ import type { LaunchClaim } from "../../model/ports/compute.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { belongsToAnother } from "../../model/run/identity.ts";
 import { containerNameOf, LABEL_INSTALLATION } from "../../model/run/names.ts";
+import { writerOf } from "../../model/run/pump.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { settleAll } from "../../waiting/bounded.ts";
 import { EngineRefusal } from "../engine/engine-call.ts";
@@ -73,7 +74,8 @@ async function execute(ports: LaunchPorts, run: RunRecord, attempt: string): Pro
   const pipes = pipesOf(run);
   let containerId: string | undefined;
   try {
-    await makeAttemptFolder(folder, { runId: run.id, buffers: { storeDir }, pipes });
+    const writer = writerOf(run, REPLICA);
+    await makeAttemptFolder(folder, { runId: run.id, buffers: { storeDir }, pipes, writer });
     [containerId] = await settleAll([
       create(ports, run, attempt),
       pipes.length > 0 ? startPump(pumpCommand, folder) : undefined,

@@ -1,3 +1,4 @@
+import { textOf, type RunIdentity } from "./identity.ts";
 import type { PumpState } from "./lifecycle.ts";
 
 /** One pipe of a replica and the buffer behind it. */
@@ -18,7 +19,15 @@ export interface PumpSpec {
   runId: number;
   buffers: BufferPlace;
   pipes: PumpPipe[];
+  /** With this token the replica writes its outputs, see {@link writerOf}; absent from the spec of an older worker. */
+  writer?: string;
 }
+
+/**
+ * The token with which a run's replica is the writer of its outputs. Derived, so that the server can end them for a run
+ * whose pump is gone.
+ */
+export const writerOf = (run: RunIdentity, replica: number): string => `run-${textOf(run)}-${replica}`;
 
 /** Files in the folder of a launch attempt. The pump binds its socket by relative path: 107 bytes would not do. */
 export const PUMP_FILES = {

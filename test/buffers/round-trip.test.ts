@@ -122,9 +122,20 @@ describe("a buffer", () => {
 
   test("whose writer could not start is marked failed", async () => {
     const id = await plane.newBuffer();
+    const inner = blobsOver(fromUrl(plane.urlOf(id, true)));
+    const broken: BlobSource = {
+      open: (options) => ({ ...inner.open(options), exists: () => Promise.reject(new Error("no answer")) }),
+    };
+    await expect(writeBuffer(bytesOf("x"), broken)).rejects.toThrow("no answer");
+    expect((await plane.store.head(id, ".bufferend")).sizeBytes).toBe('{"status":"failed"}'.length);
+  });
+
+  test("whose start cannot be read can be another writer's: it is left alone, and a reader gets an error", async () => {
+    const id = await plane.newBuffer();
     await writeFile(fileOf(id, ".bufferstart"), "damaged");
     await expect(writeTo(id, bytesOf("x"))).rejects.toThrow("damaged in the store");
-    expect((await plane.store.head(id, ".bufferend")).sizeBytes).toBe('{"status":"failed"}'.length);
+    await expect(plane.store.head(id, ".bufferend")).rejects.toMatchObject({ code: "BlobNotFound" });
+    await expect(read(id).done).rejects.toThrow("damaged in the store");
   });
 
   test("whose writer is aborted while it waits for input is marked failed", async () => {

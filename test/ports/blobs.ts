@@ -21,7 +21,7 @@ export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: ()
   test.for([0, 10, 16_000, 16_384, 700_000])("a blob of %d bytes comes back with its MD5 and chain", async (size) => {
     const blobs = open((await makeBuffer()).source);
     const bytes = randomBytes(size);
-    expect(await blobs.put("00/000", bytes, md5Of(bytes), "chain=")).toBe(true);
+    expect(await blobs.put("00/000", bytes, { md5: md5Of(bytes), chain: "chain=" })).toBe(true);
     const got = await blobs.get("00/000", 0);
     expect(got?.bytes.equals(bytes)).toBe(true);
     expect(got).toMatchObject({ md5: md5Of(bytes), chain: "chain=", wasHeld: false });
@@ -32,21 +32,34 @@ export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: ()
     const memory = Buffer.alloc(TEXT.length);
     const signal = new AbortController().signal;
     const blobs = source.open({ signal, outageMs: 1000, allocate: () => memory });
-    await blobs.put("00/000", TEXT, md5Of(TEXT));
+    await blobs.put("00/000", TEXT, { md5: md5Of(TEXT) });
     expect((await blobs.get("00/000", 0))?.bytes).toBe(memory);
     expect(memory.equals(TEXT)).toBe(true);
   });
 
-  test("a blob is stored once: the same again is fine, a different one is not, and a second start never is", async () => {
+  test("a blob is stored once: the same again is fine, a different one is not", async () => {
     const blobs = open((await makeBuffer()).source);
     expect(await blobs.exists("00/000")).toBe(false);
-    const put = (path: string, bytes: Buffer, chain?: string) => blobs.put(path, bytes, md5Of(bytes), chain);
-    expect(await put("00/000", TEXT, "a")).toBe(true);
+    const put = (bytes: Buffer, chain: string) => blobs.put("00/000", bytes, { md5: md5Of(bytes), chain });
+    expect(await put(TEXT, "a")).toBe(true);
     expect(await blobs.exists("00/000")).toBe(true);
-    expect(await put("00/000", TEXT, "a")).toBe(true);
-    expect(await put("00/000", TEXT, "b")).toBe(false);
-    expect(await put("00/000", OTHER, "a")).toBe(false);
-    expect([await put(START, TEXT), await put(START, TEXT)]).toEqual([true, false]);
+    expect(await put(TEXT, "a")).toBe(true);
+    expect(await put(TEXT, "b")).toBe(false);
+    expect(await put(OTHER, "a")).toBe(false);
+  });
+
+  test("a start belongs to the writer who made it: the same again is fine, that of another writer never is", async () => {
+    const blobs = open((await makeBuffer()).source);
+    const put = (writer?: string) =>
+      blobs.put(START, TEXT, { md5: md5Of(TEXT), ...(writer !== undefined && { writer }) });
+    expect(await put("a")).toBe(true);
+    expect([await put("a"), await put("b"), await put()]).toEqual([true, false, false]);
+  });
+
+  test("the start of a client that names no writer is not ours", async () => {
+    const { source } = await makeBuffer();
+    const put = (writer: object) => open(source).put(START, TEXT, { md5: md5Of(TEXT), ...writer });
+    expect([await put({}), await put({ writer: "a" })]).toEqual([true, false]);
   });
 
   test("a missing blob is waited for, but no longer than requested", async () => {
@@ -54,7 +67,7 @@ export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: ()
     expect(await blobs.get("00/000", 0)).toBe(undefined);
     expect(await blobs.get("00/000", 1)).toBe(undefined);
     const waiting = blobs.get("00/000", 20);
-    await blobs.put("00/000", TEXT, md5Of(TEXT));
+    await blobs.put("00/000", TEXT, { md5: md5Of(TEXT) });
     expect(await waiting).toMatchObject({ bytes: TEXT, wasHeld: true });
   });
 
@@ -68,14 +81,14 @@ export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: ()
     await expect(first).rejects.toThrow("aborted");
     all.abort();
     await expect(second).rejects.toThrow("aborted");
-    await expect(blobs.put("00/000", TEXT, md5Of(TEXT))).rejects.toThrow("aborted");
+    await expect(blobs.put("00/000", TEXT, { md5: md5Of(TEXT) })).rejects.toThrow("aborted");
   });
 
   test("a truncated blob is never passed on", async () => {
     const { source, damage } = await makeBuffer();
     const blobs = open(source);
     const bytes = randomBytes(100_000);
-    await blobs.put("00/000", bytes, md5Of(bytes));
+    await blobs.put("00/000", bytes, { md5: md5Of(bytes) });
     await damage("00/000");
     await expect(blobs.get("00/000", 0)).rejects.toMatchObject({ code: "Md5Mismatch" });
   });
@@ -85,6 +98,6 @@ export function testBlobs(makeBuffer: () => Promise<BlobsUnderTest>, missing: ()
     const refusal = { code: "ContainerNotFound" };
     await expect(blobs.get("00/000", 1)).rejects.toMatchObject(refusal);
     await expect(blobs.exists("00/000")).rejects.toMatchObject(refusal);
-    await expect(blobs.put("00/000", TEXT, md5Of(TEXT))).rejects.toMatchObject(refusal);
+    await expect(blobs.put("00/000", TEXT, { md5: md5Of(TEXT) })).rejects.toMatchObject(refusal);
   });
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -92,14 +92,14 @@ describe("an incomplete input", () => {
     const pump = await suite.start({ inputs: { in: input }, outputs: { open, untouched } });
     const job = pump.startJob("exec 3> open.pipe; echo part >&3; cat in.pipe; echo more >&3; sleep 60");
     await started(open);
-    await markFailed(blobsOver(fromUrl(suite.world.plane.urlOf(input, true))));
+    await markFailed(blobsOver(fromUrl(suite.world.plane.urlOf(input, true))), "another");
     await expect.poll(() => suite.world.endOf(open)).toBe(FAILED);
     expect(await suite.world.blobsOf(untouched)).toEqual([]);
     job.end();
     pump.tell("jobEnded");
     await resultOf(pump);
     expect(await suite.world.endOf(untouched)).toBe(FAILED);
-    expect(await suite.world.blobsOf(untouched)).toEqual([".bufferend"]);
+    expect(await suite.world.blobsOf(untouched)).toEqual([".bufferend", ".bufferstart"]);
   });
 });
 
@@ -115,6 +115,43 @@ describe("an output that another writer has written", () => {
     source.push(null);
     await other;
     expect((await suite.world.contentOf(out)).toString()).toBe("theirs");
+  });
+
+  test("stays unchanged also when the pump is stopped before its job has opened the pipe", async () => {
+    const source = new Readable({ read() {} });
+    const other = writeBuffer(source, blobsOver(fromUrl(suite.world.plane.urlOf(out, true))));
+    await eventually(() => existsSync(blobFile(out, ".bufferstart")));
+    const pump = await suite.start({ outputs: { out } });
+    pump.tell("stop");
+    await resultOf(pump);
+    source.push("theirs");
+    source.push(null);
+    await other;
+    expect((await suite.world.contentOf(out)).toString()).toBe("theirs");
+  });
+});
+
+describe("a complete mark that is refused", () => {
+  test("is written again until it is stored, and only then the pump has succeeded", async () => {
+    mkdirSync(blobFile(out, ".bufferend"));
+    const pump = await suite.start({ outputs: { out } });
+    await pump.startJob("echo x > out.pipe").ended;
+    pump.tell("jobEnded");
+    await eventually(() => pump.log().includes("The end mark could not be written"));
+    await stays(() => pump.result() === undefined);
+    rmdirSync(blobFile(out, ".bufferend"));
+    expect(await resultOf(pump)).toEqual({ status: "Succeeded" });
+    expect(await suite.world.endOf(out)).toBe(`{"status":"complete"}`);
+  });
+
+  test("is given up when the run is stopped", async () => {
+    mkdirSync(blobFile(out, ".bufferend"));
+    const pump = await suite.start({ outputs: { out } });
+    await pump.startJob("echo x > out.pipe").ended;
+    pump.tell("jobEnded");
+    await eventually(() => pump.log().includes("The end mark could not be written"));
+    pump.tell("stop");
+    expect(await resultOf(pump)).toEqual(STOPPED);
   });
 });
 
@@ -148,7 +185,7 @@ describe("commands", () => {
     const pump = await suite.start({ inputs: { in: await suite.world.plane.newBuffer() }, outputs: { out } });
     pump.tell("stop");
     expect((await resultOf(pump)).status).toBe("Failed");
-    expect(await suite.world.blobsOf(out)).toEqual([".bufferend"]);
+    expect(await suite.world.blobsOf(out)).toEqual([".bufferend", ".bufferstart"]);
     expect(await suite.world.endOf(out)).toBe(FAILED);
   });
 

@@ -21,7 +21,7 @@ const noProgress = { signal: new AbortController().signal, onProgress: () => und
 async function openBuffer(): Promise<{ id: string; end: () => Promise<unknown> }> {
   const id = await plane.newBuffer();
   const source = new Readable({ read() {} });
-  const writing = writeBuffer(source, access(id), { flushIntervalMs: 10 });
+  const writing = writeBuffer(source, access(id), { flushIntervalMs: 10, writer: "writer" });
   source.push("first");
   await eventually(() => plane.store.head(id, "00/000"));
   return { id, end: () => (source.push(null), writing.catch(() => undefined)) };
@@ -60,7 +60,10 @@ test("a stream that fails while the writer is silent ends the reading with its e
 
 test("a writer that fails ends the reading although no one takes the bytes", async () => {
   const { id, end } = await openBuffer();
-  const [reading] = await Promise.allSettled([readInto(stuck(), access(id), noProgress), markFailed(access(id))]);
+  const [reading] = await Promise.allSettled([
+    readInto(stuck(), access(id), noProgress),
+    markFailed(access(id), "writer"),
+  ]);
   expect(reading).toMatchObject({ reason: { message: "the buffer is in a permanently failed state" } });
   await end();
 });
