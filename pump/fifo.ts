@@ -1,9 +1,8 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { Socket, type OnReadOpts, type SocketConstructorOpts } from "node:net";
 import { addAbortSignal } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { unlessAborted } from "../waiting/bounded.ts";
-import { retry } from "../waiting/retry.ts";
-import { errnoOf } from "../model/errors.ts";
 
 /**
  * Named pipes that never block: an open that waits for the other end would occupy a thread of libuv's pool, and four of
@@ -17,9 +16,10 @@ export interface Endings {
   halt: AbortSignal;
 }
 
-/** The pauses between checks for a reader grow with the time waited so far, so a late check adds only a fraction of it. */
-const FIRST_RETRY_MS = 2;
-const LAST_RETRY_MS = 50;
+/** A blocked open waits for the next nudge. The pauses grow with the time passed so far, so that they add only a fraction. */
+const FIRST_PAUSE_MS = 2;
+/** Each of thousands of pumps wakes up this often for as long as its job runs. */
+const LAST_PAUSE_MS = 250;
 const PART_WAITED = 1 / 32;
 
 /** @throws Error unless `path` is a named pipe: the job may have replaced it with a link or a file. */
@@ -31,58 +31,52 @@ function openPipe(path: string, access: number): number {
 }
 
 /**
- * The write end of the pipe at `path`, once a reader has it open; undefined when `signal` was aborted before.
- * @throws Error when there is no pipe.
+ * Wakes everyone who is blocked in opening the pipe `fd` for reading, and ends the data of all who read it: after the bytes
+ * that are still in it, and only while no other process has it open for writing.
  */
-export async function openWriteEnd(path: string, signal: AbortSignal): Promise<WriteEnd | undefined> {
-  if (signal.aborted) return undefined;
-  let waitedMs = 0;
-  const pauses = (): number => {
-    const pauseMs = Math.min(Math.max(FIRST_RETRY_MS, waitedMs * PART_WAITED), LAST_RETRY_MS);
-    waitedMs += pauseMs;
-    return pauseMs;
-  };
-  const open = async (): Promise<WriteEnd> => new WriteEnd(openPipe(path, constants.O_WRONLY), signal);
-  try {
-    return await retry(open, { pauses, signal, passes: hasNoReader });
-  } catch (err) {
-    if (signal.aborted && (hasNoReader(err) || errnoOf(err) === "ABORT_ERR")) return undefined;
-    throw err;
-  }
-}
+const nudge = (fd: number): void =>
+  closeSync(openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK));
 
-const hasNoReader = (err: unknown): boolean => errnoOf(err) === "ENXIO";
-
-/** The last reader closed the pipe: the job does not want the rest. */
-export class ReaderGone extends Error {}
-
-/** Our end of a pipe that the job reads. For the job it stays open until {@link WriteEnd.close}. */
+/**
+ * Our ends of a pipe that the job reads, as often as it opens it. We hold a read end too, without reading from it: no write
+ * ever fails because the job has closed the pipe, and the kernel keeps the bytes that no reader has taken. For the job the
+ * data continues until {@link WriteEnd.end}, and after a failure until this process exits.
+ */
 export class WriteEnd {
+  readonly #readFd: number;
   readonly #socket: Socket;
-  readonly #signal: AbortSignal;
 
-  /** Once `signal` is aborted a write that waits for the job is given up. */
-  constructor(fd: number, signal: AbortSignal) {
+  /** @throws Error when there is no pipe at `path`. */
+  constructor(path: string) {
+    this.#readFd = openPipe(path, constants.O_RDONLY);
+    const fd = openSync(`/proc/self/fd/${this.#readFd}`, constants.O_WRONLY | constants.O_NONBLOCK);
     this.#socket = new Socket({ fd, readable: false, writable: true });
     // Each failed write reports its own error.
     this.#socket.on("error", () => {});
-    this.#signal = signal;
   }
 
-  /** Resolves when the kernel has taken all of `chunk`. @throws ReaderGone */
-  write(chunk: Uint8Array): Promise<void> {
+  /** Resolves when the kernel has taken all of `chunk`. @throws the reason of `signal`, which gives up the wait */
+  write(chunk: Uint8Array, signal: AbortSignal): Promise<void> {
     const writing = new Promise<void>((resolve, reject) => {
-      this.#socket.write(chunk, (err) => {
-        if (!err) resolve();
-        else reject(new ReaderGone("The job closed the pipe", { cause: err }));
-      });
+      this.#socket.write(chunk, (err) => (err ? reject(err) : resolve()));
     });
-    return unlessAborted(writing, this.#signal);
+    return unlessAborted(writing, signal);
   }
 
-  /** Ends the data. Nothing is lost: the kernel has all that was written. */
-  close(): void {
+  /**
+   * Ends the data: each further open of the pipe gets the bytes that none before it has read, and then an end. Without a
+   * writer such an open blocks in the kernel, unseen by us, so it is nudged until `signal` is aborted.
+   */
+  async end(signal: AbortSignal): Promise<void> {
+    // Nothing is lost: the kernel has all that was written.
     this.#socket.destroy();
+    let waitedMs = 0;
+    while (!signal.aborted) {
+      nudge(this.#readFd);
+      const pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, waitedMs * PART_WAITED), LAST_PAUSE_MS);
+      waitedMs += pauseMs;
+      await sleep(pauseMs, undefined, { signal }).catch(() => {});
+    }
   }
 }
 
@@ -107,7 +101,7 @@ export class ReadEnd {
 
   /** Ends each {@link ReadEnd.stream} that has no writer, after the bytes that are still in the pipe. */
   nudge(): void {
-    closeSync(openSync(`/proc/self/fd/${this.#fd}`, constants.O_WRONLY | constants.O_NONBLOCK));
+    nudge(this.#fd);
   }
 
   /** Whether something else is at the pipe's path: a job can `mv` its result over it. */

@@ -1,8 +1,7 @@
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/run/pump.ts";
 import type { PipeBuffers } from "./buffers.ts";
-import { type Endings, openWriteEnd, ReaderGone, type WriteEnd } from "./fifo.ts";
+import { type Endings, WriteEnd } from "./fifo.ts";
 
 /** Feeds a buffer to the job through a named pipe. */
 export class InputPipe {
@@ -23,37 +22,32 @@ export class InputPipe {
     this.#endings = endings;
   }
 
-  /** Whether the job has received all that it wanted. */
+  /** Whether all of the buffer is in the pipe, or the job has ended without it. */
   get isDone(): boolean {
     return this.#isDone;
   }
 
   /**
-   * Resolves when the job has read all, has closed the pipe, or has ended.
+   * Resolves when the job has ended: until then it can open the pipe again, for the bytes that it has not read yet.
    * @throws Error when the buffer failed; the pipe is then still open.
    */
   async move(): Promise<void> {
     const { jobEnded, halt } = this.#endings;
+    const signal = AbortSignal.any([jobEnded, halt]);
+    this.#end = new WriteEnd(this.#path);
     try {
-      await this.#copy(AbortSignal.any([jobEnded, halt]));
+      await this.#copy(this.#end, signal);
     } catch (err) {
-      if (!(err instanceof ReaderGone) && !jobEnded.aborted) throw err;
+      if (!jobEnded.aborted) throw err;
     }
     halt.throwIfAborted();
     this.#isDone = true;
-    // A job that opens the pipe again would wait forever; without the file it gets an error at once.
-    rmSync(this.#path, { force: true });
-    this.#end?.close();
+    await this.#end.end(signal);
   }
 
-  async #copy(signal: AbortSignal): Promise<void> {
+  async #copy(end: WriteEnd, signal: AbortSignal): Promise<void> {
     const pieces = (await this.#buffers).read(this.#bufferId, signal);
-    // A failure of the buffer ends the wait for the job, and a write that the job does not take.
-    const opening = openWriteEnd(this.#path, pieces.failed).then((end) => (this.#end = end));
-    // Its failure is reported where the end is first used.
-    opening.catch(() => {});
-    // Fetching begins before the job opens the pipe, so that its first byte is ready when it does.
-    for await (const piece of pieces) await (await opening)?.write(piece);
-    await opening;
+    // A failure of the buffer ends a write that the job does not take.
+    for await (const piece of pieces) await end.write(piece, pieces.failed);
   }
 }

@@ -62,6 +62,18 @@ test("a named codespec, its version, and a run with no buffer", async () => {
   expect(bare.stderr).toMatch(/^hi$/m);
 });
 
+test("an input that the job opens twice gives the rest the second time, and then an end", async () => {
+  const script = 'read -r first < "$INPUT_PIPE"; wc -l < "$INPUT_PIPE" > "$OUTPUT_PIPE"; cat "$INPUT_PIPE"; echo over';
+  const file = await runFile("twice", script, both);
+  for (let i = 0; i < 6; i++) {
+    const lines = i % 2 === 0 ? 200_000 : 20;
+    const input = Array.from({ length: lines }, (_, line) => `${line}\n`).join("");
+    const { code, stdout, stderr } = await stack.tyger(["run", "exec", "-f", file, "--logs"], { input });
+    expect({ code, counted: Number(stdout) }).toEqual({ code: 0, counted: lines - 1 });
+    expect(stderr).toMatch(/^(.*\] )?over$/m);
+  }
+});
+
 test("ten different inputs give ten right outputs and leave nothing behind", async () => {
   const file = await runFile("cat", cat, both);
   for (let i = 0; i < 10; i++) {

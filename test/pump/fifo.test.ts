@@ -2,9 +2,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileSync, symlinkSync } from "node:fs";
 import { once } from "node:events";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { openWriteEnd, ReadEnd, ReaderGone } from "../../pump/fifo.ts";
-import { stays, turns } from "../eventually.ts";
+import { randomBytes } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ReadEnd, WriteEnd } from "../../pump/fifo.ts";
+import { eventually, stays, turns } from "../eventually.ts";
 import { attemptFolder, startJob, type Job } from "./job.ts";
 
 let folder: ReturnType<typeof attemptFolder>;
@@ -90,45 +91,88 @@ test("anything but a pipe is never opened", async () => {
   writeFileSync(target, "precious");
   const link = join(folder.path, "link");
   symlinkSync(target, link);
-  await expect(openWriteEnd(target, never)).rejects.toThrow("is not a named pipe");
-  await expect(openWriteEnd(link, never)).rejects.toThrow("ELOOP");
+  expect(() => new WriteEnd(target)).toThrow("is not a named pipe");
+  expect(() => new WriteEnd(link)).toThrow("ELOOP");
+  expect(() => new WriteEnd(`${path}.missing`)).toThrow("ENOENT");
   expect(() => new ReadEnd(link)).toThrow("ELOOP");
   expect(readFileSync(target, "utf8")).toBe("precious");
 });
 
-test("a job that reads late gets everything, and the end only on close", async () => {
-  const reader = job("sleep 0.2; cat p.pipe; echo -n ' end'");
-  const end = await openWriteEnd(path, never);
-  await end?.write(Buffer.from("all"));
-  await stays(() => reader.process.exitCode === null);
-  end?.close();
-  expect((await reader.ended).stdout).toBe("all end");
-});
+describe("our ends of a pipe that the job reads", () => {
+  let over: AbortController;
+  beforeEach(() => {
+    over = new AbortController();
+  });
+  afterEach(() => over.abort());
+  const hasEnded = async (reader: Job): Promise<void> =>
+    void (await eventually(() => reader.process.exitCode !== null));
 
-test("a job that closes early is not a failure", async () => {
-  const reader = job("head -c 1 p.pipe");
-  const end = await openWriteEnd(path, never);
-  const writeAll = async (): Promise<void> => {
-    for (;;) await end?.write(Buffer.alloc(1 << 20));
-  };
-  await expect(writeAll()).rejects.toThrow(ReaderGone);
-  expect((await reader.ended).code).toBe(0);
-});
+  test("a job that reads late gets everything, and the end only after the end", async () => {
+    const end = new WriteEnd(path);
+    await end.write(Buffer.from("all"), never);
+    const reader = job("sleep 0.1; cat p.pipe; echo -n ' end'");
+    await stays(() => reader.process.exitCode === null);
+    void end.end(over.signal);
+    expect((await reader.ended).stdout).toBe("all end");
+  });
 
-test("waiting for a job that never opens, or never reads, ends on a signal", async () => {
-  const abort = new AbortController();
-  const waiting = openWriteEnd(path, abort.signal);
-  await turns(3);
-  abort.abort();
-  expect(await waiting).toBe(undefined);
+  test("a job that opens only after the end gets everything, and each further open an end at once", async () => {
+    const end = new WriteEnd(path);
+    await end.write(Buffer.from("all"), never);
+    void end.end(over.signal);
+    expect((await job("cat p.pipe; cat p.pipe; cat p.pipe; echo -n ' end'").ended).stdout).toBe("all end");
+  });
 
-  job("exec 3< p.pipe; sleep 60");
-  const second = new AbortController();
-  const end = await openWriteEnd(path, second.signal);
-  const write = end?.write(Buffer.alloc(1 << 20));
-  let isOver = false;
-  write?.catch(() => (isOver = true));
-  await stays(() => !isOver);
-  second.abort();
-  await expect(write).rejects.toThrow("aborted");
+  test("the bytes that a reader has left, even in the middle of a write, are for the next one", async () => {
+    const end = new WriteEnd(path);
+    const bytes = randomBytes(300_000).map((byte) => byte & 127);
+    const reader = job("for i in 1 2 3; do dd bs=1000 count=$i status=none < p.pipe; done; cat p.pipe");
+    await end.write(bytes, never);
+    void end.end(over.signal);
+    expect((await reader.ended).stdout).toBe(bytes.toString());
+  });
+
+  test("a write waits for a job that has closed the pipe, until its signal", async () => {
+    const abort = new AbortController();
+    const end = new WriteEnd(path);
+    const reader = job("head -c 1 p.pipe");
+    const write = end.write(Buffer.alloc(1 << 20), abort.signal);
+    let isOver = false;
+    write.catch(() => (isOver = true));
+    await hasEnded(reader);
+    await stays(() => !isOver);
+    abort.abort();
+    await expect(write).rejects.toThrow("aborted");
+  });
+
+  test("readers that share the pipe get each byte once, and each of them an end", async () => {
+    const end = new WriteEnd(path);
+    const readers = job("for i in 1 2 3 4; do cat p.pipe | wc -c & done; wait");
+    await end.write(Buffer.alloc(1 << 20), never);
+    void end.end(over.signal);
+    const counts = (await readers.ended).stdout.trim().split("\n").map(Number);
+    expect(counts.length).toBe(4);
+    expect(counts.reduce((sum, count) => sum + count)).toBe(1 << 20);
+  });
+
+  test.each(["rm p.pipe", "rm p.pipe; mkfifo p.pipe", "mv p.pipe q.pipe; echo own > p.pipe"])(
+    "a job that already has the pipe open reads on after `%s`",
+    async (script) => {
+      const end = new WriteEnd(path);
+      const reader = job(`exec 3< p.pipe; ${script}; cat <&3`);
+      await end.write(Buffer.from("all"), never);
+      void end.end(over.signal);
+      expect((await reader.ended).stdout).toBe("all");
+    },
+  );
+
+  test("the waiting for further opens ends on a signal", async () => {
+    const end = new WriteEnd(path);
+    const ending = end.end(over.signal);
+    let isOver = false;
+    void ending.then(() => (isOver = true));
+    await stays(() => !isOver);
+    over.abort();
+    expect(await ending).toBeUndefined();
+  });
 });

@@ -37,7 +37,12 @@ export interface PumpProcess {
 
 export async function startPump(
   buffers: BufferPlace,
-  pipes: { inputs?: Record<string, string>; outputs?: Record<string, string> },
+  pipes: {
+    inputs?: Record<string, string>;
+    outputs?: Record<string, string>;
+    /** Parameters whose pipes do not exist. */
+    missing?: readonly string[];
+  },
 ): Promise<PumpProcess> {
   const pipesOf = (direction: PumpPipe["direction"], buffers: Record<string, string> = {}): PumpPipe[] =>
     Object.entries(buffers).map(([parameter, bufferId]) => ({ parameter, direction, bufferId }));
@@ -46,7 +51,9 @@ export async function startPump(
     buffers,
     pipes: [...pipesOf("input", pipes.inputs), ...pipesOf("output", pipes.outputs)],
   };
-  const attempt = attemptFolder(spec.pipes.map(({ parameter }) => parameter));
+  const attempt = attemptFolder(
+    spec.pipes.map(({ parameter }) => parameter).filter((parameter) => !pipes.missing?.includes(parameter)),
+  );
   const folder = attempt.path;
   writeFileSync(join(folder, PUMP_FILES.spec), JSON.stringify(spec));
   const log = openSync(join(folder, PUMP_FILES.log), "a");
