@@ -1,5 +1,5 @@
 import type { Caller } from "../model/caller.ts";
-import { checkCodespec } from "../model/codespec/codespec-rules.ts";
+import { checkCodespec, checkCodespecSize } from "../model/codespec/codespec-rules.ts";
 import type { CodespecVersion, JobCodespec } from "../model/codespec/codespec.ts";
 import { CodedError } from "../model/errors.ts";
 import type { BufferRecords, CodespecRecords, RunRecords } from "../model/ports/records.ts";
@@ -94,9 +94,12 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
   };
 }
 
-function checkRequest({ kind, tags }: RunRequest): void {
+function checkRequest({ kind, tags, job, worker }: RunRequest): void {
   if (kind === "system") throw new CodedError("InvalidInput", "A run of kind 'system' cannot be created");
   checkTags(tags);
+  for (const choice of [job.codespec, worker?.codespec]) {
+    if (choice !== undefined && "inline" in choice) checkCodespecSize(choice.inline);
+  }
 }
 
 function jobOf(

@@ -2,7 +2,7 @@ import { CODESPEC_NAME, type CodespecVersion } from "../../model/codespec/codesp
 import { equalityOf } from "../../contract/equality.ts";
 import { CODESPEC } from "../../contract/fields/codespec-fields.ts";
 import type { InputOf } from "../../contract/fields/message-types.ts";
-import { checkCodespec } from "../../model/codespec/codespec-rules.ts";
+import { checkCodespec, checkCodespecSize } from "../../model/codespec/codespec-rules.ts";
 import { checkMember, type Caller } from "../../model/caller.ts";
 import { CodedError, notFound } from "../../model/errors.ts";
 import type { CodespecRecords, Page, PageQuery } from "../../model/ports/records.ts";
@@ -31,6 +31,7 @@ export function createCodespecService(codespecs: CodespecRecords): CodespecServi
           `The codespec name '${name}' must have at most ${MAX_NAME_LENGTH} lower case letters, digits, dashes, dots and underscores`,
         );
       }
+      checkCodespecSize(codespec);
       checkCodespec(codespec);
       if (givenName !== undefined && givenName !== name) {
         throw new CodedError("InvalidInput", `The codespec name '${givenName}' is not the '${name}' of the path`);

@@ -6,6 +6,8 @@ import { pipeVariableOf } from "../run/names.ts";
 const BUFFER_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 /** A parameter names a file, and becomes the value of a tag. */
 const MAX_BUFFER_NAME_LENGTH = 200;
+/** Each answer about a run contains its codespec, and lists contain many. */
+const MAX_JSON_BYTES = 1024 * 1024;
 
 const refuse = (message: string): never => {
   throw new CodedError("InvalidInput", message);
@@ -23,6 +25,18 @@ export function checkCodespec(codespec: Codespec): void {
   checkBufferNames(codespec);
   checkSockets(codespec);
   expandJobCommand(codespec, {});
+}
+
+/**
+ * The limit for a codespec that is given; a stored one can be older and larger, and can still be used.
+ * @throws CodedError InvalidInput
+ */
+export function checkCodespecSize(codespec: Codespec): void {
+  const sizeBytes = new TextEncoder().encode(JSON.stringify(codespec)).byteLength;
+  if (sizeBytes <= MAX_JSON_BYTES) return;
+  refuse(
+    `The codespec has ${sizeBytes} bytes as JSON, more than the ${MAX_JSON_BYTES} (1 MiB) that are allowed; pass large data to the job in an input buffer`,
+  );
 }
 
 function checkBufferNames(codespec: JobCodespec): void {

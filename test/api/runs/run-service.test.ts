@@ -31,6 +31,20 @@ const DAY_MS = 86_400_000;
 const INLINE = { kind: "job", image: "ubuntu" };
 
 describe("creating a run", () => {
+  test("refuses a codespec of its own over 1 MiB; a stored one that is larger can be used", async () => {
+    const codespec = { kind: "job" as const, image: "ubuntu", args: Array<string>(200).fill("x".repeat(9000)) };
+    const refusal = { error: { code: "InvalidInput", message: expect.stringContaining("(1 MiB)") } };
+    const job = { codespec: "hello" };
+    for (const payload of [{ job: { codespec } }, { job, worker: { codespec: { ...codespec, kind: "worker" } } }]) {
+      const refused = await post(payload);
+      expect([refused.statusCode, refused.json()]).toEqual([400, refusal]);
+    }
+    await api.codespecs.put("older", codespec, isSameCodespec);
+    const created = await post({ job: { codespec: "older" } });
+    expect(created.statusCode).toBe(201);
+    expect((await call("GET", `/runs/${created.json().id}?`)).json().job.codespec).toEqual(codespec);
+  });
+
   test("resolves the codespec, creates the missing buffers, and starts the workflow", async () => {
     const given = (await api.buffers.create({ id: "a".repeat(26), location: "local" })).id;
     const earliestMs = Date.now();

@@ -29,6 +29,23 @@ test("a codespec gets versions, and an equal one does not", async () => {
   }
 });
 
+test("a codespec can have 1 MiB of JSON, counted in bytes, and not a byte more", async () => {
+  const sized = (bytes: number): object => {
+    const start = { kind: "job", image: "ubuntu", args: ["é"] };
+    return { ...start, args: ["é".padEnd(1 + bytes - Buffer.byteLength(JSON.stringify(start)), "x")] };
+  };
+  const largest = await put("large", sized(1024 * 1024));
+  expect(largest.statusCode).toBe(201);
+  const refused = await put("larger", sized(1024 * 1024 + 1));
+  expect(refused.statusCode).toBe(400);
+  expect(refused.json().error).toEqual({
+    code: "InvalidInput",
+    message:
+      "The codespec has 1048577 bytes as JSON, more than the 1048576 (1 MiB) that are allowed; pass large data to the job in an input buffer",
+  });
+  expect((await get("/larger?api-version=1.0")).statusCode).toBe(404);
+});
+
 test("a list has pages of the latest versions and links to the next", async () => {
   for (const name of ["b", "a", "c"]) await put(name, HELLO);
   await put("b", { ...HELLO, image: "other" });
