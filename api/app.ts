@@ -17,6 +17,7 @@ import type { CallerOf } from "./http/caller.ts";
 import type { CodespecService } from "./services/codespec-service.ts";
 import type { DataPlaneAddress } from "./data-plane/data-plane-address.ts";
 import { replyWithError } from "./http/errors.ts";
+import { createPages } from "./http/pages.ts";
 import { bufferRoutes } from "./routes/buffers.ts";
 import { codespecRoutes } from "./routes/codespecs.ts";
 import { documentRoutes } from "./routes/document.ts";
@@ -82,11 +83,13 @@ export function createApp({ codespecs, buffers, runs, server, address, callerOf,
     req.log.debug({ ...facts, ms: Math.round(reply.elapsedTime) }, "request answered");
   });
 
+  const sendStream = createStreams(app);
+  const sendPage = createPages(sendStream);
   void app.register(documentRoutes());
   void app.register(serverRoutes(server, address));
-  void app.register(codespecRoutes(codespecs));
+  void app.register(codespecRoutes(codespecs, sendPage));
   void app.register(bufferRoutes(buffers, address));
-  void app.register(runRoutes(runs, createStreams(app)));
+  void app.register(runRoutes(runs, sendStream, sendPage));
   return app;
 }
 

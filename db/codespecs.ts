@@ -1,8 +1,9 @@
-import { and, desc, eq, gt, sql } from "drizzle-orm";
+import { and, desc, eq, getTableColumns, gt, sql } from "drizzle-orm";
 import type { CodespecVersion } from "../model/codespec/codespec.ts";
 import type { CodespecRecords } from "../model/ports/records.ts";
 import type { Db } from "./client.ts";
 import { nameCursorOf, tokenOf } from "./continuation.ts";
+import { piece, pieceOf } from "./piece.ts";
 import { shownInstant } from "./row.ts";
 import { codespecs } from "./schema.ts";
 import { isStorable, refuseUnstorable } from "./storable.ts";
@@ -47,15 +48,28 @@ export function codespecRecords(db: Db): CodespecRecords {
         prefix === "" ? undefined : sql`${codespecs.name} >= ${prefix} and ${codespecs.name} < ${`${prefix}~`}`,
         sql`starts_with(${codespecs.name}, ${prefix})`,
       );
+      const entries = sql`
+        select distinct on (name) name, version from ${codespecs} where ${isListed}
+        order by name, version desc limit ${limit + 1}`;
+      const listed = sql`
+        select count(*)::integer as total, array_agg(name order by name) as names, array_agg(version order by name) as versions
+        from (${entries}) as entry`;
+      const bytesOfNext = sql`
+        select octet_length(codespec::text) from ${codespecs}
+        where name = listed.names[filled.n + 1] and version = listed.versions[filled.n + 1]`;
+      const keys = sql`listed.names[filled.n] as name, listed.versions[filled.n] as version`;
       const rows = await db
-        .selectDistinctOn([codespecs.name])
+        .select({ row: getTableColumns(codespecs), total: piece.total })
         .from(codespecs)
-        .where(isListed)
-        .orderBy(codespecs.name, desc(codespecs.version))
-        .limit(limit + 1);
-      const items = rows.slice(0, limit).map(versionOf);
+        .innerJoin(
+          pieceOf(listed, bytesOfNext, keys),
+          sql`${codespecs.name} = piece.name and ${codespecs.version} = piece.version`,
+        )
+        .orderBy(piece.n);
+      const items = rows.slice(0, limit).map(({ row }) => versionOf(row));
       const last = items.at(-1);
-      return rows.length > limit && last ? { items, next: tokenOf(last.name) } : { items };
+      const hasMore = (rows[0]?.total ?? 0) > items.length;
+      return hasMore && last ? { items, next: tokenOf(last.name) } : { items };
     },
   };
 }

@@ -10,13 +10,15 @@ export interface StreamedAnswer {
   chunks: (signal: AbortSignal) => AsyncIterable<Chunk>;
   /** Headers leave before there is anything to send; otherwise a failure before the first chunk is an error answer. */
   headersFirst: boolean;
+  /** It ends by itself, as fast as the client reads: closing the app waits for it. */
+  isFinite?: boolean;
 }
 
 /** Answers with chunks as they arrive, and never faster than the client reads: no chunk is produced before it is wanted. */
 export type SendStream = (reply: FastifyReply, answer: StreamedAnswer) => Promise<void>;
 
 /**
- * The sender of an app's streams. They can be silent for hours, and would delay `close()` for as long; closing cuts
+ * The sender of an app's streams. Some can be silent for hours, and would delay `close()` for as long; closing cuts
  * them, which a client sees as a broken answer and not as its end.
  */
 export function createStreams(app: FastifyInstance): SendStream {
@@ -25,10 +27,10 @@ export function createStreams(app: FastifyInstance): SendStream {
     for (const stream of open) stream.abort();
   });
 
-  return async (reply, { contentType, chunks, headersFirst }) => {
+  return async (reply, { contentType, chunks, headersFirst, isFinite = false }) => {
     const cut = new AbortController();
     const { raw } = reply;
-    open.add(cut);
+    if (!isFinite) open.add(cut);
     raw.once("close", () => cut.abort());
     if (raw.destroyed) cut.abort();
     const source = chunks(cut.signal)[Symbol.asyncIterator]();

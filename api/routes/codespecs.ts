@@ -1,14 +1,18 @@
 import type { FastifyPluginAsync } from "fastify";
+import { serializerOf } from "../../contract/answer.ts";
+import { CODESPEC } from "../../contract/fields/codespec-fields.ts";
 import { ROUTES } from "../../contract/routes.ts";
 import type { CodespecVersion } from "../../model/codespec/codespec.ts";
 import type { CodespecService } from "../services/codespec-service.ts";
-import { pageOf } from "../http/query.ts";
+import type { SendPage } from "../http/pages.ts";
 import { serve } from "../http/route.ts";
 
 const locationOf = ({ name, version }: CodespecVersion): string => `/codespecs/${name}/${version}`;
 
+const textOf = serializerOf({ object: CODESPEC });
+
 export const codespecRoutes =
-  (service: CodespecService): FastifyPluginAsync =>
+  (service: CodespecService, sendPage: SendPage): FastifyPluginAsync =>
   async (app) => {
     serve(app, ROUTES.putCodespec, {
       handler: async (req, reply) => {
@@ -35,7 +39,9 @@ export const codespecRoutes =
     });
 
     serve(app, ROUTES.listCodespecs, {
-      handler: (req) =>
-        pageOf(req.query, req.url, (page) => service.list(req.caller, { ...page, prefix: req.query.prefix })),
+      handler: (req, reply) => {
+        const { prefix } = req.query;
+        return sendPage(req, reply, { list: (page) => service.list(req.caller, { ...page, prefix }), textOf });
+      },
     });
   };

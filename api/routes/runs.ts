@@ -3,7 +3,7 @@ import { serializerOf } from "../../contract/answer.ts";
 import { RUN } from "../../contract/fields/run-fields.ts";
 import { ROUTES } from "../../contract/routes.ts";
 import type { Run } from "../../model/run/run.ts";
-import { pageOf } from "../http/query.ts";
+import type { SendPage } from "../http/pages.ts";
 import { serve } from "../http/route.ts";
 import { bytesOf } from "../runs/run-logs.ts";
 import type { RunService } from "../runs/run-service.ts";
@@ -31,7 +31,7 @@ async function* linesOf(runs: AsyncIterable<Run>): AsyncGenerator<string> {
 }
 
 export const runRoutes =
-  (service: RunService, sendStream: SendStream): FastifyPluginAsync =>
+  (service: RunService, sendStream: SendStream, sendPage: SendPage): FastifyPluginAsync =>
   async (app) => {
     serve(app, ROUTES.createRun, {
       // Before the body is looked at: a repeat gets the first run whatever it says.
@@ -44,10 +44,10 @@ export const runRoutes =
     });
 
     serve(app, ROUTES.listRuns, {
-      handler: (req) => {
+      handler: (req, reply) => {
         const { since, status: statuses, tag: tags } = req.query;
         const filter = { since, statuses, tags };
-        return pageOf(req.query, req.url, (page) => service.list(req.caller, { ...page, ...filter }));
+        return sendPage(req, reply, { list: (page) => service.list(req.caller, { ...page, ...filter }), textOf });
       },
     });
 

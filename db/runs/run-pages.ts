@@ -1,15 +1,16 @@
-import { desc, sql, type SQL } from "drizzle-orm";
+import { getTableColumns, sql, type SQL } from "drizzle-orm";
 import type { Page, PageQuery, RunFilter } from "../../model/ports/records.ts";
 import { RUN_STATUSES, type Run, type RunStatus } from "../../model/run/run.ts";
 import { normalTimestamp } from "../../model/time/timestamp.ts";
 import type { Db } from "../client.ts";
 import { runCursorOf, tokenOf, type RunCursor } from "../continuation.ts";
+import { piece, pieceOf } from "../piece.ts";
 import { recordOf } from "./run-row.ts";
 import { runCounts, runs, runTags } from "../schema.ts";
 import { refuseUnstorable } from "../storable.ts";
 
 /**
- * A page of runs, newest first. With a filter the page is merged from one index walk a status, each in the order of
+ * A piece of a page of runs, newest first. With a filter the page is merged from one index walk a status, each in the order of
  * the page and no longer than the page: the cost does not depend on how many runs there are or match.
  */
 export async function listRuns(db: Db, { limit, after, ...filter }: PageQuery & RunFilter): Promise<Page<Run>> {
@@ -20,20 +21,26 @@ export async function listRuns(db: Db, { limit, after, ...filter }: PageQuery & 
     cursor === undefined
       ? sql`true`
       : sql`(${createdAt}, ${id}) < (${cursor.createdAt}::timestamptz, ${cursor.id}::bigint)`;
-  const ids = sql`
-    select page.id from (${asRows(walk.statuses)}) as wanted (status) cross join lateral (
+  const entries = sql`
+    select page.id, page.created_at from (${asRows(walk.statuses)}) as wanted (status) cross join lateral (
       select ${walk.id} as id, ${walk.createdAt} as created_at from ${walk.table}
       where ${walk.status} = wanted.status and ${walk.matches} and ${isBefore(walk.createdAt, walk.id)}
       order by ${walk.createdAt} desc, ${walk.id} desc limit ${limit + 1}
     ) as page order by page.created_at desc, page.id desc limit ${limit + 1}`;
+  const listed = sql`
+    select count(*)::integer as total, array_agg(id order by created_at desc, id desc) as ids from (${entries}) as entry`;
+  const bytesOfNext = sql`
+    select octet_length(job::text) + octet_length(tags::text) + coalesce(octet_length(status_reason), 0)
+    from runs where id = listed.ids[filled.n + 1]`;
   const rows = await db
-    .select()
+    .select({ run: getTableColumns(runs), total: piece.total })
     .from(runs)
-    .where(sql`${runs.id} in (${ids})`)
-    .orderBy(desc(runs.createdAt), desc(runs.id));
-  const items = rows.slice(0, limit).map(recordOf);
+    .innerJoin(pieceOf(listed, bytesOfNext, sql`listed.ids[filled.n] as id`), sql`${runs.id} = piece.id`)
+    .orderBy(piece.n);
+  const items = rows.slice(0, limit).map(({ run }) => recordOf(run));
   const last = items.at(-1);
-  return rows.length > limit && last ? { items, next: tokenOf(last satisfies RunCursor) } : { items };
+  const hasMore = (rows[0]?.total ?? 0) > items.length;
+  return hasMore && last ? { items, next: tokenOf(last satisfies RunCursor) } : { items };
 }
 
 /** How many runs of each shown status match; statuses with none are left out. */

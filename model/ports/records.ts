@@ -6,9 +6,10 @@ import type { Run, RunRecord, RunStatus, StatedRun } from "../run/run.ts";
 
 /** The port that db/ implements. Everything in and out is a model type; `CodedError` is thrown where a caller can react. */
 
+/** A list, or a piece of it: fewer items than its limit when they are large, but never none while there are more. */
 export interface Page<T> {
   items: T[];
-  /** Opaque; absent on the last page. */
+  /** Opaque; absent when the list ends here. */
   next?: string;
 }
 

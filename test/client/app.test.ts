@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Tyger, connect } from "../../client/index.ts";
 import { createFakeApi, type FakeApi } from "../fakes/api.ts";
+import { newRun } from "../ports/records.ts";
 
 /** The client and the real routes, over ports in memory. */
 let api: FakeApi;
@@ -114,4 +115,21 @@ test("over TCP, below a path, the same calls reach the same routes", async () =>
   } finally {
     await far.app.close();
   }
+});
+
+test("pages that end before their limit, because their items are large, are one list", async () => {
+  const codespec = { kind: "job" as const, image: "ubuntu", args: ["x".repeat(1_000_000)] };
+  for (let place = 0; place < 20; place += 1) {
+    await client.codespecs.create(`c${place + 10}`, codespec);
+    await api.runs.create(newRun({ job: { codespec } }));
+  }
+  const newest = Array.from({ length: 20 }, (_, place) => 20 - place);
+  const lengths: number[] = [];
+  for await (const { items } of client.runs.list({ limit: 20 }).pages()) lengths.push(items.length);
+  expect(lengths).toEqual([16, 4]);
+  expect(await ids(client.runs.list())).toEqual(newest);
+  expect(await ids(client.runs.list({ limit: 18 }))).toEqual(newest.slice(0, 18));
+  const names: string[] = [];
+  for await (const { name } of client.codespecs.list({ limit: 19 })) names.push(name);
+  expect(names).toEqual(Array.from({ length: 19 }, (_, place) => `c${place + 10}`));
 });

@@ -188,6 +188,8 @@ function matches(run: RunRecord, { since, statuses = [], tags = {} }: RunFilter)
 }
 
 const TOKEN = /^after-(.+)$/;
+/** As in the database. */
+const PIECE_BYTES = 1024 * 1024;
 
 /** The items after the one that the token names, so that what is added meanwhile shifts no page. */
 function pageOf<T>(
@@ -201,7 +203,13 @@ function pageOf<T>(
     throw new CodedError("InvalidInput", `The continuation token '${after}' is not valid`);
   }
   const rest = token === undefined ? all : all.filter((item) => isAfter(item, token));
-  const items = rest.slice(0, limit);
+  const items: T[] = [];
+  let sizeBytes = 0;
+  for (const item of rest.slice(0, limit)) {
+    sizeBytes += JSON.stringify(item).length;
+    if (items.length > 0 && sizeBytes > PIECE_BYTES) break;
+    items.push(item);
+  }
   const last = items.at(-1);
-  return { items, ...(last !== undefined && rest.length > limit && { next: `after-${tokenOf(last)}` }) };
+  return { items, ...(last !== undefined && rest.length > items.length && { next: `after-${tokenOf(last)}` }) };
 }

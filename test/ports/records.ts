@@ -7,6 +7,7 @@ import type {
   BufferRecords,
   CodespecRecords,
   NewRun,
+  Page,
   PageQuery,
   RunFilter,
   RunRecords,
@@ -240,6 +241,32 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
     await createdId(records);
     const second = await records.runs.list({ limit: 5, after: first.next });
     expect(idsOf([...first.items, ...second.items])).toEqual(ids.slice(0, 10));
+  });
+
+  test("a list of large items is given in pieces of at least one, and of as many as fit", async () => {
+    const records = await open();
+    const sized = (kilobytes: number): JobCodespec => ({ ...codespec, args: ["x".repeat(kilobytes * 1000)] });
+    const sizes = [700, 300, 1, 3000, 1, 1];
+    for (const [place, kilobytes] of sizes.entries()) {
+      await createdId(records, { job: { codespec: sized(kilobytes) } });
+      await records.codespecs.put(`c${place}`, sized(kilobytes), isSameCodespec);
+    }
+    const piecesOf = async (list: (after?: string) => Promise<Page<{ id: number } | { name: string }>>) => {
+      const pieces: (number | string)[][] = [];
+      for (let after: string | undefined; ;) {
+        const { items, next } = await list(after);
+        pieces.push(items.map((item) => ("id" in item ? item.id : item.name)));
+        if (next === undefined) return pieces;
+        after = next;
+      }
+    };
+    expect(await piecesOf((after) => records.runs.list({ limit: 20, after }))).toEqual([[6, 5], [4], [3, 2, 1]]);
+    expect(await piecesOf((after) => records.runs.list({ limit: 2, after }))).toEqual([[6, 5], [4], [3, 2], [1]]);
+    expect(await piecesOf((after) => records.codespecs.list({ limit: 20, after }))).toEqual([
+      ["c0", "c1", "c2"],
+      ["c3"],
+      ["c4", "c5"],
+    ]);
   });
 
   test.each<[string, RunFilter, number[]]>([
