@@ -59,7 +59,7 @@ export function runActivities(ports: RunActivityPorts) {
         const outcome = recordedOutcome(ended);
         log.info("run ended", { runId: ended.id, status: outcome.status });
         try {
-          await archiveRun(ports, ended, ARCHIVE_AT_ONCE_MS);
+          await archiveRun(ports, ended, AbortSignal.timeout(ARCHIVE_AT_ONCE_MS));
           return { ...outcome, isArchived: true };
         } catch (err) {
           log.warn("the logs are not archived yet", { runId: ended.id, reason: messageOf(err) });

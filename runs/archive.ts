@@ -11,15 +11,18 @@ export interface ArchivePorts {
 }
 
 /** An hour is more than the longest log takes; a stalled engine must not hold an archive forever. */
-const ARCHIVE_LIMIT_MS = 3_600_000;
+export const ARCHIVE_LIMIT_MS = 3_600_000;
 
 /**
  * Archives the logs, then removes what the run left in the engine; never the other way around.
- * @throws Error when the logs take longer than `limitMs`
+ * @throws the reason of `signal` when it is aborted while the logs are read
  */
-export async function archiveRun(ports: ArchivePorts, run: RunRecord, limitMs = ARCHIVE_LIMIT_MS): Promise<void> {
+export async function archiveRun(
+  ports: ArchivePorts,
+  run: RunRecord,
+  signal = AbortSignal.timeout(ARCHIVE_LIMIT_MS),
+): Promise<void> {
   if (run.archivedAt === undefined) {
-    const signal = AbortSignal.timeout(limitMs);
     await ports.archive.write(run, wholly(ports.logs.logs(run, {}, signal), signal));
     await ports.runs.recordArchived(run);
   }

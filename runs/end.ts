@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import { END_BLOB, END_FAILED } from "../buffers/format/buffer-format.ts";
 import { bufferParametersOf } from "../model/codespec/codespec.ts";
 import { CodedError } from "../model/errors.ts";
+import type { EndedBy } from "../model/ports/records.ts";
 import type { BufferStore } from "../model/ports/store.ts";
 import { outcomeOf, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
 import type { RunIdentity } from "../model/run/identity.ts";
@@ -20,13 +21,14 @@ export interface RunEnding {
   timedOut?: boolean;
 }
 
-/**
- * Records the terminal state, gives every output an end mark, and offers the run's slot to another. Repeating it keeps
- * the state that was recorded first, and returns it.
- */
-export async function endRun(ports: EndPorts, identity: RunIdentity, ending: RunEnding): Promise<RunRecord> {
-  const { runs } = ports;
-  const run = await runs.load(identity);
+/** Ends the run as everything known about it decides. @see recordEnd */
+export async function endRun(
+  ports: EndPorts,
+  identity: RunIdentity,
+  ending: RunEnding,
+  by: EndedBy = "workflow",
+): Promise<RunRecord> {
+  const run = await ports.runs.load(identity);
   const outcome = outcomeOf({
     replica: ending.replica,
     cancelRequestedAt: run.cancelRequestedAt ?? ending.cancelRequestedAt,
@@ -35,9 +37,18 @@ export async function endRun(ports: EndPorts, identity: RunIdentity, ending: Run
     timedOut: ending.timedOut,
     nowAt: new Date().toISOString(),
   });
-  const ended = await runs.finish(run, outcome);
+  return recordEnd(ports, run, outcome, by);
+}
+
+/**
+ * Records the terminal state, gives every output an end mark, and offers the run's slot to another. Repeating it keeps
+ * the state that was recorded first, and returns it.
+ */
+export async function recordEnd(ports: EndPorts, run: RunIdentity, outcome: Outcome, by: EndedBy): Promise<RunRecord> {
+  const ended = await ports.runs.finish(run, outcome, by);
   if (ended.status !== "Succeeded") await markOutputsFailed(ports.store, ended);
-  await offerFreeSlots(ports);
+  // The reconciler offers it again.
+  await offerFreeSlots(ports).catch(() => undefined);
   return ended;
 }
 

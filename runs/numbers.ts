@@ -7,7 +7,7 @@ import type { RunWorkflows } from "../model/ports/workflows.ts";
 export interface NumberPorts {
   runs: Pick<RunRecords, "numberCheck" | "recordNumberCheck" | "raiseNumbers">;
   workflows: Pick<RunWorkflows, "highestNumber">;
-  compute: Pick<ComputeWriter, "leftovers">;
+  compute: Pick<ComputeWriter, "survey">;
   archive: Pick<LogArchive, "highestNumber">;
   log: { info(facts: object, message: string): void; warn(facts: object, message: string): void };
 }
@@ -21,7 +21,7 @@ export async function raiseNumbers({ runs, workflows, compute, archive, log }: N
   const { nowAt, since } = await runs.numberCheck();
   const asked = await Promise.allSettled([
     workflows.highestNumber(since),
-    compute.leftovers().then((left) => Math.max(0, ...left.map(({ id }) => id))),
+    compute.survey().then((traces) => Math.max(0, ...traces.map(({ id }) => id))),
     archive.highestNumber(),
   ]);
   const known = asked.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));

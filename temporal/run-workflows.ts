@@ -22,13 +22,8 @@ const PAGE_SIZE = 1000;
 /** How much the clocks of Temporal and Postgres may differ. */
 const CLOCKS_APART_MS = 600_000;
 
-/** The worker also keeps the cluster's one watcher running. */
-export interface ClusterWorkflows extends RunWorkflows {
-  startWatcher(): Promise<void>;
-}
-
 /** Every call that we make to the workflows of one cluster. Each fails after {@link CALL_MS} without an answer. */
-export function createRunWorkflows(client: Client, installation: string, cluster: string): ClusterWorkflows {
+export function createRunWorkflows(client: Client, installation: string, cluster: string): RunWorkflows {
   const taskQueue = taskQueueOf(installation, cluster);
   const idOf = ({ id }: RunIdentity): string => workflowIdOf(installation, id);
   const handleOf = (run: RunIdentity) => client.workflow.getHandle(idOf(run));
@@ -111,6 +106,14 @@ export function createRunWorkflows(client: Client, installation: string, cluster
     },
 
     cancel: (run) => unlessClosed(() => handleOf(run).signal(cancelRun, ...uidOf(run))),
+
+    terminate: (run, reason) =>
+      unlessClosed(async () => {
+        const { status, memo, runId } = await handleOf(run).describe();
+        if (status.name !== "RUNNING" || !isSameRun(run, runOf(run.id, memo))) return;
+        // This execution alone: a reset can begin another one meanwhile.
+        await client.workflow.getHandle(idOf(run), runId).terminate(reason);
+      }),
 
     reportReplica: (run, state) =>
       unlessClosed(() => handleOf(run).signal(replicasChanged, changesOf(run.uid, [[0, state]]))),

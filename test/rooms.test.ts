@@ -28,6 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   waiting: ["model"],
   disk: ["model"],
   runs: ["model", "buffers/format"],
+  "runs/repair": ["model", "runs"],
   workflows: ["model", "activities:types"],
   activities: ["model", "runs"],
   temporal: ["model", "workflows"],

@@ -24,8 +24,11 @@ interface LeaseLog {
 /** Two clocks: one that cannot be set, and one that also runs while the machine is suspended. */
 const readClocks = () => ({ steadyMs: performance.now(), wallMs: Date.now() });
 
-/** Takes the lease whenever it is free, and renews it by a timer of its own, however long the holder's work takes. */
-export function holdLease(leases: Leases, name: string, log: LeaseLog): HeldLease {
+/**
+ * Takes the lease whenever it is free, and renews it by a timer of its own, however long the holder's work takes. Resolves after
+ * the first try, whatever came of it.
+ */
+export async function holdLease(leases: Leases, name: string, log: LeaseLog): Promise<HeldLease> {
   const holder = `${hostname()} ${process.pid} ${randomUUID()}`;
   let isReleased = false;
   let takenAt: ReturnType<typeof readClocks> | undefined;
@@ -54,6 +57,7 @@ export function holdLease(leases: Leases, name: string, log: LeaseLog): HeldLeas
   };
   const timer = setInterval(renewInTurn, RENEW_EVERY_MS);
   renewInTurn();
+  await renewing;
 
   return {
     isHeld,

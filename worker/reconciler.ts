@@ -1,28 +1,24 @@
-import { messageOf } from "../model/errors.ts";
-import { repairEnds, repairStarts, type RepairPorts } from "../runs/repair.ts";
+import type { Repair } from "../runs/repair/repair.ts";
 import { poll } from "../waiting/bounded.ts";
 import type { HeldLease } from "./lease.ts";
 
-/**
- * Repairs runs until `signal` is aborted: the starts in each pass, the ends in the first pass and each `endsEvery` after
- * it, because they cost most while many runs are queued. Only the holder of the lease repairs.
- */
+export interface ReconcilerTimes {
+  everyMs: number;
+  /** Each such pass is a whole one, and so is the first after the lease was taken: it costs most while many runs are open. */
+  wholeEvery: number;
+}
+
+/** Begins passes while the lease is held, until `signal` is aborted. No pass waits for the one before. */
 export async function reconcileForever(
-  ports: RepairPorts,
-  { everyMs, endsEvery }: { everyMs: number; endsEvery: number },
+  repair: Pick<Repair, "pass">,
+  { everyMs, wholeEvery }: ReconcilerTimes,
   lease: Pick<HeldLease, "isHeld">,
   signal: AbortSignal,
 ): Promise<void> {
   let passes = 0;
-  const pass = async (): Promise<undefined> => {
-    try {
-      if (!lease.isHeld()) return;
-      await repairStarts(ports);
-      if (passes % endsEvery === 0) await repairEnds(ports);
-      passes += 1;
-    } catch (err) {
-      ports.log.warn({ reason: messageOf(err) }, "a reconciler pass failed");
-    }
+  const pass = (): undefined => {
+    if (lease.isHeld()) repair.pass({ isWhole: passes++ % wholeEvery === 0 });
+    else passes = 0;
   };
   await poll(pass, { everyMs, signal });
 }

@@ -13,18 +13,21 @@ import type { LogArchive } from "../model/ports/log.ts";
 import type { BufferStore } from "../model/ports/store.ts";
 import { LOST_RUNS_FILE, reconcilerLeaseOf, taskQueueOf } from "../model/run/names.ts";
 import { raiseNumbers, type NumberPorts } from "../runs/numbers.ts";
-import type { LostRun } from "../runs/repair.ts";
+import type { LostRun } from "../runs/repair/ports.ts";
+import { createRepair } from "../runs/repair/repair.ts";
 import { connectClient, connectionOptionsOf } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { hasSearchAttributes } from "../temporal/search-attributes.ts";
-import { poll } from "../waiting/bounded.ts";
+import { atMost, poll } from "../waiting/bounded.ts";
 import { holdLease } from "./lease.ts";
 import { reconcileForever } from "./reconciler.ts";
 
 /** How long a Temporal server can take to answer at start; the supervisor starts us when its own probe has answered. */
 const CONNECT_MS = 60_000;
 /** Well within the minute in which everything half done must be repaired. */
-const RECONCILE = { everyMs: 10_000, endsEvery: 3 };
+const RECONCILE = { everyMs: 5_000, wholeEvery: 3 };
+/** How long the end of the process waits for repairs that it interrupts; the next worker makes them. */
+const REPAIRS_END_MS = 3_000;
 const RAISE_AGAIN_MS = 10_000;
 
 export interface WorkerBackends {
@@ -90,12 +93,12 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
   // Before a workflow can run; what could not be asked is asked again until it answers.
   const raised = (await raiseNumbers(raising)) ? undefined : raiseLater(raising, stopping.signal);
   const running = worker.run();
-  await workflows.startWatcher();
   const stateDir = join(config.TYGER_DATA_DIR, "state");
   await mkdir(stateDir, { recursive: true });
-  const lease = holdLease(db.leases, reconcilerLeaseOf(cluster), log);
+  const lease = await holdLease(db.leases, reconcilerLeaseOf(cluster), log);
   const reportLost = lostRunsReport(join(stateDir, LOST_RUNS_FILE), log);
-  const reconciling = reconcileForever({ ...ports, log, reportLost }, RECONCILE, lease, stopping.signal);
+  const repair = createRepair({ ...ports, log, reportLost, mayAct: () => lease.isHeld() });
+  const reconciling = reconcileForever(repair, RECONCILE, lease, stopping.signal);
   await writeFile(join(stateDir, "installation"), `${installationId}\n`);
   await writeFile(join(stateDir, "worker.ready"), `${process.pid}\n`);
   log.info({ taskQueue: worker.options.taskQueue }, "worker is ready");
@@ -106,6 +109,8 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
     } finally {
       stopping.abort();
       await Promise.all([reconciling, raised]);
+      repair.stop();
+      await atMost(REPAIRS_END_MS, repair.settled());
       await lease.release();
       await client.connection.close();
       await connection.close();

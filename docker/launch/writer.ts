@@ -4,9 +4,10 @@ import { connectEngine, type Engine } from "../engine/engine.ts";
 import type { PumpCommandLine } from "../pump/pump-process.ts";
 import { runFolderOf } from "./attempt-folder.ts";
 import { launch } from "./launch.ts";
-import { executing, leftovers, remove } from "./remove.ts";
+import { remove } from "./remove.ts";
 import { observe } from "./replica.ts";
 import { stop } from "./stop.ts";
+import { survey } from "./survey.ts";
 
 export interface DockerWriterOptions {
   installationId: string;
@@ -35,8 +36,7 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
     stop: (run) => stop(ports, run),
     observe: (run) => observe(ports, run),
     remove: (run) => remove(ports, run),
-    leftovers: () => leftovers(ports),
-    executing: () => executing(ports, dockerHost),
+    survey: () => survey(ports, dockerHost),
   };
 }
 

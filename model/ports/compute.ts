@@ -34,15 +34,16 @@ export interface ComputeWriter {
   observe(run: RunRecord): Promise<ReplicaState>;
   /** Removes container, pipes and folders, and fences later launches. */
   remove(run: RunRecord): Promise<void>;
-  /** This installation's runs that have left anything in the engine or in the pipe folders; they can be unknown ones. */
-  leftovers(): Promise<RunIdentity[]>;
-  /** This installation's jobs that execute at this moment, also those of unknown runs. */
-  executing(): Promise<ExecutingJob[]>;
+  /** The runs of this installation of which the engine or the pipe folders have anything, from one list; also unknown ones. */
+  survey(): Promise<RunTrace[]>;
 }
 
-export interface ExecutingJob extends RunIdentity {
-  /** Ends the job, typed by a person. */
-  endCommand: string;
+/** Everything that is there of a run. */
+export interface RunTrace extends RunIdentity {
+  /** `Executing` if any of its containers executes, `Ended` if all have, `None` if none was started or none is left. */
+  containers: "Executing" | "Ended" | "None";
+  /** Ends the job that executes, typed by a person. */
+  endCommand?: string;
 }
 
 /** The half that the one watcher of a cluster uses. */

@@ -12,6 +12,10 @@ export interface RunWorkflows {
   /** @throws CodedError Conflict when the workflow with the run's number is that of another run */
   start: (run: RunIdentity) => Promise<void>;
   cancel: (run: RunIdentity) => Promise<void>;
+  /** Closes the run's open workflow, in the execution that it has at this moment. Temporal shows the reason. */
+  terminate: (run: RunIdentity, reason: string) => Promise<void>;
+  /** Starts the workflow that watches the cluster, unless it is open. */
+  startWatcher: () => Promise<void>;
   /** Tells a run's workflow what was observed of its replica. */
   reportReplica: (run: RunIdentity, state: ReplicaState) => Promise<void>;
   /** Tells these runs that a slot may be free; each then asks for admission. */

@@ -1,9 +1,15 @@
-import type { ComputeReader, ComputeWatcher, ComputeWriter, LaunchClaims } from "../../model/ports/compute.ts";
+import type {
+  ComputeReader,
+  ComputeWatcher,
+  ComputeWriter,
+  LaunchClaims,
+  RunTrace,
+} from "../../model/ports/compute.ts";
 import { CodedError } from "../../model/errors.ts";
 import { logInstant } from "../../model/time/instant.ts";
 import { hasEnded, type ContainerState, type ReplicaState } from "../../model/run/lifecycle.ts";
 import type { LogLine } from "../../model/ports/log.ts";
-import type { RunIdentity } from "../../model/run/identity.ts";
+import { textOf, type RunIdentity } from "../../model/run/identity.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { JobScript } from "../ports/compute.ts";
 
@@ -128,13 +134,23 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
       jobs.delete(run.id);
       provisioned.delete(run.id);
     },
-    executing: async () =>
-      [...jobs.values()]
-        .filter(({ container }) => !hasEnded(container))
-        .map(({ run: { id, uid } }) => ({ id, ...(uid !== undefined && { uid }), endCommand: `end ${id}` })),
-    leftovers: async () => {
-      const left = [...[...jobs.values()].map(({ run }) => run), ...provisioned.values()];
-      return [...new Map(left.map(({ id, uid }) => [id, uid === undefined ? { id } : { id, uid }])).values()];
+    async survey() {
+      const traces = new Map<string, RunTrace>();
+      for (const { id, uid } of provisioned.values()) {
+        const identity = { id, ...(uid !== undefined && { uid }) };
+        traces.set(textOf(identity), { ...identity, containers: "None" });
+      }
+      for (const {
+        run: { id, uid },
+        container,
+      } of jobs.values()) {
+        const identity = { id, ...(uid !== undefined && { uid }) };
+        const found = hasEnded(container)
+          ? { containers: "Ended" as const }
+          : { containers: "Executing" as const, endCommand: `end ${id}` };
+        traces.set(textOf(identity), { ...identity, ...found });
+      }
+      return [...traces.values()];
     },
   };
 

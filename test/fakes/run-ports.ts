@@ -1,8 +1,7 @@
 import type { RunActivityPorts } from "../../activities/run.ts";
 import { CodedError } from "../../model/errors.ts";
-import type { ExecutingJob } from "../../model/ports/compute.ts";
+import type { RunTrace } from "../../model/ports/compute.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
-import type { RunIdentity } from "../../model/run/identity.ts";
 import type { RunRecords } from "../../model/ports/records.ts";
 
 /** A backend that does what the test says and remembers what it was asked. */
@@ -16,9 +15,8 @@ export interface FakeRunPorts extends RunActivityPorts {
   archiveErrors: CodedError[];
   /** The engine's view of each run; an error for others. */
   observed: Map<number, ReplicaState>;
-  /** Runs of which the engine still has something. */
-  left: RunIdentity[];
-  executing: ExecutingJob[];
+  /** The engine still has these. */
+  traces: RunTrace[];
 }
 
 export function createFakeRunPorts(
@@ -34,8 +32,7 @@ export function createFakeRunPorts(
     launchErrors: [],
     archiveErrors: [],
     observed: new Map(),
-    left: [],
-    executing: [],
+    traces: [],
     runs,
     maxLiveRuns: options.maxLiveRuns,
     hasSearchAttributes: true,
@@ -60,8 +57,7 @@ export function createFakeRunPorts(
       async remove(run) {
         fake.calls.push(`remove ${run.id}`);
       },
-      leftovers: async () => fake.left,
-      executing: async () => fake.executing,
+      survey: async () => fake.traces,
     },
     logs: {
       async *logs() {

@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ComputeReader, ComputeWatcher, ComputeWriter, LaunchClaims } from "../../model/ports/compute.ts";
+import type {
+  ComputeReader,
+  ComputeWatcher,
+  ComputeWriter,
+  LaunchClaims,
+  RunTrace,
+} from "../../model/ports/compute.ts";
 import { hasEnded, isSettled, later, type ReplicaState } from "../../model/run/lifecycle.ts";
+import { isSameRun } from "../../model/run/identity.ts";
 import type { LogQuery } from "../../model/ports/log.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { eventually } from "../eventually.ts";
@@ -144,20 +151,30 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect((await compute.writer.observe(compute.run({}))).container.phase).toBe("Unknown");
     });
 
-    test("a job that executes is listed as long as it does", async () => {
+    const traceOf = async (run: RunRecord): Promise<RunTrace | undefined> =>
+      (await compute.writer.survey()).find((trace) => isSameRun(trace, run));
+
+    test("a job is listed as executing, with the command that ends it, until it has ended", async () => {
       const run = await launched({ forMs: 60_000 });
-      const listed = async () => (await compute.writer.executing()).find(({ id }) => id === run.id);
-      expect(await listed()).toMatchObject({ uid: run.uid, endCommand: expect.stringContaining(String(run.id)) });
+      const endCommand = expect.stringContaining(String(run.id));
+      expect(await traceOf(run)).toEqual({ id: run.id, uid: run.uid, containers: "Executing", endCommand });
       await compute.writer.stop(run);
-      expect(await listed()).toBeUndefined();
+      expect(await traceOf(run)).toEqual({ id: run.id, uid: run.uid, containers: "Ended" });
+    });
+
+    test("a run that was provisioned leaves a trace without a container", async () => {
+      const run = compute.run({});
+      await compute.writer.provision(run);
+      expect(await traceOf(run)).toEqual({ id: run.id, uid: run.uid, containers: "None" });
+      await compute.writer.remove(run);
+      expect(await traceOf(run)).toBeUndefined();
     });
 
     test("remove leaves nothing behind and can be repeated", async () => {
       const run = await launched({ forMs: 60_000 });
-      expect(await compute.writer.leftovers()).toContainEqual({ id: run.id, uid: run.uid });
       await compute.writer.remove(run);
       await compute.writer.remove(run);
-      expect(await compute.writer.leftovers()).not.toContainEqual({ id: run.id, uid: run.uid });
+      expect(await traceOf(run)).toBeUndefined();
       expect(hasEnded((await compute.writer.observe(run)).container)).toBe(true);
       expect(await logOf(run)).toBe("");
     });

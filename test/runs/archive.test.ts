@@ -32,7 +32,7 @@ test("a log that takes too long is not archived in part, and the engine keeps it
       compute: { remove: async () => void done.push("removed") },
     } as unknown as Parameters<typeof archiveRun>[0], // The other ports, which archiving does not use, are left out.
     run,
-    20,
+    AbortSignal.timeout(20),
   );
   await expect(archived).rejects.toThrow("timeout");
   expect(done).toEqual(["wrote 1"]);

@@ -31,8 +31,7 @@ let lease: HeldLease;
 beforeEach(async () => {
   vi.useFakeTimers();
   leases = createFakeLeases();
-  lease = holdLease(leases, "a", silent);
-  await vi.advanceTimersByTimeAsync(0);
+  lease = await holdLease(leases, "a", silent);
 });
 afterEach(async () => {
   leases.answer = true;

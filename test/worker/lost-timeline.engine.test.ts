@@ -12,7 +12,8 @@ import { createLogArchive } from "../../logs/archive.ts";
 import { containerNameOf, taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { raiseNumbers, type NumberPorts } from "../../runs/numbers.ts";
-import { repairEnds, repairStarts, type LostRun } from "../../runs/repair.ts";
+import type { LostRun } from "../../runs/repair/ports.ts";
+import { createRepair } from "../../runs/repair/repair.ts";
 import { createRunWorkflows } from "../../temporal/run-workflows.ts";
 import { newRun, openFresh } from "../db/fixture.ts";
 import { openDockerRig, type DockerRig } from "../docker/rig.ts";
@@ -51,8 +52,10 @@ async function openWorker() {
     reportLost: (found: readonly LostRun[]) => {
       lostRuns = found;
     },
+    mayAct: () => true,
     log: pino({ level: "silent" }),
   };
+  const repairs = createRepair(ports);
   const watcher = createDockerWatcher({ installationId, claims: database.claims, runsDir, log: ports.log });
   const worker = await temporal.createWorker({
     taskQueue: taskQueueOf(installationId, CLUSTER),
@@ -71,6 +74,10 @@ async function openWorker() {
     database,
     workflows,
     ports,
+    repair: async (): Promise<void> => {
+      repairs.pass({ isWhole: true });
+      await repairs.settled();
+    },
     lostRuns: () => lostRuns,
     create: async (script: string): Promise<RunRecord> => {
       const codespec = { kind: "job" as const, image: inject("testImage"), command: ["bash", "-c", script] };
@@ -90,7 +97,7 @@ async function openWorker() {
 }
 
 test("a run that gets the number of a lost one fails, and takes nothing of it", async () => {
-  const { database, workflows, ports, create, logOf, restore, lostRuns } = await openWorker();
+  const { database, workflows, ports, repair, create, logOf, restore, lostRuns } = await openWorker();
   const { runs } = database;
   const lost = await create("echo from the lost run; read -t 5 < <(sleep 600); echo its end");
   await workflows.start(lost);
@@ -104,8 +111,7 @@ test("a run that gets the number of a lost one fails, and takes nothing of it", 
   const reason = `The workflow '${workflowId}' belongs to another run with the number ${run.id}`;
   await expect(workflows.start(run)).rejects.toMatchObject({ code: "Conflict", message: reason });
   await workflows.cancel(run);
-  await repairStarts(ports);
-  await repairEnds(ports);
+  await repair();
   expect(await runs.find(run.id)).toMatchObject({ status: "Failed", statusReason: reason });
   expect(await logOf(run)).toBe("");
   // The lost run still executes, as nobody has ended it.
@@ -116,12 +122,12 @@ test("a run that gets the number of a lost one fails, and takes nothing of it", 
   // Its end changes nothing of the run that has its number.
   const ended = await runs.find(run.id);
   await expect(temporal.client.workflow.getHandle(workflowId).result()).rejects.toThrow("Workflow execution failed");
-  await repairEnds(ports);
+  await repair();
   expect(await runs.find(run.id)).toEqual(ended);
   expect(await logOf(run)).toBe("");
   expect((await docker.engine.inspect(container?.Id ?? ""))?.State.Running).toBe(false);
   await eventually(async () => {
-    await repairEnds(ports);
+    await repair();
     return lostRuns().length === 0;
   });
 
@@ -159,7 +165,7 @@ test.each(Object.entries(KNOWN))("numbers are raised above those that only %s kn
   await worker.restore();
   const silent = {
     workflows: { highestNumber: async () => 0 },
-    compute: { leftovers: async () => [] },
+    compute: { survey: async () => [] },
     archive: { highestNumber: async () => 0 },
   };
   expect(await raiseNumbers({ ...worker.ports, ...silent, ...known })).toBe(true);
@@ -172,7 +178,7 @@ test("a place that cannot be asked is reported, and the others count", async () 
     { id: 2_000_000_000, uid: "lost" },
     ports.logs.logs(await create("true"), {}, AbortSignal.timeout(10_000)),
   );
-  const away = { leftovers: () => Promise.reject(new Error("the engine is away")) };
+  const away = { survey: () => Promise.reject(new Error("the engine is away")) };
   expect(await raiseNumbers({ ...ports, compute: away })).toBe(false);
   expect((await create("true")).id).toBe(2_000_000_001);
 });
@@ -186,7 +192,7 @@ test("only workflows since the last complete check are read, whatever was create
       return 0;
     },
   };
-  const away = { leftovers: () => Promise.reject(new Error("the engine is away")) };
+  const away = { survey: () => Promise.reject(new Error("the engine is away")) };
   await raiseNumbers({ ...ports, workflows, compute: away });
   const { nowAt: before } = await database.runs.numberCheck();
   await raiseNumbers({ ...ports, workflows });

@@ -5,8 +5,9 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { watchActivities, type WatchPorts } from "../../activities/watch.ts";
 import { base32 } from "../../model/buffer/buffer.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import type { RunWorkflows } from "../../model/ports/workflows.ts";
 import { taskQueueOf, watcherIdOf } from "../../model/run/names.ts";
-import { createRunWorkflows, type ClusterWorkflows } from "../../temporal/run-workflows.ts";
+import { createRunWorkflows } from "../../temporal/run-workflows.ts";
 import { eventually, stays } from "../eventually.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
@@ -15,7 +16,7 @@ const exited = (exitCode: number): ReplicaState => ({ container: { phase: "Exite
 
 let rig: TemporalRig;
 let installation: string;
-let workflows: ClusterWorkflows;
+let workflows: RunWorkflows;
 
 beforeAll(async () => {
   rig = await openTemporalRig();

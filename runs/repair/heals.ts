@@ -1,0 +1,118 @@
+import { messageOf } from "../../model/errors.ts";
+import { textOf, type RunIdentity } from "../../model/run/identity.ts";
+import type { Pauses } from "../../waiting/retry.ts";
+import type { RepairLog } from "./ports.ts";
+
+export interface HealsOptions {
+  /** Logged with each failure. */
+  failed: string;
+  atOnce: number;
+  /** A heal that takes longer no longer counts as one of those at once. It is not stopped. */
+  limitMs: number;
+  /** How long a run is left alone after heals that failed. */
+  pauses: Pauses;
+  log: RepairLog;
+  nowMs?: (() => number) | undefined;
+}
+
+/** A fault of one run, or of the whole cluster. */
+export interface Fault {
+  run?: RunIdentity;
+  fault: string;
+}
+
+/** `failingForMs` is the time since the first failure in a row; 0 without any. */
+type Heal = (failingForMs: number) => Promise<void>;
+
+interface Failures {
+  count: number;
+  sinceMs: number;
+  pauseEndMs: number;
+}
+
+/**
+ * Heals in parallel, with a bound and in turn. Offering a heal never waits and never fails. A run gets no second heal while its
+ * first has not settled, however long that takes.
+ */
+export class Heals {
+  readonly #options: HealsOptions;
+  readonly #nowMs: () => number;
+  readonly #waiting = new Map<string, { fault: Fault; heal: Heal }>();
+  readonly #underWay = new Map<string, Promise<void>>();
+  readonly #failures = new Map<string, Failures>();
+  #taken = 0;
+
+  constructor(options: HealsOptions) {
+    this.#options = options;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+  }
+
+  offer(fault: Fault, heal: Heal): void {
+    const key = fault.run === undefined ? fault.fault : textOf(fault.run);
+    if (this.#waiting.has(key) || this.#underWay.has(key)) return;
+    const failures = this.#failures.get(key);
+    if (failures !== undefined && this.#nowMs() < failures.pauseEndMs) return;
+    this.#waiting.set(key, { fault, heal });
+    this.#begin();
+  }
+
+  /** Drops the heals that have not begun. */
+  clear(): void {
+    this.#waiting.clear();
+  }
+
+  /** Waits for all heals that were offered. */
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay.values());
+  }
+
+  #begin(): void {
+    for (const [key, { fault, heal }] of this.#waiting) {
+      if (this.#taken >= this.#options.atOnce) return;
+      this.#waiting.delete(key);
+      this.#taken += 1;
+      this.#underWay.set(key, this.#heal(key, fault, heal));
+    }
+  }
+
+  async #heal(key: string, fault: Fault, heal: Heal): Promise<void> {
+    const { failed, limitMs, log } = this.#options;
+    const facts = { ...(fault.run && { runId: fault.run.id }), fault: fault.fault };
+    let hasPlace = true;
+    const leave = (): void => {
+      if (!hasPlace) return;
+      hasPlace = false;
+      this.#taken -= 1;
+      this.#begin();
+    };
+    const timer = setTimeout(() => {
+      log.warn(facts, "a repair takes long, others continue without it");
+      leave();
+    }, limitMs);
+    const before = this.#failures.get(key);
+    try {
+      await heal(before === undefined ? 0 : this.#nowMs() - before.sinceMs);
+      this.#failures.delete(key);
+    } catch (err) {
+      log.warn({ ...facts, reason: messageOf(err) }, failed);
+      this.#recordFailure(key, before, err);
+    } finally {
+      clearTimeout(timer);
+      this.#underWay.delete(key);
+      leave();
+    }
+  }
+
+  #recordFailure(key: string, before: Failures | undefined, err: unknown): void {
+    const nowMs = this.#nowMs();
+    const count = (before?.count ?? 0) + 1;
+    const pauseEndMs = nowMs + (this.#options.pauses(count, err) ?? 0);
+    this.#failures.set(key, { count, sinceMs: before?.sinceMs ?? nowMs, pauseEndMs });
+    // A fault that was not offered again for an hour is gone.
+    for (const [old, failures] of this.#failures) {
+      if (nowMs - failures.pauseEndMs > FORGET_MS) this.#failures.delete(old);
+    }
+  }
+}
+
+const FORGET_MS = 3_600_000;

@@ -1,0 +1,67 @@
+import { messageOf } from "../../model/errors.ts";
+import { isSettled, later, type ReplicaState } from "../../model/run/lifecycle.ts";
+import type { RunIdentity } from "../../model/run/identity.ts";
+import type { RunRecord } from "../../model/run/run.ts";
+import { archiveRun, ARCHIVE_LIMIT_MS, discardLogs } from "../archive.ts";
+import { endRun, recordedOutcome, recordEnd, type RunEnding } from "../end.ts";
+import type { Repairing } from "./ports.ts";
+
+/** Logs that could not be archived for this long are given up, as the workflow does. */
+const DISCARD_MS = 24 * 3_600_000;
+
+/** The replica at its end; `byItself` when it did not have to be stopped. @throws CodedError Unavailable */
+export async function stopped(
+  { compute }: Repairing,
+  run: RunRecord,
+): Promise<{ replica: ReplicaState; byItself: boolean }> {
+  const seen = later(known(run), await compute.observe(run));
+  const byItself = isSettled(seen) && seen.container.phase === "Exited";
+  return { byItself, replica: byItself ? seen : later(seen, await compute.stop(run)) };
+}
+
+/** A container that is gone no longer has the start that the row has. */
+export const known = ({ startedAt }: RunRecord): ReplicaState => ({
+  container: { phase: "Unknown", ...(startedAt === undefined ? {} : { startedAt }) },
+});
+
+/** Ends an open run in place of its workflow, and cleans up after it. */
+export async function endOutside(repairing: Repairing, run: RunRecord, ending: RunEnding): Promise<void> {
+  const ended = await endRun(repairing, run, ending, "outside");
+  const { status, statusReason } = ended;
+  repairing.log.info({ runId: run.id, status, reason: statusReason }, "ended a run in place of its workflow");
+  await cleanUp(repairing, ended);
+}
+
+/** Repeats all that an end from outside owes: the run can have ended while its cluster or Temporal did not answer. */
+export async function settleOutside(repairing: Repairing, identity: RunIdentity): Promise<void> {
+  const run = await repairing.runs.load(identity);
+  await repairing.compute.stop(run);
+  await cleanUp(repairing, await recordEnd(repairing, run, recordedOutcome(run), "outside"));
+}
+
+/** Never before the end is recorded: a workflow that was terminated by a user ends the run with another reason. */
+async function cleanUp(repairing: Repairing, ended: RunRecord): Promise<void> {
+  const { status, statusReason } = ended;
+  const reason = statusReason === undefined ? status : `${status}: ${statusReason}`;
+  try {
+    await repairing.workflows.terminate(ended, `The reconciler ended the run in place of this workflow: ${reason}`);
+  } catch (err) {
+    // Without Temporal the rest is still done; a workflow that stays open is terminated later.
+    repairing.log.warn({ runId: ended.id, reason: messageOf(err) }, "could not terminate the workflow of an ended run");
+  }
+  archiveLater(repairing, ended);
+}
+
+/** Archives in a queue of its own, because a long log takes minutes; then removes what the run left in the engine. */
+export function archiveLater(repairing: Repairing, run: RunIdentity): void {
+  const { archives, runs, stopping, log } = repairing;
+  archives.offer({ run, fault: "logs not archived" }, async (failingForMs) => {
+    const ended = await runs.load(run);
+    if (failingForMs < DISCARD_MS) {
+      await archiveRun(repairing, ended, AbortSignal.any([stopping, AbortSignal.timeout(ARCHIVE_LIMIT_MS)]));
+    } else {
+      log.warn({ runId: run.id }, "logs are lost: they could not be archived for a day");
+      await discardLogs(repairing, ended);
+    }
+  });
+}
