@@ -57,6 +57,15 @@ export function launchClaims(db: Db): LaunchClaims {
         inArray(launches.state, ["claimed", "launched"]),
       ),
 
+    async forgetContainer(run, replica, containerId) {
+      await move(
+        { containerId: null },
+        isOf(run, replica),
+        eq(launches.containerId, containerId),
+        inArray(launches.state, ["claimed", "removed"]),
+      );
+    },
+
     takeOver: (run, replica, from, to) =>
       move(
         { attempt: to, containerId: null },

@@ -7,7 +7,8 @@ import { LABEL_INSTALLATION } from "../model/run/names.ts";
 import { attemptFolderOf, runsWithFolders } from "./launch/attempt-folder.ts";
 import { LABEL_ATTEMPT, LABEL_CONTAINER_NAME } from "./launch/container-spec.ts";
 import { containerStateOf, runInLabels } from "./launch/container-state.ts";
-import { connectEngine, type Engine } from "./engine/engine.ts";
+import { GONE_AFTER_MS } from "./launch/gone.ts";
+import { connectEngine, type ContainerInfo, type Engine } from "./engine/engine.ts";
 import { readEvents } from "./engine/events.ts";
 import { hasPumpSpec } from "./pump/pump-folder.ts";
 import { PumpWatch } from "./pump/pump-watch.ts";
@@ -64,6 +65,8 @@ interface Replica {
   reported: string;
   pump: PumpWatch | undefined;
   warnedAtMs: number;
+  /** When the engine first answered that it has no such container, if it did. */
+  missingAtMs: number | undefined;
 }
 
 /** The replicas of an installation, as one watcher knows them. */
@@ -74,8 +77,9 @@ class Watch {
   readonly #replicas = new Map<string, Replica>();
   /** The actions for one run happen in order. */
   readonly #turns = new Map<string, Promise<void>>();
-  /** Runs that are looked at again soon, and how this round fails. */
-  readonly #soon = new Map<string, NodeJS.Timeout>();
+  /** The next look at a run that needs another one. */
+  readonly #planned = new Map<string, NodeJS.Timeout>();
+  /** Fails this round. */
   #fail: (err: unknown) => void = () => {};
 
   constructor(engine: Engine, options: DockerWatcherOptions, report: Report) {
@@ -111,8 +115,8 @@ class Watch {
       throw round.signal.aborted ? round.signal.reason : err;
     } finally {
       clearInterval(timer);
-      for (const soon of this.#soon.values()) clearTimeout(soon);
-      this.#soon.clear();
+      for (const planned of this.#planned.values()) clearTimeout(planned);
+      this.#planned.clear();
       stream.destroy();
       if (!signal.aborted) await Promise.allSettled(this.#turns.values());
     }
@@ -151,39 +155,49 @@ class Watch {
   /** Looks at a container that exists, or did a moment ago. */
   async #look(run: RunIdentity, containerId: string, again = false): Promise<void> {
     const info = await this.#engine.inspect(containerId);
-    if (!info) return this.#lookGone(run, containerId);
+    return info ? this.#see(run, info, again) : this.#lookGone(run, containerId);
+  }
+
+  async #see(run: RunIdentity, info: ContainerInfo, again = false): Promise<void> {
     const container = containerStateOf(info);
     // Its launch is in progress and reports by itself.
     if (container.phase === "Created") return;
     const replica = this.#replicaOf(run, { container });
+    replica.missingAtMs = undefined;
     const hasPump = info.Config.Labels[LABEL_CONTAINER_NAME] !== undefined;
     const folder = this.#folderOf(run, info.Config.Labels[LABEL_ATTEMPT]);
     if (hasPump && !(await this.#isPumpKnown(replica, () => this.#lookAtPump(replica, folder))))
-      return this.#lookSoon(run, () => this.#look(run, containerId, again));
+      return this.#lookLater(run, ASK_AGAIN_MS, () => this.#look(run, info.Id, again));
     if (hasEnded(container)) replica.pump?.send({ command: "jobEnded" });
     await this.#update(replica, { ...replica.state, container }, again);
   }
 
-  /** Looks at a run without a container: launched and lost, or not launched, or cleaned up. */
+  /**
+   * Looks at a run whose container was not found: launched and lost, or not launched, or cleaned up. It is gone when the engine
+   * has not found it twice.
+   */
   async #lookGone(run: RunIdentity, containerId?: string): Promise<void> {
     const claim = await this.#options.claims.find(run, REPLICA);
     if (!claim || claim.state === "removed") return this.#forget(run);
     if (claim.containerId === undefined || (containerId !== undefined && claim.containerId !== containerId)) return;
     const info = await this.#engine.inspect(claim.containerId);
-    if (info) return;
-    const container = containerStateOf(undefined);
-    const replica = this.#replicaOf(run, { container });
+    if (info) return this.#see(run, info);
+    const replica = this.#replicaOf(run, { container: { phase: "Unknown" } });
     // Removed after its end: the pump continues until the outputs are complete.
     if (replica.state.container.phase === "Exited") return this.#update(replica, replica.state, true);
+    replica.missingAtMs ??= performance.now();
+    const untilSureMs = replica.missingAtMs + GONE_AFTER_MS - performance.now();
+    if (untilSureMs > 0) return this.#lookLater(run, untilSureMs, () => this.#lookGone(run));
+    replica.state = { ...replica.state, container: containerStateOf(undefined) };
     const folder = this.#folderOf(run, claim.attempt);
     const lookIfAny = async (): Promise<void> => {
       if (await hasPumpSpec(folder)) await this.#lookAtPump(replica, folder);
     };
     if (!(await this.#isPumpKnown(replica, lookIfAny)))
-      return this.#lookSoon(run, () => this.#lookGone(run, containerId));
+      return this.#lookLater(run, ASK_AGAIN_MS, () => this.#lookGone(run));
     // How the job ended is unknown, so its outputs do not count.
     replica.pump?.send({ command: "stop" });
-    await this.#update(replica, { ...replica.state, container }, true);
+    await this.#update(replica, replica.state, true);
   }
 
   #forget(run: RunIdentity): void {
@@ -194,7 +208,14 @@ class Watch {
   #replicaOf(run: RunIdentity, state: ReplicaState): Replica {
     const known = this.#replicas.get(textOf(run));
     if (known) return known;
-    const replica: Replica = { run, state, reported: "", pump: undefined, warnedAtMs: -WARN_AGAIN_MS };
+    const replica: Replica = {
+      run,
+      state,
+      reported: "",
+      pump: undefined,
+      warnedAtMs: -WARN_AGAIN_MS,
+      missingAtMs: undefined,
+    };
     this.#replicas.set(textOf(run), replica);
     return replica;
   }
@@ -226,15 +247,15 @@ class Watch {
     return attemptFolderOf(this.#options.runsDir, run, attempt ?? "");
   }
 
-  /** Looks at the run again in a while, unless that is planned already. */
-  #lookSoon(run: RunIdentity, look: () => Promise<void>): void {
+  /** Looks at the run again in a while, without keeping others waiting. The last plan for a run counts. */
+  #lookLater(run: RunIdentity, ms: number, look: () => Promise<void>): void {
     const key = textOf(run);
-    if (this.#soon.has(key)) return;
+    clearTimeout(this.#planned.get(key));
     const timer = setTimeout(() => {
-      this.#soon.delete(key);
+      this.#planned.delete(key);
       this.#inTurn(run, look).catch(this.#fail);
-    }, ASK_AGAIN_MS);
-    this.#soon.set(key, timer);
+    }, ms);
+    this.#planned.set(key, timer);
   }
 
   async #update(replica: Replica, state: ReplicaState, again: boolean): Promise<void> {

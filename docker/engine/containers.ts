@@ -16,7 +16,7 @@ export interface LogStreamOptions {
 
 /** Calls about containers. Each call has a deadline. @throws CodedError Unavailable, EngineRefusal */
 export interface Containers {
-  /** By name or id; undefined when there is none. */
+  /** By name or id; undefined only when the engine itself answers that it has none. */
   inspect(container: string): Promise<ContainerInfo | undefined>;
   /** Returns the id. */
   create(name: string | undefined, options: CreateOptions): Promise<string>;
@@ -41,12 +41,23 @@ export const SLOW_MS = 90_000;
 const pathOf = (container: string): string => `/containers/${encodeURIComponent(container)}`;
 const filtersOf = (labels: LabelFilter): string[] => Object.entries(labels).map(([name, value]) => `${name}=${value}`);
 
-export function containersOf({ ask, open }: Caller): Containers {
+export function containersOf({ ask, open, unavailable }: Caller): Containers {
   const listed = (query: Record<string, unknown>, withinMs: number) =>
     ask<Dockerode.ContainerInfo[]>({ method: "GET", path: "/containers/json", query, withinMs });
 
+  /** Undefined when there is no such container. A 404 about anything else, such as its path, says nothing about it. */
+  const orGone = async <T>(answer: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await answer;
+    } catch (err) {
+      if (!(err instanceof EngineRefusal) || err.statusCode !== 404) throw err;
+      if (!/no such container/i.test(err.message)) throw unavailable(err);
+      return undefined;
+    }
+  };
+
   return {
-    inspect: (container) => orMissing(ask({ method: "GET", path: `${pathOf(container)}/json`, withinMs: QUICK_MS })),
+    inspect: (container) => orGone(ask({ method: "GET", path: `${pathOf(container)}/json`, withinMs: QUICK_MS })),
 
     async create(name, options) {
       const call = { method: "POST", path: "/containers/create", query: { name }, body: options } as const;
@@ -59,12 +70,12 @@ export function containersOf({ ask, open }: Caller): Containers {
 
     async stop(id, graceSeconds) {
       const withinMs = SLOW_MS + graceSeconds * 1000;
-      await orMissing(ask({ method: "POST", path: `${pathOf(id)}/stop`, query: { t: graceSeconds }, withinMs }));
+      await orGone(ask({ method: "POST", path: `${pathOf(id)}/stop`, query: { t: graceSeconds }, withinMs }));
     },
 
     async remove(id, { force }) {
       try {
-        await orMissing(ask({ method: "DELETE", path: pathOf(id), query: { force, v: true }, withinMs: SLOW_MS }));
+        await orGone(ask({ method: "DELETE", path: pathOf(id), query: { force, v: true }, withinMs: SLOW_MS }));
       } catch (err) {
         if (!isRemovalUnderWay(err)) throw err;
       }
@@ -85,16 +96,6 @@ export function containersOf({ ask, open }: Caller): Containers {
       return open({ method: "GET", path: `${pathOf(id)}/logs`, query, withinMs: QUICK_MS }, signal);
     },
   };
-}
-
-/** Undefined instead of a refusal with status 404. */
-export async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (err) {
-    if (err instanceof EngineRefusal && err.statusCode === 404) return undefined;
-    throw err;
-  }
 }
 
 const isRemovalUnderWay = (err: unknown): boolean =>

@@ -71,7 +71,10 @@ export function createCaller(address: EngineAddress): Caller {
     const answer = await dial(address, call, signal);
     const { statusCode = 0 } = answer;
     if (statusCode < 400) return answer;
-    const message = wordsOf(await textOf(answer)) || `status ${statusCode}`;
+    const text = await textOf(answer);
+    const own = engineWordsIn(text);
+    const message = own ?? (text.trim().slice(0, 500) || `status ${statusCode}`);
+    if (statusCode === 404 && own === undefined) throw unavailable(new Error(`another program answered: ${message}`));
     const isPassing = statusCode === 503 || (statusCode === 500 && GOING_DOWN.test(message));
     throw isPassing ? unavailable(new Error(message)) : new EngineRefusal(statusCode, message);
   }
@@ -123,13 +126,12 @@ async function textOf(answer: IncomingMessage): Promise<string> {
   return text;
 }
 
-/** The message in the body of a refusal. */
-function wordsOf(text: string): string {
+/** The message in the body of an engine's refusal; undefined when it is not an engine's, but that of a proxy. */
+function engineWordsIn(text: string): string | undefined {
   try {
     const { message } = JSON.parse(text) as { message?: unknown };
-    if (typeof message === "string") return message;
+    return typeof message === "string" ? message : undefined;
   } catch {
-    // A proxy answered.
+    return undefined;
   }
-  return text.trim().slice(0, 500);
 }

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { orMissing, QUICK_MS, SLOW_MS } from "./containers.ts";
+import { QUICK_MS, SLOW_MS } from "./containers.ts";
 import { EngineRefusal, type Call, type Caller } from "./engine-call.ts";
 import { jsonLinesOf } from "./json-lines.ts";
 
@@ -45,9 +45,10 @@ export function imagesOf({ ask, open, unavailable }: Caller): Images {
       if (!/^[a-zA-Z0-9][^\s?#]*$/.test(image) || image.split("/").some((part) => /^\.{0,2}$/.test(part))) return false;
       const path = `/images/${image.split("/").map(encodeURIComponent).join("/")}/json`;
       try {
-        return (await orMissing(ask({ method: "GET", path, withinMs: QUICK_MS }))) !== undefined;
+        await ask({ method: "GET", path, withinMs: QUICK_MS });
+        return true;
       } catch (err) {
-        if (err instanceof EngineRefusal && err.statusCode === 400) return false;
+        if (err instanceof EngineRefusal && (err.statusCode === 400 || err.statusCode === 404)) return false;
         throw err;
       }
     },

@@ -44,7 +44,10 @@ export async function discard(
   run: RunRecord,
   { containerId, attempts }: Omit<Extract<Verdict, { kind: "discard" }>, "kind">,
 ): Promise<void> {
-  if (containerId !== undefined) await ports.engine.remove(containerId, { force: false });
+  if (containerId !== undefined) {
+    await ports.engine.remove(containerId, { force: false });
+    await ports.claims.forgetContainer(run, REPLICA, containerId);
+  }
   for (const attempt of attempts) {
     const folder = await findFolder(folderOf(ports, run, attempt));
     if (folder === undefined) continue;

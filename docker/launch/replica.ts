@@ -7,6 +7,7 @@ import { pumpStateOf } from "../pump/pump-link.ts";
 import { attemptFolderOf } from "./attempt-folder.ts";
 import { LABEL_ATTEMPT, pipesOf } from "./container-spec.ts";
 import { containerStateOf, isContainerOf, wasStarted } from "./container-state.ts";
+import { inspectSurely } from "./gone.ts";
 import type { Seen } from "./launch-plan.ts";
 
 /** Everything needed to find the replicas of an installation. */
@@ -48,10 +49,21 @@ export async function findContainer(
   return info && isContainerOf(info, installationId, run) ? info : undefined;
 }
 
+/** As {@link findContainer}, for a container that was created: undefined only when it is gone. */
+export async function findSurely(
+  { engine, installationId }: ReplicaPorts,
+  run: RunRecord,
+  containerId: string,
+): Promise<ContainerInfo | undefined> {
+  const info = await inspectSurely(engine, containerId);
+  return info && isContainerOf(info, installationId, run) ? info : undefined;
+}
+
 /** The replica of a run, regardless of which attempt launched it, and if any did. */
 export async function observe(ports: ReplicaPorts, run: RunRecord): Promise<ReplicaState> {
   const claim = await ports.claims.find(run, REPLICA);
-  const info = await findContainer(ports, run, claim);
+  const id = claim?.containerId;
+  const info = id === undefined ? await findContainer(ports, run, claim) : await findSurely(ports, run, id);
   if (info) return replicaOf(ports, run, info);
   const canCome = !claim || (claim.state === "claimed" && claim.containerId === undefined);
   if (canCome) return { container: { phase: "Unknown" }, ...(hasPump(run) && { pump: RUNNING_PUMP }) };

@@ -4,13 +4,14 @@ import type { ContainerInfo } from "../engine/engine.ts";
 import { endPump } from "../pump/pump-link.ts";
 import { containerStateOf, wasStarted } from "./container-state.ts";
 import { discard, fence } from "./fence.ts";
+import { inspectSurely } from "./gone.ts";
 import {
   attemptOf,
   findContainer,
+  findSurely,
   folderOf,
   hasPump,
   notStarted,
-  observe,
   REPLICA,
   type ReplicaPorts,
 } from "./replica.ts";
@@ -29,9 +30,32 @@ const STOP_HEARD_MS = 1000;
 export async function stop(ports: StopPorts, run: RunRecord): Promise<ReplicaState> {
   const claim = await ports.claims.markRemoved(run, REPLICA);
   const info = claim ? await fence(ports, run, claim) : await findContainer(ports, run, undefined);
+  if (!info && claim?.containerId !== undefined) return stopMissing(ports, run, claim.attempt, claim.containerId);
+  return stopFound(ports, run, { info, attempt: claim?.attempt ?? "" });
+}
+
+/** Stops a replica whose container was created and that the engine did not find. */
+async function stopMissing(
+  ports: StopPorts,
+  run: RunRecord,
+  attempt: string,
+  containerId: string,
+): Promise<ReplicaState> {
+  const info = await findSurely(ports, run, containerId);
+  if (info) return stopFound(ports, run, { info, attempt });
+  const container = containerStateOf(undefined);
+  return hasPump(run) ? { container, pump: await settlePump(folderOf(ports, run, attempt), true) } : { container };
+}
+
+/** Stops a container, or undoes an attempt that never started one. */
+async function stopFound(
+  ports: StopPorts,
+  run: RunRecord,
+  { info, attempt }: { info: ContainerInfo | undefined; attempt: string },
+): Promise<ReplicaState> {
   if (info && wasStarted(info)) return stopStarted(ports, run, info);
-  await discard(ports, run, { attempts: [claim?.attempt ?? ""], ...(info && { containerId: info.Id }) });
-  return claim?.containerId !== undefined && !info ? observe(ports, run) : notStarted();
+  await discard(ports, run, { attempts: [attempt], ...(info && { containerId: info.Id }) });
+  return notStarted();
 }
 
 async function stopStarted(ports: StopPorts, run: RunRecord, info: ContainerInfo): Promise<ReplicaState> {
@@ -42,7 +66,7 @@ async function stopStarted(ports: StopPorts, run: RunRecord, info: ContainerInfo
   // output, and the watcher, which tells the pump that the job has ended, may be quicker than we are.
   if (isRunning && hasPump(run)) await endPump(folder, { command: "stop" }, STOP_HEARD_MS);
   if (isRunning) await engine.stop(info.Id, stopGraceSeconds);
-  const container = containerStateOf(await engine.inspect(info.Id));
+  const container = containerStateOf(await inspectSurely(engine, info.Id));
   return hasPump(run) ? { container, pump: await settlePump(folder, isRunning) } : { container };
 }
 

@@ -30,7 +30,9 @@ export interface ComputeWriter {
    * Returns what was observed at the end: the container's own exit when there was one.
    */
   stop(run: RunRecord): Promise<ReplicaState>;
-  /** The replica's state at this moment, for the reconciler. */
+  /**
+   * The replica's state at this moment, for the reconciler. `Gone` is never the first answer of an engine: it takes 10 s.
+   */
   observe(run: RunRecord): Promise<ReplicaState>;
   /** Removes container, pipes and folders, and fences later launches. */
   remove(run: RunRecord): Promise<void>;
@@ -79,6 +81,8 @@ export interface LaunchClaims {
   /** False when `attempt` no longer holds the claim. */
   recordContainer(run: RunIdentity, replica: number, attempt: string, containerId: string): Promise<boolean>;
   recordLaunched(run: RunIdentity, replica: number, attempt: string): Promise<boolean>;
+  /** The container was never started and was removed by us: that it is missing says nothing any more. */
+  forgetContainer(run: RunIdentity, replica: number, containerId: string): Promise<void>;
   /** Moves an unlaunched claim from one attempt to another; false when another attempt did first. */
   takeOver(run: RunIdentity, replica: number, from: string, to: string): Promise<boolean>;
   /** Writes `removed` whether or not there was a claim, and returns the claim that was there, as it is now. */

@@ -55,6 +55,24 @@ test("a claim waits for a cancel in progress, and then fails", async () => {
   expect(await database.claims.find(run, 0)).toBeUndefined();
 });
 
+test("a container that was undone is forgotten, and one that was launched or is another's is not", async () => {
+  const { database } = await openFresh();
+  const run = await createdRun(database);
+  const { claims } = database;
+  const containerId = async (): Promise<string | undefined> => (await claims.find(run, 0))?.containerId;
+  await claims.claim(run, 0, "a");
+  await claims.recordContainer(run, 0, "a", "first");
+  await claims.forgetContainer(run, 0, "another");
+  await claims.forgetContainer({ id: run.id, uid: "another" }, 0, "first");
+  expect(await containerId()).toBe("first");
+  await claims.forgetContainer(run, 0, "first");
+  expect(await containerId()).toBeUndefined();
+  await claims.recordContainer(run, 0, "a", "second");
+  await claims.recordLaunched(run, 0, "a");
+  await claims.forgetContainer(run, 0, "second");
+  expect(await containerId()).toBe("second");
+});
+
 test("an attempt that lost its claim records nothing", async () => {
   const { database } = await openFresh();
   const run = await createdRun(database);

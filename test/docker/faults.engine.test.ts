@@ -1,6 +1,7 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { containerNameOf } from "../../model/run/names.ts";
+import type { RunRecord } from "../../model/run/run.ts";
 import { eventually } from "../eventually.ts";
 import { openFlakyEngine, type FlakyEngine } from "./flaky-engine.ts";
 import { openDockerRig, type DockerRig } from "./rig.ts";
@@ -20,6 +21,7 @@ beforeAll(async () => {
 afterEach(() => {
   flaky.isDown = false;
   flaky.loseAnswersTo = [];
+  flaky.answerInstead = [];
 });
 afterAll(async () => {
   stopWatching.abort();
@@ -64,6 +66,93 @@ test("a job that ends while the engine is unreachable is reported when the engin
     return state?.container.phase === "Exited" && state.pump?.phase === "Succeeded" ? state : undefined;
   });
   expect(state.container.exitCode).toBe(9);
+});
+
+/** As an engine that does not know its containers answers, and as a proxy does. */
+const UNTRUE = [
+  ["an engine that does not know its containers", '{"message":"No such container: x"}'],
+  ["a proxy", "<h1>Not Found</h1>"],
+] as const;
+
+describe.each(UNTRUE)("a 404 of %s", (_name, body) => {
+  const deny = async (run: RunRecord): Promise<{ inspections: () => number }> => {
+    const { containerId } = (await rig.claims.find(run, 0)) ?? {};
+    const pattern = new RegExp(`^GET /containers/${containerId}/json`);
+    flaky.answerInstead = [{ pattern, status: 404, body }];
+    const from = flaky.requests.length;
+    return { inspections: () => flaky.requests.slice(from).filter((line) => pattern.test(line)).length };
+  };
+  const allow = (): void => {
+    flaky.answerInstead = [];
+  };
+
+  test("does not end the run of a container that is there", async () => {
+    const run = rig.run({ hasBuffers: true, forMs: 60_000 });
+    await rig.writer.launch(run);
+    await eventually(() => seen.get(run.id)?.pump?.phase === "Running");
+    const { inspections } = await deny(run);
+    // The watcher lists everything again.
+    flaky.cut();
+    await eventually(() => inspections() > 0);
+    allow();
+    const before = inspections();
+    await eventually(() => inspections() > before, { withinMs: 20_000 });
+    expect(seen.get(run.id)).toMatchObject({ container: { phase: "Running" }, pump: { phase: "Running" } });
+    await rig.writer.stop(run);
+  });
+
+  test("does not keep a stop from ending the job and its pump", async () => {
+    const run = rig.run({ hasBuffers: true, forMs: 60_000 });
+    await rig.writer.launch(run);
+    const { inspections } = await deny(run);
+    const stopping = eventually(() => rig.writer.stop(run), { withinMs: 20_000 });
+    await eventually(() => inspections() > 2);
+    allow();
+    expect(await stopping).toMatchObject({ container: { phase: "Exited" }, pump: { phase: "Failed" } });
+  });
+
+  test("is not what an observation reports", async () => {
+    const run = rig.run({ hasBuffers: true, forMs: 60_000 });
+    await rig.writer.launch(run);
+    const { inspections } = await deny(run);
+    const observing = eventually(() => rig.writer.observe(run), { withinMs: 20_000 });
+    await eventually(() => inspections() > 0);
+    allow();
+    expect(await observing).toMatchObject({ container: { phase: "Running" }, pump: { phase: "Running" } });
+    await rig.writer.stop(run);
+  });
+});
+
+test("a list that lacks a container says nothing about it", async () => {
+  const run = rig.run({ hasBuffers: true, forMs: 60_000 });
+  await rig.writer.launch(run);
+  await eventually(() => seen.get(run.id)?.pump?.phase === "Running");
+  const lists = (): number => flaky.requests.filter((line) => line.startsWith("GET /containers/json")).length;
+  flaky.answerInstead = [{ pattern: /^GET \/containers\/json/, status: 200, body: "[]" }];
+  const before = lists();
+  const looks = flaky.requests.length;
+  flaky.cut();
+  const { containerId = "" } = (await rig.claims.find(run, 0)) ?? {};
+  await eventually(() => lists() > before && flaky.requests.slice(looks).some((line) => line.includes(containerId)));
+  expect(seen.get(run.id)?.container.phase).toBe("Running");
+  await rig.writer.stop(run);
+});
+
+test("a container that is removed while the engine cannot be reached is gone when the engine has not found it twice", async () => {
+  const run = rig.run({ hasBuffers: true, forMs: 60_000 });
+  await rig.writer.launch(run);
+  await eventually(() => seen.get(run.id)?.pump?.phase === "Running");
+  flaky.isDown = true;
+  flaky.cut();
+  await rig.engine.remove(containerNameOf(rig.installationId, run.id), { force: true });
+  const { containerId = "" } = (await rig.claims.find(run, 0)) ?? {};
+  const reads = (): number => flaky.requests.filter((line) => line.includes(`${containerId}/json`)).length;
+  const before = reads();
+  flaky.isDown = false;
+  await eventually(() => reads() > before);
+  expect(seen.get(run.id)?.container.phase).toBe("Running");
+  await eventually(() => seen.get(run.id)?.container.phase === "Gone", { withinMs: 20_000 });
+  expect(reads()).toBe(before + 2);
 });
 
 test("a watcher that is out of descriptors knows nothing about a healthy pump, and asks it again", async () => {

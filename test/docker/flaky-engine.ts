@@ -14,6 +14,10 @@ export interface FlakyEngine {
   refusals: number;
   /** Requests whose answer is lost although the engine carries them out; each time one is used up. */
   loseAnswersTo: RegExp[];
+  /** Requests that another program answers, or an engine that does not know what it has; for as long as they are here. */
+  answerInstead: { pattern: RegExp; status: number; body: string }[];
+  /** The first line of each request. */
+  requests: string[];
   /** Holds the next request that matches, before or after the engine has carried it out. */
   hold(pattern: Pick<RegExp, "test">, what: "request" | "answer"): Held;
   close(): Promise<void>;
@@ -55,6 +59,17 @@ export async function openFlakyEngine(): Promise<FlakyEngine> {
     // Not before an answer that is held.
     engine.on("close", () => void answering.then(close));
     client.once("data", (bytes) => {
+      const [line = ""] = bytes.toString().split("\r\n", 1);
+      flaky.requests.push(line);
+      const instead = flaky.answerInstead.find(({ pattern }) => pattern.test(line));
+      if (instead) {
+        const { status, body } = instead;
+        engine.destroy();
+        client.end(
+          `HTTP/1.1 ${status} x\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+        );
+        return;
+      }
       const index = flaky.loseAnswersTo.findIndex((pattern) => pattern.test(bytes.toString()));
       isLost = index >= 0;
       if (isLost) flaky.loseAnswersTo.splice(index, 1);
@@ -85,6 +100,8 @@ export async function openFlakyEngine(): Promise<FlakyEngine> {
     isDown: false,
     refusals: 0,
     loseAnswersTo: [],
+    answerInstead: [],
+    requests: [],
     hold(pattern, what) {
       const reached = Promise.withResolvers<void>();
       const released = Promise.withResolvers<void>();

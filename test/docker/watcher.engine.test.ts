@@ -30,8 +30,10 @@ afterAll(async () => {
 const statesOf = (run: RunRecord): ReplicaState[] =>
   heard.filter(({ runId }) => runId === run.id).map(({ state }) => state);
 /** Well before the watcher lists everything again. */
-const heardOf = (run: RunRecord, wanted: (state: ReplicaState) => boolean): Promise<ReplicaState> =>
-  eventually(() => statesOf(run).find(wanted));
+const heardOf = (run: RunRecord, wanted: (state: ReplicaState) => boolean, bound = {}): Promise<ReplicaState> =>
+  eventually(() => statesOf(run).find(wanted), bound);
+/** A container is gone when the engine has not found it twice, 10 s apart. */
+const GONE = { withinMs: 20_000 };
 
 /** The process id of the pump of a run: the one that works in its folder. */
 function pumpOf(run: RunRecord): number {
@@ -104,7 +106,7 @@ test("a container that is removed while it runs is reported as gone", async () =
   await rig.writer.launch(run);
   await heardOf(run, ({ container }) => container.phase === "Running");
   await rig.engine.remove(containerNameOf(rig.installationId, run.id), { force: true });
-  const { container } = await heardOf(run, ({ container }) => hasEnded(container));
+  const { container } = await heardOf(run, ({ container }) => hasEnded(container), GONE);
   expect(container.phase === "Gone" || container.exitCode === 137).toBe(true);
 });
 
@@ -126,7 +128,7 @@ test("a container that disappeared while no watcher ran is reported as gone by t
     const states: ReplicaState[] = [];
     const stop = new AbortController();
     const done = other.watcher.watch(async (_, state) => void states.push(state), stop.signal);
-    await eventually(() => states.some(({ pump }) => pump?.phase === "Failed"));
+    await eventually(() => states.some(({ pump }) => pump?.phase === "Failed"), GONE);
     stop.abort();
     await done;
     expect(states.every(({ container }) => container.phase === "Gone")).toBe(true);

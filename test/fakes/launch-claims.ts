@@ -35,6 +35,10 @@ export function createFakeClaims(): LaunchClaims & { refused: Set<number> } {
       claim.state = "launched";
       return true;
     },
+    async forgetContainer(run, _replica, containerId) {
+      const claim = claims.get(textOf(run));
+      if (claim?.containerId === containerId && claim.state !== "launched") delete claim.containerId;
+    },
     async takeOver(run, replica, from, to) {
       const claim = claims.get(textOf(run));
       if (claim?.attempt !== from || claim.state !== "claimed") return false;

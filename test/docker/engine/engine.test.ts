@@ -97,7 +97,7 @@ describe("a call", () => {
 
 describe("a container that does not exist", () => {
   beforeEach(() => {
-    answer = says(404, '{"message":"No such thing"}');
+    answer = says(404, '{"message":"No such container: id"}');
   });
 
   test("is undefined or done", async () => {
@@ -105,7 +105,33 @@ describe("a container that does not exist", () => {
     expect(await engine.hasImage("ubuntu")).toBe(false);
     await engine.stop("id", 1);
     await engine.remove("id", { force: true });
-    await expect(engine.start("id")).rejects.toThrow("No such thing");
+    await expect(engine.start("id")).rejects.toThrow("No such container: id");
+  });
+
+  test("is undefined in the words of other engines, too", async () => {
+    answer = says(
+      404,
+      '{"cause":"no such container","message":"no container with name or ID \\"id\\" found: no such container"}',
+    );
+    expect(await engine.inspect("id")).toBeUndefined();
+  });
+
+  test.each(["<h1>Not Found</h1>", "", '{"message":"page not found"}', '{"error":404}'])(
+    "is not known to be missing by the 404 '%s' of another program",
+    async (body) => {
+      answer = says(404, body);
+      const unavailable = { code: "Unavailable" };
+      await expect(engine.inspect("id")).rejects.toMatchObject(unavailable);
+      await expect(engine.stop("id", 1)).rejects.toMatchObject(unavailable);
+      await expect(engine.remove("id", { force: true })).rejects.toMatchObject(unavailable);
+    },
+  );
+
+  test("and an image that does not exist either is told apart from a proxy's 404, too", async () => {
+    answer = says(404, '{"message":"No such image: ubuntu:latest"}');
+    expect(await engine.hasImage("ubuntu")).toBe(false);
+    answer = says(404, "<h1>Not Found</h1>");
+    await expect(engine.hasImage("ubuntu")).rejects.toMatchObject({ code: "Unavailable" });
   });
 
   test("and what is being removed counts as removed", async () => {
