@@ -5,7 +5,7 @@ export type Role = "owner" | "contributor";
 
 /** The party that makes a request. Every service asks for it, so that none can forget to. */
 export interface Caller {
-  /** Who it is, in the words of whatever identified it. */
+  /** Who it is, in the words of whatever identified it. Only the local user is `local`. */
   subject: string;
   roles: readonly Role[];
 }

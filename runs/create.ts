@@ -2,7 +2,7 @@ import type { Caller } from "../model/caller.ts";
 import { checkCodespec, checkCodespecSize } from "../model/codespec/codespec-rules.ts";
 import type { CodespecVersion, JobCodespec } from "../model/codespec/codespec.ts";
 import { CodedError } from "../model/errors.ts";
-import type { BufferRecords, CodespecRecords, RunRecords } from "../model/ports/records.ts";
+import type { BufferRecords, CodespecRecords, OwnedKey, RunRecords } from "../model/ports/records.ts";
 import type { BufferStore } from "../model/ports/store.ts";
 import type { BackgroundCalls } from "../model/ports/workflows.ts";
 import type { CodespecChoice, JobTarget, Run, RunRequest } from "../model/run/run.ts";
@@ -22,7 +22,7 @@ export interface CreationPorts {
 }
 
 export interface RunCreation {
-  /** The run that was created with this key. Waits for one that the caller is creating. */
+  /** The run that this caller created with this key. Waits for one that the caller is creating. */
   findByKey(caller: Caller, key: string): Promise<Run | undefined>;
   /** @throws CodedError InvalidInput, Unavailable */
   create(caller: Caller, request: RunRequest, key: string | undefined): Promise<Run>;
@@ -32,15 +32,15 @@ export interface RunCreation {
 export function createRunCreation(ports: CreationPorts): RunCreation {
   const backlog = createBacklog(ports.runs, ports.maxOpenRuns);
   const inFlight = new Map<string, Promise<unknown>>();
-  // Two callers with one key must not wait for each other; in the table a key is still one for all callers.
-  const flightOf = (caller: Caller, key: string): string => JSON.stringify([caller.subject, key]);
+  // Two callers with one key must not wait for each other.
+  const flightOf = ({ owner, text }: OwnedKey): string => JSON.stringify([owner, text]);
 
-  const findByKey = async (caller: Caller, key: string): Promise<Run | undefined> => {
-    await inFlight.get(flightOf(caller, key))?.catch(() => undefined);
+  const find = async (key: OwnedKey): Promise<Run | undefined> => {
+    await inFlight.get(flightOf(key))?.catch(() => undefined);
     return ports.runs.findByKey(key);
   };
 
-  const make = async (request: RunRequest, key: string | undefined): Promise<Run> => {
+  const make = async (request: RunRequest, key: OwnedKey | undefined): Promise<Run> => {
     checkRequest(request);
     const codespec = await resolveCodespec(ports.codespecs, request.job.codespec);
     checkCodespec(codespec);
@@ -75,12 +75,13 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
   };
 
   return {
-    findByKey,
-    async create(caller, request, key) {
-      if (key === undefined) return make(request, undefined);
-      const flight = flightOf(caller, key);
+    findByKey: ({ subject }, text) => find({ owner: subject, text }),
+    async create({ subject }, request, text) {
+      if (text === undefined) return make(request, undefined);
+      const key = { owner: subject, text };
+      const flight = flightOf(key);
       while (inFlight.has(flight)) {
-        const run = await findByKey(caller, key);
+        const run = await find(key);
         if (run !== undefined) return run;
       }
       const making = make(request, key);

@@ -11,7 +11,7 @@ import { watchRun, type WatchPorts } from "./run-watch.ts";
 
 /** The calls of the API about runs. Every method @throws CodedError Forbidden */
 export interface RunService {
-  /** The run created with this idempotency key, if there is one; waits for one that is being created. */
+  /** The run that this caller created with this idempotency key, if there is one; waits for one that is being created. */
   findByKey(caller: Caller, key: string): Promise<Run | undefined>;
   /** @throws CodedError InvalidInput, Unavailable */
   create(caller: Caller, request: RunRequest, key: string | undefined): Promise<Run>;

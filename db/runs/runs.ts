@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { and, eq, isNull, lt, sql, type SQL } from "drizzle-orm";
 import { CodedError, notFound } from "../../model/errors.ts";
 import type { Outcome } from "../../model/run/lifecycle.ts";
@@ -11,6 +10,7 @@ import { insertBuffers } from "../buffers.ts";
 import type { Db } from "../client.ts";
 import { present, shownIfAny, shownInstant } from "../row.ts";
 import { countRuns, listRuns } from "./run-pages.ts";
+import { keyHashOf } from "./key-hash.ts";
 import { repairLists } from "./repair-lists.ts";
 import { recordOf } from "./run-row.ts";
 import { installation, isOpen, isUnarchived, runs } from "../schema.ts";
@@ -22,7 +22,7 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
     create: (run) => createRun(db, run),
     find: (id) => findRun(db, id),
     load: (run) => loadRun(db, run),
-    findByKey: (key) => findWhere(db, eq(runs.idempotencyKeyHash, hashOf(key))),
+    findByKey: (key) => findWhere(db, eq(runs.idempotencyKeyHash, keyHashOf(key))),
     list: (query) => listRuns(db, query),
     counts: (filter) => countRuns(db, filter),
     countOpen: () => db.$count(runs, isOpen),
@@ -93,12 +93,10 @@ const isRunId = (id: number): boolean => Number.isSafeInteger(id) && id > 0;
 const isThe = ({ id, uid }: RunIdentity): SQL | undefined =>
   and(eq(runs.id, id), uid === undefined ? isNull(runs.uid) : eq(runs.uid, uid));
 
-const hashOf = (key: string): string => createHash("sha256").update(key).digest("hex");
-
 async function createRun(db: Db, created: NewRun): Promise<{ run: RunRecord; created: boolean }> {
   const { newBuffers, idempotencyKey, ...stated } = created;
   refuseUnstorable(stated);
-  const idempotencyKeyHash = idempotencyKey === undefined ? undefined : hashOf(idempotencyKey);
+  const idempotencyKeyHash = idempotencyKey === undefined ? undefined : keyHashOf(idempotencyKey);
   // Fields that have a column are stored.
   const values = { ...stated, ...present({ idempotencyKeyHash }) };
   return db.transaction(async (tx) => {
@@ -115,7 +113,7 @@ async function createRun(db: Db, created: NewRun): Promise<{ run: RunRecord; cre
     const first =
       idempotencyKey === undefined
         ? undefined
-        : await findWhere(tx, eq(runs.idempotencyKeyHash, hashOf(idempotencyKey)));
+        : await findWhere(tx, eq(runs.idempotencyKeyHash, keyHashOf(idempotencyKey)));
     if (!first) throw new Error("A run was neither inserted nor there");
     return { run: first, created: false };
   });

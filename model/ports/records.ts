@@ -44,12 +44,19 @@ export interface BufferRecords {
   find(id: string): Promise<Buffer | undefined>;
 }
 
+/** An idempotency key; the same text of another caller is another key. */
+export interface OwnedKey {
+  /** The subject of the caller. */
+  owner: string;
+  text: string;
+}
+
 export interface NewRun extends StatedRun {
   /** As in {@link RunRecord}. */
   codespecRef?: string;
   /** Buffers to create with the run, in one transaction. */
   newBuffers: NewBuffer[];
-  idempotencyKey?: string | undefined;
+  idempotencyKey?: OwnedKey | undefined;
 }
 
 export interface RunFilter {
@@ -84,7 +91,7 @@ export interface RunState extends RunIdentity {
 export interface RunRecords {
   /** One transaction: row, buffers, key. With a known key the run of the first call, `created` false. */
   create(run: NewRun): Promise<{ run: RunRecord; created: boolean }>;
-  findByKey(idempotencyKey: string): Promise<RunRecord | undefined>;
+  findByKey(key: OwnedKey): Promise<RunRecord | undefined>;
   find(id: number): Promise<RunRecord | undefined>;
   /** As `find`, for a run that must exist. @throws CodedError NotFound, also when the number is that of another run */
   load(run: RunIdentity): Promise<RunRecord>;

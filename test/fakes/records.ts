@@ -6,6 +6,7 @@ import type {
   BufferRecords,
   CodespecRecords,
   NewBuffer,
+  OwnedKey,
   Page,
   PageQuery,
   RunFilter,
@@ -104,7 +105,8 @@ export function createFakeRecords(): FakeRecords {
       async create({ newBuffers, idempotencyKey, ...run }) {
         // A commit takes a while, in which another request with the key may come.
         await new Promise(setImmediate);
-        const first = idempotencyKey === undefined ? undefined : fake.runRows.get(keys.get(idempotencyKey) ?? 0);
+        const key = idempotencyKey && keyOf(idempotencyKey);
+        const first = key === undefined ? undefined : fake.runRows.get(keys.get(key) ?? 0);
         if (first) return { run: first, created: false };
         const id = fake.runRows.size + 1;
         for (const buffer of newBuffers) insertBuffer(buffer);
@@ -119,10 +121,10 @@ export function createFakeRecords(): FakeRecords {
           revision: 0,
         });
         fake.runRows.set(id, row);
-        if (idempotencyKey !== undefined) keys.set(idempotencyKey, id);
+        if (key !== undefined) keys.set(key, id);
         return { run: row, created: true };
       },
-      findByKey: async (key) => fake.runRows.get(keys.get(key) ?? 0),
+      findByKey: async (key) => fake.runRows.get(keys.get(keyOf(key)) ?? 0),
       find,
       list: async (query) =>
         pageOf(
@@ -169,6 +171,8 @@ export function createFakeRecords(): FakeRecords {
   };
   return fake;
 }
+
+const keyOf = ({ owner, text }: OwnedKey): string => JSON.stringify([owner, text]);
 
 const withTags = (tags: Record<string, string> | undefined): { tags?: Record<string, string> } =>
   tags && Object.keys(tags).length > 0 ? { tags } : {};

@@ -350,7 +350,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
 
   test("twenty creates with one key make one run and one set of buffers", async () => {
     const records = await open();
-    const idempotencyKey = "k".repeat(10_000);
+    const idempotencyKey = { owner: "local", text: "k".repeat(10_000) };
     const ids = Array.from({ length: 20 }, bufferId);
     const answers = await twentyAtOnce((place) =>
       records.runs.create(newRun({ idempotencyKey, newBuffers: [{ id: ids[place] ?? "", location: "local" }] })),
@@ -360,6 +360,27 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
     expect(await records.runs.countOpen()).toBe(1);
     const found = await Promise.all(ids.map((id) => records.buffers.find(id)));
     expect(found.filter(Boolean)).toHaveLength(1);
+  });
+
+  test("the key of one caller is not the key of another, whatever their texts", async () => {
+    const records = await open();
+    const keys = [
+      { owner: "local", text: "k" },
+      { owner: "eve", text: "k" },
+      { owner: "Eve", text: "k" },
+      { owner: "local", text: '["eve","k"]' },
+      { owner: "ev", text: "ek" },
+    ];
+    const created: number[] = [];
+    for (const idempotencyKey of keys) {
+      expect(await records.runs.findByKey(idempotencyKey)).toBeUndefined();
+      created.push(await createdId(records, { idempotencyKey }));
+    }
+    expect(new Set(created).size).toBe(keys.length);
+    for (const [place, key] of keys.entries()) {
+      expect((await records.runs.findByKey(key))?.id).toBe(created[place]);
+      expect(await createdId(records, { idempotencyKey: key })).toBe(created[place]);
+    }
   });
 
   test("set tags replace all tags, in show, list, filters and counts, and give another eTag", async () => {

@@ -38,4 +38,5 @@ test("a caller does not wait for a run that another one is creating with the sam
   expect(await creation.findByKey(EVE, "key")).toBeUndefined();
   checked.resolve();
   expect([(await creating).id, (await own)?.id, started]).toEqual([1, 1, [1]]);
+  expect(await creation.findByKey(EVE, "key")).toBeUndefined();
 });

@@ -1,5 +1,6 @@
 import { isSameCodespec } from "../../fakes/codespecs.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { LOCAL_USER } from "../../../model/caller.ts";
 import { createFakeApi, type FakeApi } from "../../fakes/api.ts";
 
 let api: FakeApi;
@@ -220,6 +221,16 @@ describe("an idempotency key", () => {
     const second = await post({ job: { codespec: "hello" } }, "k");
     expect([second.statusCode, second.json().id]).toEqual([201, first.id]);
     expect([api.places, api.told]).toEqual([places, ["start 1"]]);
+  });
+
+  test("of another caller makes a run of its own", async () => {
+    const first = (await post({ job: { codespec: INLINE } }, "k")).json();
+    api.caller = { subject: "eve", roles: ["contributor"] };
+    const second = (await post({ job: { codespec: INLINE } }, "k")).json();
+    expect(second.id).not.toBe(first.id);
+    expect((await post({ job: { codespec: INLINE } }, "k")).json().id).toBe(second.id);
+    api.caller = LOCAL_USER;
+    expect((await post({ job: { codespec: INLINE } }, "k")).json().id).toBe(first.id);
   });
 
   test("of a request that failed can be used again", async () => {

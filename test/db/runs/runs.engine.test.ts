@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import postgres from "postgres";
 import { isSameCodespec } from "../../fakes/codespecs.ts";
 import { expect, test } from "vitest";
 import type { Outcome } from "../../../model/run/lifecycle.ts";
@@ -17,6 +19,7 @@ import {
 } from "../fixture.ts";
 
 const SHOWN = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{0,5}[1-9])?\+00:00$/;
+const KEY = { owner: "local", text: "key" };
 const succeeded: Outcome = { status: "Succeeded", finishedAt: "2099-01-01T00:00:00Z" };
 
 test("a run, its buffers and its key are written together or not at all", async () => {
@@ -24,17 +27,28 @@ test("a run, its buffers and its key are written together or not at all", async 
   const [id, taken] = [bufferId(), bufferId()];
   await database.buffers.create({ id: taken, location: "local" });
   const newBuffers = [id, taken].map((id) => ({ id, location: "local" }));
-  await expect(database.runs.create(newRun({ newBuffers, idempotencyKey: "key" }))).rejects.toThrow("23505");
+  await expect(database.runs.create(newRun({ newBuffers, idempotencyKey: KEY }))).rejects.toThrow("23505");
   expect(await database.buffers.find(id)).toBeUndefined();
-  expect(await database.runs.findByKey("key")).toBeUndefined();
+  expect(await database.runs.findByKey(KEY)).toBeUndefined();
   expect(await database.runs.countOpen()).toBe(0);
   expect(await database.runs.counts({})).toEqual({});
 
   const { run } = await database.runs.create(
-    newRun({ newBuffers: newBuffers.slice(0, 1), idempotencyKey: "key", tags: { a: "1" } }),
+    newRun({ newBuffers: newBuffers.slice(0, 1), idempotencyKey: KEY, tags: { a: "1" } }),
   );
   expect(await database.buffers.find(id)).toMatchObject({ id, location: "local" });
-  expect(await database.runs.findByKey("key")).toEqual(run);
+  expect(await database.runs.findByKey(KEY)).toEqual(run);
+});
+
+test("a key from before there were other callers is the local user's", async () => {
+  const { database, url } = await openFresh();
+  const id = await createdId(database);
+  const raw = postgres(url, { max: 1 });
+  await raw`update runs set idempotency_key_hash = ${createHash("sha256").update("key").digest("hex")}`;
+  await raw.end({ timeout: 1 });
+  expect((await database.runs.findByKey(KEY))?.id).toBe(id);
+  expect(await createdId(database, { idempotencyKey: KEY })).toBe(id);
+  expect(await database.runs.findByKey({ owner: "eve", text: "key" })).toBeUndefined();
 });
 
 test.each(["nul\0", "half \ud800", "\udc00 half"])("text that Postgres cannot store is refused: %j", async (text) => {
@@ -53,7 +67,7 @@ test.each(["nul\0", "half \ud800", "\udc00 half"])("text that Postgres cannot st
   await expect(database.buffers.create({ id: text, location: "local" })).rejects.toEqual(refusal);
   expect(await database.buffers.find(text)).toBeUndefined();
   expect(await database.codespecs.find(text)).toBeUndefined();
-  expect(await database.runs.findByKey(text)).toBeUndefined();
+  expect(await database.runs.findByKey({ owner: text, text })).toBeUndefined();
   expect(await database.runs.countOpen()).toBe(0);
 });
 
