@@ -6,27 +6,23 @@ import type { Db } from "../client.ts";
 import { runCursorOf, tokenOf, type RunCursor } from "../continuation.ts";
 import { piece, pieceOf } from "../piece.ts";
 import { recordOf } from "./run-row.ts";
+import { runsWithAll, type Tag } from "./tagged-runs.ts";
 import { runCounts, runs, runTags } from "../schema.ts";
 import { refuseUnstorable } from "../storable.ts";
 
 /**
- * A piece of a page of runs, newest first. With a filter the page is merged from one index walk a status, each in the order of
- * the page and no longer than the page: the cost does not depend on how many runs there are or match.
+ * A piece of a page of runs, newest first. The page is merged from one index walk a status, each in the order of the page and
+ * no longer than the page: the cost does not depend on how many runs there are or match.
  */
 export async function listRuns(db: Db, { limit, after, ...filter }: PageQuery & RunFilter): Promise<Page<Run>> {
   const cursor = after === undefined ? undefined : runCursorOf(after);
+  refuseUnstorable(filter.tags);
   if (limit === 0) return { items: [] };
-  const walk = await walkOf(db, filter);
-  const isBefore = (createdAt: SQL, id: SQL): SQL =>
-    cursor === undefined
-      ? sql`true`
-      : sql`(${createdAt}, ${id}) < (${cursor.createdAt}::timestamptz, ${cursor.id}::bigint)`;
+  const wanted = wantedOf(filter).map((status) => sql`(${asStatus(status)})`);
   const entries = sql`
-    select page.id, page.created_at from (${asRows(walk.statuses)}) as wanted (status) cross join lateral (
-      select ${walk.id} as id, ${walk.createdAt} as created_at from ${walk.table}
-      where ${walk.status} = wanted.status and ${walk.matches} and ${isBefore(walk.createdAt, walk.id)}
-      order by ${walk.createdAt} desc, ${walk.id} desc limit ${limit + 1}
-    ) as page order by page.created_at desc, page.id desc limit ${limit + 1}`;
+    select page.id, page.created_at from (values ${sql.join(wanted, sql`, `)}) as wanted (status)
+    cross join lateral (${walkOf(filter, cursor, limit + 1)}) as page
+    order by page.created_at desc, page.id desc limit ${limit + 1}`;
   const listed = sql`
     select count(*)::integer as total, array_agg(id order by created_at desc, id desc) as ids from (${entries}) as entry`;
   const bytesOfNext = sql`
@@ -45,73 +41,47 @@ export async function listRuns(db: Db, { limit, after, ...filter }: PageQuery & 
 
 /** How many runs of each shown status match; statuses with none are left out. */
 export async function countRuns(db: Db, filter: RunFilter): Promise<Partial<Record<RunStatus, number>>> {
-  const walk = await walkOf(db, filter);
-  const isKeptCount = filter.since === undefined && Object.keys(filter.tags ?? {}).length === 0;
+  refuseUnstorable(filter.tags);
+  const [first, ...others] = tagsOf(filter);
+  // All columns of the index, so that a server without statistics looks up one entry of it at a time at worst.
+  const hasOthers = others.map((tag) => sql`(status, created_at, id) in (${entriesOf(tag)})`);
+  const isWanted = sql`status in (${sql.join(wantedOf(filter).map(asStatus), sql`, `)})`;
+  const conditions = sql.join([isWanted, sinceOf(filter), ...hasOthers], sql` and `);
+  const isKeptCount = first === undefined && filter.since === undefined;
   // A double holds every count exactly; a bigint would come back as text.
   const totals = isKeptCount
-    ? sql`select sum(${runCounts.total})::float8 as total from ${runCounts} where ${runCounts.status} = wanted.status`
-    : sql`select count(*)::float8 as total from ${walk.table} where ${walk.status} = wanted.status and ${walk.matches}`;
-  const rows = await db.execute<{ status: RunStatus; total: number }>(sql`
-    select wanted.status, counted.total from (${asRows(walk.statuses)}) as wanted (status)
-    cross join lateral (${totals}) as counted where counted.total > 0`);
-  return Object.fromEntries(rows.map(({ status, total }) => [status, total]));
+    ? sql`select status, sum(total)::float8 as total from ${runCounts} where ${isWanted} group by status`
+    : sql`select status, count(*)::float8 as total from (${entriesOf(first)}) as entry where ${conditions} group by status`;
+  const rows = await db.execute<{ status: RunStatus; total: number }>(totals);
+  return Object.fromEntries(rows.filter(({ total }) => total > 0).map(({ status, total }) => [status, total]));
 }
 
-/** The table whose index the filter is answered from, its columns, and the conditions left to check at each entry. */
-interface Walk {
-  table: SQL;
-  id: SQL;
-  createdAt: SQL;
-  status: SQL;
-  statuses: readonly RunStatus[];
-  matches: SQL;
+/** The newest `limit` runs of the status `wanted.status` after the cursor, by id and instant. */
+function walkOf(filter: RunFilter, cursor: RunCursor | undefined, limit: number): SQL {
+  const before = cursor
+    ? sql`${cursor.createdAt}::timestamptz, ${cursor.id}::bigint`
+    : sql`'infinity'::timestamptz, 0::bigint`;
+  const [first, ...others] = tagsOf(filter);
+  const stretch = { status: sql`wanted.status`, before, isSince: sinceOf(filter), limit };
+  if (first !== undefined && others.length > 0) return runsWithAll([first, ...others], stretch);
+  return sql`
+    select id, created_at from (${entriesOf(first)}) as entry
+    where status = ${stretch.status} and (created_at, id) < (${before}) and ${stretch.isSince}
+    order by created_at desc, id desc limit ${limit}`;
 }
 
-async function walkOf(db: Db, { since, statuses, tags = {} }: RunFilter): Promise<Walk> {
-  refuseUnstorable(tags);
-  const wanted = statuses?.length ? RUN_STATUSES.filter((status) => statuses.includes(status)) : RUN_STATUSES;
-  const isSince = (createdAt: SQL): SQL =>
-    since === undefined ? sql`true` : sql`${createdAt} > ${normalTimestamp(since)}::timestamptz`;
-  const [rarest, ...others] = await rarestFirst(db, Object.entries(tags));
-  if (rarest === undefined) {
-    const createdAt = sql`${runs.createdAt}`;
-    const columns = { id: sql`${runs.id}`, createdAt, status: sql`${runs.shownStatus}` };
-    return { table: sql`${runs}`, ...columns, statuses: wanted, matches: isSince(createdAt) };
-  }
-  const createdAt = sql`tag.created_at`;
-  const hasOthers = others.map(
-    ([key, value]) => sql`exists (
-      select from ${runTags} as other where other.run_id = tag.run_id and other.key = ${key} and other.value = ${value})`,
-  );
-  const conditions = [sql`tag.key = ${rarest[0]} and tag.value = ${rarest[1]}`, isSince(createdAt), ...hasOthers];
-  return {
-    table: sql`${runTags} as tag`,
-    id: sql`tag.run_id`,
-    createdAt,
-    status: sql`tag.status`,
-    statuses: wanted,
-    matches: sql.join(conditions, sql` and `),
-  };
-}
+/** The index entries of all runs, or of those with a tag. */
+const entriesOf = (tag: Tag | undefined): SQL =>
+  tag === undefined
+    ? sql`select shown_status as status, created_at, id from ${runs}`
+    : sql`select status, created_at, run_id as id from ${runTags} where key = ${tag[0]} and value = ${tag[1]}`;
 
-/** Enough to tell a rare tag from a common one without reading all of it. */
-const ENOUGH_TO_COMPARE = 1000;
+const tagsOf = ({ tags = {} }: RunFilter): Tag[] => Object.entries(tags);
 
-/** The rarest of several tags is walked, and the others are looked up for each of its runs. */
-async function rarestFirst(db: Db, tags: [string, string][]): Promise<[string, string][]> {
-  if (tags.length < 2) return tags;
-  const counts = tags.map(
-    ([key, value], index) => sql`select ${index}::int as index, count(*)::int as total from (
-      select from ${runTags} where key = ${key} and value = ${value} limit ${ENOUGH_TO_COMPARE}) as capped`,
-  );
-  const rows = await db.execute<{ index: number }>(
-    sql`select index from (${sql.join(counts, sql` union all `)}) as compared order by total`,
-  );
-  return rows.flatMap(({ index }) => tags.slice(index, index + 1));
-}
+const wantedOf = ({ statuses }: RunFilter): readonly RunStatus[] =>
+  statuses?.length ? RUN_STATUSES.filter((status) => statuses.includes(status)) : RUN_STATUSES;
 
-const asRows = (statuses: readonly RunStatus[]): SQL =>
-  sql`values ${sql.join(
-    statuses.map((status) => sql`(${status}::run_status)`),
-    sql`, `,
-  )}`;
+const sinceOf = ({ since }: RunFilter): SQL =>
+  since === undefined ? sql`true` : sql`created_at > ${normalTimestamp(since)}::timestamptz`;
+
+const asStatus = (status: RunStatus): SQL => sql`${status}::run_status`;

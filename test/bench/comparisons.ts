@@ -7,6 +7,7 @@ import { containersOf, type TestStack } from "../e2e/stack.ts";
 import { shell } from "./commands.ts";
 import { controlPlaneComparison, waitingRunsLimits } from "./control-plane.ts";
 import { logLineComparison, watchLimits } from "./latency.ts";
+import { manyRunsComparisons, manyRunsLimits, type RunStores } from "./many-runs.ts";
 import { timed, type Comparison, type Limits } from "./measure.ts";
 import { memoryLimits } from "./memory.ts";
 
@@ -16,6 +17,7 @@ export interface BenchPlace {
   dir: string;
   /** The size of the large transfers. */
   bytes: number;
+  stores: RunStores;
 }
 
 const IMAGE = "ubuntu";
@@ -24,14 +26,15 @@ const CAT = 'cat "$INPUT_PIPE" > "$OUTPUT_PIPE"';
 const STOP_GRACE_MS = 1000;
 
 /** Measurements with a bound of their own. */
-export const limitsOf = ({ stack, dir, bytes }: BenchPlace): Limits[] => [
+export const limitsOf = ({ stack, dir, bytes, stores }: BenchPlace): Limits[] => [
   watchLimits(stack),
   memoryLimits(stack, dir, bytes),
   waitingRunsLimits(stack, dir),
+  manyRunsLimits(stores),
 ];
 
 /** Each budget of the design that this machine can show, with its rival. */
-export function comparisonsOf({ stack, dir, bytes }: BenchPlace): Comparison[] {
+export function comparisonsOf({ stack, dir, bytes, stores }: BenchPlace): Comparison[] {
   const sh = (line: string): Promise<string> => shell(line, stack.env);
   const file = (name: string, command: string[], buffers: object): string => {
     const path = join(dir, `${name}.yml`);
@@ -90,7 +93,7 @@ export function comparisonsOf({ stack, dir, bytes }: BenchPlace): Comparison[] {
       rivalName: "docker run -i cat",
       budget: { p50: 4 },
     },
-    ...bufferComparisons({ stack, dir, bytes }, data, makeData, rateOf),
+    ...bufferComparisons({ stack, dir }, data, makeData, rateOf),
     {
       name: "cancel",
       unit: "ms",
@@ -116,12 +119,13 @@ export function comparisonsOf({ stack, dir, bytes }: BenchPlace): Comparison[] {
     },
     logLineComparison(stack),
     controlPlaneComparison(stack, dir),
+    ...manyRunsComparisons(stores),
   ];
 }
 
 /** `buffer write` and `buffer read` against curl and a server that only stores and serves. */
 function bufferComparisons(
-  { stack, dir }: BenchPlace,
+  { stack, dir }: Pick<BenchPlace, "stack" | "dir">,
   data: string,
   makeData: (round: number) => Promise<void>,
   rateOf: (line: string) => Promise<number>,
