@@ -1,6 +1,8 @@
 import { constants } from "node:fs";
 import { access, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { RequestListener, Server } from "node:http";
+import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import type { ApiConfig } from "../config/server.ts";
 import { LOCAL_USER } from "../model/caller.ts";
@@ -13,11 +15,14 @@ import { createBackgroundCalls } from "../temporal/background-calls.ts";
 import { openClient } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { createApp } from "./app.ts";
-import { createDataPlaneAddress } from "./data-plane/data-plane-address.ts";
+import { createDataPlaneAddress, type DataOrigins } from "./data-plane/data-plane-address.ts";
 import { createDataPlane } from "./data-plane/data-plane.ts";
 import { loadSigningKeys } from "./data-plane/signing-keys.ts";
 import { createSigner, createVerifier } from "./data-plane/signing.ts";
-import { listenOnSocket, listenOnTcp } from "./listen.ts";
+import { createHostCheck, ownNamesOf } from "./http/hosts.ts";
+import { listenOnSocket } from "./listen.ts";
+import { listenOnTcp, type TcpEndpoint } from "./listen-tcp.ts";
+import { answerBoth, answerData } from "./planes.ts";
 import { createRunChanges } from "./runs/run-changes.ts";
 import { createRunService } from "./runs/run-service.ts";
 import { createBufferService } from "./services/buffer-service.ts";
@@ -27,6 +32,8 @@ import { createServerService } from "./services/server-service.ts";
 const OWNER_ONLY = 0o600;
 /** A signed URL is all that a client needs. */
 const EVERY_USER = 0o666;
+
+const OPEN_TO_ALL = "authentication is off: every program that can connect to the control plane can run containers";
 
 export interface ApiBackends {
   db: Database;
@@ -45,7 +52,7 @@ export interface ServedApi {
   stop(): Promise<void>;
 }
 
-/** Serves both planes on their sockets, and over TCP if `TYGER_LISTEN` is set. */
+/** Serves both planes on their sockets, and over TCP where the configuration has an address for it. */
 export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBackends): Promise<ServedApi> {
   const { db, store, archive, cluster, compute, checkMode, folders } = backends;
   const { installationId, codespecs, buffers, runs } = db;
@@ -63,6 +70,7 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
     log,
   });
 
+  const origins: DataOrigins = { publicUrl: config.dataPlane?.publicUrl };
   const control = createApp({
     codespecs: createCodespecService(codespecs),
     buffers: createBufferService(buffers, store, createSigner(keys, config.TYGER_DATA_SOCKET)),
@@ -83,26 +91,53 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
       probes: [() => db.ping(), ...folders.map((folder) => () => access(folder, constants.W_OK))],
       databaseVersion: db.schemaVersion,
     }),
-    address: createDataPlaneAddress(config.TYGER_DATA_SOCKET, config.TYGER_LISTEN),
+    address: createDataPlaneAddress(config.TYGER_DATA_SOCKET, () => origins),
     callerOf: () => LOCAL_USER,
     log,
   });
   const data = createDataPlane({ store, verify: createVerifier(keys), log });
 
+  if (config.authentication === "none") log.warn(OPEN_TO_ALL);
+  const servers = await listenOverTcp(config, { control, data, origins });
   await listenOnSocket(data, config.TYGER_DATA_SOCKET, EVERY_USER);
   await listenOnSocket(control, config.TYGER_API_SOCKET, OWNER_ONLY);
-  const tcp = config.TYGER_LISTEN === undefined ? undefined : await listenOnTcp(control, data, config.TYGER_LISTEN);
-  log.info({ socket: config.TYGER_API_SOCKET, listen: config.TYGER_LISTEN }, "API is ready");
+  log.info({ socket: config.TYGER_API_SOCKET, ...origins }, "API is ready");
 
   return {
     async stop() {
-      tcp?.close();
-      tcp?.closeIdleConnections();
+      for (const server of servers) {
+        server.close();
+        server.closeIdleConnections();
+      }
       await Promise.all([control.close(), data.close()]);
-      tcp?.closeAllConnections();
+      for (const server of servers) server.closeAllConnections();
       await Promise.all([changes.close(), workflows.close()]);
       await temporal.connection.close();
       await db.close();
     },
   };
+}
+
+/** Opens the listeners that are configured, and notes in `origins` where clients reach each. */
+async function listenOverTcp(
+  { authentication, controlPlane, dataPlane }: ApiConfig,
+  { control, data, origins }: { control: FastifyInstance; data: FastifyInstance; origins: DataOrigins },
+): Promise<Server[]> {
+  await Promise.all([control.ready(), data.ready()]);
+  const servers: Server[] = [];
+  const open = async (
+    { listen, tls }: { [K in keyof TcpEndpoint]?: TcpEndpoint[K] | undefined } = {},
+    listener: { answer: RequestListener; isOpenToAll: boolean },
+  ): Promise<string | undefined> => {
+    if (listen === undefined) return undefined;
+    const { origin, server } = await listenOnTcp({ listen, tls }, listener);
+    servers.push(server);
+    return origin;
+  };
+  origins.data = await open(dataPlane, { answer: answerData(data), isOpenToAll: true });
+  const { listen = "", publicNames = [] } = controlPlane ?? {};
+  const checkHost = createHostCheck([...ownNamesOf(listen), ...publicNames]);
+  const isOpenToAll = authentication === "none";
+  origins.control = await open(controlPlane, { answer: answerBoth(control, data, checkHost), isOpenToAll });
+  return servers;
 }

@@ -6,13 +6,49 @@ import { errnoWordsOf } from "../model/errno.ts";
 import { messageOf } from "../model/errors.ts";
 import type { Environment } from "./home.ts";
 
+const ADDRESS = /^(?:\[[0-9a-fA-F:]+\]|[^:[\]]+):[0-9]{1,5}$/;
+
+/** Without a slash at the end, because paths are added. */
+const publicUrl = z
+  .url({ protocol: /^https?$/, error: "must be a URL such as https://data.example.com" })
+  .refine((url) => !/[?#@]/.test(url), "must have no user, query or fragment")
+  .transform((url) => url.replace(/\/+$/, ""));
+
 /** Strict, so that a misspelled setting is reported. */
 const fileSchema = (folder: string) => {
   const path = z
     .string()
     .min(1)
     .transform((name) => resolve(folder, name));
+  const tls = z.strictObject({
+    /** PEM, with the certificates between it and the root. */
+    certificate: path,
+    /** PEM. */
+    key: path,
+  });
+  const address = z.string().regex(ADDRESS, "must be of the form host:port");
   return z.strictObject({
+    /** Lets the control plane listen beyond loopback without logins. */
+    authentication: z.literal("none").optional(),
+    controlPlane: z
+      .strictObject({
+        /** For both planes. Without it, only the sockets are open. */
+        listen: address.optional(),
+        /** Host names and addresses in requests, beside those of loopback and the one of `listen`. */
+        publicNames: z.array(z.string().min(1)).optional(),
+        tls: tls.optional(),
+      })
+      .optional(),
+    dataPlane: z
+      .strictObject({
+        /** For the data plane alone. Its requests are signed, so it can be any address. */
+        listen: address.optional(),
+        /** As clients beyond this machine reach it; the URLs of buffers start with it. */
+        publicUrl: publicUrl.optional(),
+        tls: tls.optional(),
+      })
+      .refine(({ listen, tls }) => listen !== undefined || tls === undefined, "tls needs listen")
+      .optional(),
     /** Without them, the API creates a pair in its data folder, which other machines do not have. */
     signingKeys: z
       .strictObject({

@@ -20,7 +20,7 @@ const serverSchema = z.object({
 const apiSchema = serverSchema.extend({
   TYGER_API_SOCKET: z.string().min(1),
   TYGER_DATA_SOCKET: z.string().min(1),
-  /** `host:port` for both planes over TCP. Without it, only the sockets are open. */
+  /** `host:port`, as `controlPlane.listen` in the configuration file. */
   TYGER_LISTEN: z.string().optional(),
   /** Further runs are refused with a 503 before anything is stored. */
   TYGER_MAX_OPEN_RUNS: z.coerce.number().int().positive().default(100_000),
@@ -35,11 +35,21 @@ const workerSchema = serverSchema.extend({
   TYGER_PUMP_MAIN: z.string().min(1),
 });
 
-export type ApiConfig = z.infer<typeof apiSchema> & ConfigFile;
+export type ApiConfig = Omit<z.infer<typeof apiSchema>, "TYGER_LISTEN"> & ConfigFile;
 export type WorkerConfig = z.infer<typeof workerSchema>;
 
 /** @throws Error naming each variable, or setting of the configuration file, that is wrong, with the reason. */
-export const readApiConfig = (env: Environment): ApiConfig => ({ ...read(apiSchema, env), ...readConfigFile(env) });
+export function readApiConfig(env: Environment): ApiConfig {
+  const { TYGER_LISTEN: listen, ...variables } = read(apiSchema, env);
+  const file = readConfigFile(env);
+  if (listen === undefined) return { ...variables, ...file };
+  if (file.controlPlane?.listen !== undefined) {
+    throw new Error(
+      "Invalid configuration: TYGER_LISTEN and 'controlPlane.listen' of the configuration file are both set",
+    );
+  }
+  return { ...variables, ...file, controlPlane: { ...file.controlPlane, listen } };
+}
 /** @throws Error naming each variable that is wrong, with the reason. */
 export const readWorkerConfig = (env: Environment): WorkerConfig => read(workerSchema, env);
 

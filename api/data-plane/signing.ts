@@ -18,9 +18,9 @@ const instantOf = (ms: number): string => `${new Date(ms).toISOString().slice(0,
 const signedText = (containerId: string, sp: string, st: string, se: string): Buffer =>
   Buffer.from([SIGNATURE_VERSION, containerId, sp, st, se].join("\n"));
 
-/** Signs URLs of the data plane on `dataSocket`, or on the host that a grant names. */
+/** Signs URLs of the data plane on `dataSocket`, or at the base URL that a grant names. */
 export function createSigner({ primary }: SigningKeys, dataSocket: string, nowMs: () => number = Date.now): SignAccess {
-  return ({ bufferId, writeable, ttlSeconds, host }) => {
+  return ({ bufferId, writeable, ttlSeconds, baseUrl }) => {
     const sp = writeable ? "cr" : "r";
     const issuedMs = nowMs();
     const st = instantOf(issuedMs - SET_BACK_MS);
@@ -29,8 +29,7 @@ export function createSigner({ primary }: SigningKeys, dataSocket: string, nowMs
     const query = Object.entries({ "api-version": "1.0", sv: SIGNATURE_VERSION, sp, st, se, sig })
       .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
       .join("&");
-    const address = host === undefined ? `http+unix://${dataSocket}:` : `http://${host}`;
-    return `${address}/containers/${bufferId}?${query}`;
+    return `${baseUrl ?? `http+unix://${dataSocket}:`}/containers/${bufferId}?${query}`;
   };
 }
 

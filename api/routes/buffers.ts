@@ -25,8 +25,8 @@ export const bufferRoutes =
     serve(app, ROUTES.accessBuffer, {
       handler: async (req, reply) => {
         const { writeable = false, preferTcp = false, ttl } = req.query;
-        const host = address.hostFor(req, preferTcp);
-        const uri = await service.access(req.caller, req.params.id, { writeable, ttl, host });
+        const baseUrl = address.baseUrlFor(req, preferTcp);
+        const uri = await service.access(req.caller, req.params.id, { writeable, ttl, baseUrl });
         return reply.code(201).send({ uri });
       },
     });

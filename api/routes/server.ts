@@ -11,7 +11,7 @@ export const serverRoutes =
   async (app) => {
     serve(app, ROUTES.getMetadata, {
       handler: async (req) => ({
-        capabilities: await service.capabilities(address.hostFor(req) === undefined),
+        capabilities: await service.capabilities(address.baseUrlFor(req) === undefined),
         apiVersions: [...API_VERSIONS],
         storageEndpoints: [address.endpointFor(req)],
       }),

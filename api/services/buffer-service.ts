@@ -11,13 +11,13 @@ import { newBufferId } from "../../runs/buffers.ts";
 
 const ACCESS_SECONDS = { least: 30, most: 3600 } as const;
 
-/** The permission of a signed URL, its life, and the address at which the client can reach it. */
+/** The permission of a signed URL, its life, and the URL at which the client can reach it. */
 export interface AccessGrant {
   bufferId: string;
   writeable: boolean;
   ttlSeconds: number;
-  /** `host:port` of the data plane for a client over TCP; without it the URL is one of the data plane's socket. */
-  host?: string | undefined;
+  /** The URL before `/containers/` for a client over TCP; without it the URL is one of the data plane's socket. */
+  baseUrl?: string | undefined;
 }
 
 export type SignAccess = (grant: AccessGrant) => string;
@@ -31,7 +31,7 @@ export interface BufferService {
   access(
     caller: Caller,
     id: string,
-    query: { writeable: boolean; ttl?: string | undefined; host?: string | undefined },
+    query: { writeable: boolean; ttl?: string | undefined; baseUrl?: string | undefined },
   ): Promise<string>;
 }
 
@@ -56,12 +56,12 @@ export function createBufferService(buffers: BufferRecords, store: BufferStore, 
       return buffer;
     },
 
-    async access(caller, id, { writeable, ttl, host }) {
+    async access(caller, id, { writeable, ttl, baseUrl }) {
       checkMember(caller);
       const ttlSeconds = accessSecondsOf(ttl);
       // Only the store decides: a soft-deleted buffer stays readable until it is removed.
       if (!BUFFER_ID.test(id) || !(await store.exists(id))) throw notFound();
-      return sign({ bufferId: id, writeable, ttlSeconds, host });
+      return sign({ bufferId: id, writeable, ttlSeconds, baseUrl });
     },
   };
 }

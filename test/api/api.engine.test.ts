@@ -77,7 +77,7 @@ async function openApi(temporalAddress: string): Promise<Api> {
       maxOpenRuns: 10_000,
     }),
     server: createServerService({ compute, probes: [() => db.ping()], databaseVersion: db.schemaVersion }),
-    address: createDataPlaneAddress("/run/data.sock", undefined),
+    address: createDataPlaneAddress("/run/data.sock", () => ({})),
     callerOf: () => LOCAL_USER,
     log: createLog("error", "test"),
   });

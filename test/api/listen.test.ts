@@ -3,9 +3,8 @@ import { createServer, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { listenOnSocket, listenOnTcp } from "../../api/listen.ts";
+import { listenOnSocket } from "../../api/listen.ts";
 import { createFakeApi, type FakeApi } from "../fakes/api.ts";
-import { refusalOf, sendRaw, UNREADABLE } from "../raw-request.ts";
 
 let folder: string;
 let api: FakeApi;
@@ -60,24 +59,4 @@ test("a socket that another server answers on is left alone", async () => {
 test("a path that is too long for a socket is refused, and the limit is named", async () => {
   const path = join(folder, "x".repeat(100));
   await expect(listenOnSocket(api.app, path, 0o600)).rejects.toThrow("is longer than 107 bytes");
-});
-
-test("over TCP both planes answer on one port, old paths included", async () => {
-  const data = createFakeApi();
-  const server = await listenOnTcp(api.app, data.app, "127.0.0.1:0");
-  const { port } = server.address() as { port: number };
-  const host = `127.0.0.1:${port}`;
-  const metadata = JSON.parse(await ask({ port, path: "/v1/metadata" }));
-  expect(metadata.storageEndpoints).toEqual([`http://localhost:${port}`]);
-  expect(await ask({ host: "127.0.0.1", port, path: "/healthcheck", headers: { host } })).toBe("Healthy");
-  const before = data.logged.length;
-  await ask({ port, path: "/containers/x?api-version=1.0" });
-  expect(data.logged.length).toBeGreaterThan(before);
-  for (const [text, status] of UNREADABLE) expect(await sendRaw({ port }, text)).toMatch(refusalOf(status));
-  server.close();
-  await data.app.close();
-});
-
-test.each(["8080", "host", "host:", ":80", "a:b:80", "host:99999999"])("the address %s is refused", async (address) => {
-  await expect(listenOnTcp(api.app, api.app, address)).rejects.toThrow("host:port");
 });

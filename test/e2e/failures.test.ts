@@ -203,6 +203,12 @@ const CASES: Record<string, Case> = {
     },
   },
   "A port is in use": { prepare: otherInstallation },
+  "The configuration file is invalid": {
+    prepare: async () => {
+      await write("tyger.yml", "controlPlane:\n  address: 127.0.0.1:8080\n");
+      return { ...(await otherStack("invalid-file")), values: { folder } };
+    },
+  },
   "The given Postgres cannot be reached": { prepare: () => otherStack("no-postgres") },
   "The given Temporal cannot be reached": { prepare: () => otherStack("no-temporal") },
   "The given Temporal has no such namespace": {

@@ -3,7 +3,7 @@ import type { FastifyInstance } from "fastify";
 import { createApp } from "../../api/app.ts";
 import { createBufferService, type AccessGrant } from "../../api/services/buffer-service.ts";
 import { createCodespecService } from "../../api/services/codespec-service.ts";
-import { createDataPlaneAddress } from "../../api/data-plane/data-plane-address.ts";
+import { createDataPlaneAddress, type DataOrigins } from "../../api/data-plane/data-plane-address.ts";
 import { createLog } from "../../config/log.ts";
 import { createRunChanges } from "../../api/runs/run-changes.ts";
 import { createRunService } from "../../api/runs/run-service.ts";
@@ -33,7 +33,10 @@ export interface FakeApi extends FakeRecords {
   caller: Caller;
 }
 
-export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: number; listen?: string } = {}): FakeApi {
+export function createFakeApi({
+  maxOpenRuns = 1000,
+  origins,
+}: { maxOpenRuns?: number; origins?: DataOrigins } = {}): FakeApi {
   const records = createFakeRecords();
   const refuse = (): never => {
     throw new Error("not expected by this test");
@@ -67,10 +70,10 @@ export function createFakeApi({ maxOpenRuns = 1000, listen }: { maxOpenRuns?: nu
     },
   };
   const changes = createRunChanges(records.runs);
-  const address = createDataPlaneAddress("/run/data.sock", listen);
+  const address = createDataPlaneAddress("/run/data.sock", () => origins ?? { control: "http://127.0.0.1:9000" });
   const sign = (grant: AccessGrant): string => {
     fake.grants.push(grant);
-    return `${grant.host ?? "socket"}/${grant.bufferId}/${fake.grants.length}`;
+    return `${grant.baseUrl ?? "socket"}/${grant.bufferId}/${fake.grants.length}`;
   };
   const workflows = {
     start: ({ id }: RunIdentity) => void fake.told.push(`start ${id}`),

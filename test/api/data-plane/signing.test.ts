@@ -39,7 +39,7 @@ test("a signed URL has the parameters in their order and whole seconds, cut", as
     /^http\+unix:\/\/\/run\/data\.sock:\/containers\/abc\?api-version=1\.0&sv=0\.1\.0&sp=cr&st=[^&]+&se=[^&]+&sig=[\w%]+$/,
   );
   expect(queryOf(url)).toMatchObject({ st: "2026-01-02T02:59:05Z", se: "2026-01-02T03:04:35Z" });
-  expect(sign({ ...grant, host: "h:81" })).toMatch(/^http:\/\/h:81\/containers\/abc\?/);
+  expect(sign({ ...grant, baseUrl: "https://h:81/x" })).toMatch(/^https:\/\/h:81\/x\/containers\/abc\?/);
 });
 
 test.each([

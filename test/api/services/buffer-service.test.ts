@@ -3,7 +3,7 @@ import { createFakeApi, type FakeApi } from "../../fakes/api.ts";
 
 let api: FakeApi;
 beforeEach(() => {
-  api = createFakeApi({ listen: "0.0.0.0:9000" });
+  api = createFakeApi({ origins: { control: "http://0.0.0.0:9000" } });
 });
 afterEach(() => api.app.close());
 
@@ -57,11 +57,13 @@ test.each([
 test("each request signs a new access URL, for the requested time and for the client's kind of connection", async () => {
   const { id } = (await call("POST", "/buffers", {})).json();
   const first = await call("POST", `/buffers/${id}/access`);
-  expect([first.statusCode, first.json()]).toEqual([201, { uri: `here:1/${id}/1` }]);
-  expect((await call("POST", `/buffers/${id}/access?writeable=True&ttl=00:01`)).json().uri).toBe(`here:1/${id}/2`);
+  expect([first.statusCode, first.json()]).toEqual([201, { uri: `http://here:1/${id}/1` }]);
+  expect((await call("POST", `/buffers/${id}/access?writeable=True&ttl=00:01`)).json().uri).toBe(
+    `http://here:1/${id}/2`,
+  );
   expect(api.grants).toEqual([
-    { bufferId: id, writeable: false, ttlSeconds: 3600, host: "here:1" },
-    { bufferId: id, writeable: true, ttlSeconds: 60, host: "here:1" },
+    { bufferId: id, writeable: false, ttlSeconds: 3600, baseUrl: "http://here:1" },
+    { bufferId: id, writeable: true, ttlSeconds: 60, baseUrl: "http://here:1" },
   ]);
 });
 

@@ -1,0 +1,124 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { serveApi, type ServedApi } from "../../api/serve.ts";
+import { createFilesystemStore } from "../../buffers/filesystem/filesystem-store.ts";
+import { createLog } from "../../config/log.ts";
+import { readApiConfig } from "../../config/server.ts";
+import type { Database } from "../../model/ports/database.ts";
+import { createFakeRecords } from "../fakes/records.ts";
+
+let folder: string;
+let served: ServedApi | undefined;
+let logged: { level: string; message: string; [key: string]: unknown }[];
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tyger-serve-"));
+  [served, logged] = [undefined, []];
+});
+afterEach(async () => {
+  await served?.stop();
+  await rm(folder, { recursive: true });
+});
+
+/** An API process with the configuration file `text`, over records in memory. */
+async function start(text: string, environment: Record<string, string> = {}): Promise<void> {
+  await writeFile(join(folder, "tyger.yml"), text);
+  const config = readApiConfig({
+    DATABASE_URL: "postgres://none",
+    TEMPORAL_ADDRESS: "127.0.0.1:1",
+    TYGER_DATA_DIR: folder,
+    TYGER_API_SOCKET: join(folder, "api.sock"),
+    TYGER_DATA_SOCKET: join(folder, "data.sock"),
+    TYGER_CONFIG: join(folder, "tyger.yml"),
+    ...environment,
+  });
+  const records = createFakeRecords();
+  const db = { ...records, installationId: "test", schemaVersion: 1, ping: async () => {}, close: async () => {} };
+  const compute = { hasImage: async () => true, hasGpu: async () => false, async *logs() {} };
+  served = await serveApi(config, createLog("info", "test", { write: (line) => void logged.push(JSON.parse(line)) }), {
+    // The parts of the port that only a worker calls are missing.
+    db: db as unknown as Database,
+    store: createFilesystemStore(join(folder, "buffers")),
+    archive: { read: async () => undefined },
+    cluster: "docker",
+    compute,
+    checkMode: async () => {},
+    folders: [join(folder, "buffers")],
+  });
+}
+
+/** Where it listens, from its own log. */
+const ready = (): Record<string, unknown> => logged.find(({ message }) => message === "API is ready") ?? {};
+const warnings = (): string[] => logged.filter(({ level }) => level === "warn").map(({ message }) => message);
+
+async function accessUrl(control: string): Promise<URL> {
+  const post = { method: "POST", headers: { "content-type": "application/json" } };
+  const created = await fetch(`${control}/buffers?api-version=1.0`, { ...post, body: "{}" });
+  const { id } = (await created.json()) as { id: string };
+  const answer = await fetch(`${control}/buffers/${id}/access?api-version=1.0&writeable=true`, post);
+  return new URL(((await answer.json()) as { uri: string }).uri);
+}
+const blobAt = ({ origin, pathname, search }: URL): string => `${origin}${pathname}/00/000${search}`;
+
+test("by default nothing listens on TCP", async () => {
+  await start("");
+  expect(ready()).toMatchObject({ socket: join(folder, "api.sock") });
+  expect(ready()).not.toHaveProperty("control");
+  expect(warnings()).toEqual([]);
+});
+
+test("TYGER_LISTEN opens both planes on one loopback port", async () => {
+  await start("", { TYGER_LISTEN: "127.0.0.1:0" });
+  const control = String(ready()["control"]);
+  const url = await accessUrl(control);
+  expect(url.origin).toBe(control);
+  expect((await fetch(blobAt(url), { method: "PUT", body: "x" })).status).toBe(201);
+  expect(warnings()).toEqual([]);
+});
+
+test("the data plane has a listener of its own for all, and URLs of buffers lead there", async () => {
+  await start("{ controlPlane: { listen: 127.0.0.1:0 }, dataPlane: { listen: 0.0.0.0:0 } }");
+  const { control, data } = ready();
+  const url = await accessUrl(String(control));
+  expect(url.origin).toBe(String(data).replace("0.0.0.0", "127.0.0.1"));
+  expect((await fetch(blobAt(url), { method: "PUT", body: "x" })).status).toBe(201);
+  expect(await (await fetch(blobAt(url))).text()).toBe("x");
+  const tampered = new URL(url);
+  tampered.searchParams.set("se", "2099-01-01T00:00:00Z");
+  expect((await fetch(blobAt(tampered))).status).toBe(403);
+  expect((await fetch(`${url.origin}/runs?api-version=1.0`)).status).toBe(400);
+  expect(warnings()).toEqual([]);
+});
+
+test("URLs of buffers start with the public URL, where there is one", async () => {
+  await start("{ controlPlane: { listen: 127.0.0.1:0 }, dataPlane: { publicUrl: https://data.example.org/t/ } }");
+  const { origin, pathname } = await accessUrl(String(ready()["control"]));
+  expect(origin + pathname).toMatch(/^https:\/\/data\.example\.org\/t\/containers\/[a-z2-7]{26}$/);
+  const metadata = await (await fetch(`${String(ready()["control"])}/metadata`)).json();
+  expect(metadata).toMatchObject({ storageEndpoints: ["https://data.example.org/t"], capabilities: ["Docker"] });
+});
+
+test("without authentication the control plane does not start beyond loopback", async () => {
+  await expect(start("controlPlane: { listen: 0.0.0.0:0 }")).rejects.toThrow(
+    "Without authentication, the control plane cannot listen on '0.0.0.0:0'",
+  );
+  await expect(start("", { TYGER_LISTEN: "0.0.0.0:0" })).rejects.toThrow("Without authentication");
+});
+
+test("with 'authentication: none' it does, and each start warns of it", async () => {
+  const file = "{ authentication: none, controlPlane: { listen: 0.0.0.0:0, publicNames: [tyger.example.org] } }";
+  for (let time = 1; time <= 2; time += 1) {
+    await start(file);
+    expect(warnings()).toHaveLength(time);
+    await served?.stop();
+  }
+  expect(warnings()[0]).toMatch(/^authentication is off/);
+  served = undefined;
+});
+
+test("one address in two places is refused", async () => {
+  await expect(start("controlPlane: { listen: 127.0.0.1:0 }", { TYGER_LISTEN: "127.0.0.1:0" })).rejects.toThrow(
+    "TYGER_LISTEN and 'controlPlane.listen' of the configuration file are both set",
+  );
+});
