@@ -1,19 +1,24 @@
 import { Context, log } from "@temporalio/activity";
 import type { ComputeWatcher } from "../model/ports/compute.ts";
+import type { RunRecords } from "../model/ports/records.ts";
 import { messageOf } from "../model/errors.ts";
 import { textOf, type RunIdentity } from "../model/run/identity.ts";
-import { isDecisive, type ReplicaState } from "../model/run/lifecycle.ts";
+import { isDecisive, isStoring, STORING_OUTPUTS, type ReplicaState } from "../model/run/lifecycle.ts";
 
 const HEARTBEAT_MS = 1000;
 const RESEND_MS = 1000;
+/** Outputs that are stored within this time of their job's end are not worth a message. */
+const STORED_MS = 2000;
 
 export interface WatchPorts {
   watcher: ComputeWatcher;
   /**
    * Sends a state to the workflow of its run; for a workflow that is closed or unknown there is nothing to do. States on
-   * the way to the end are not sent: each would cost Temporal and the worker a workflow task that does nothing.
+   * the way to the end are not sent, except that outputs are being stored for long: each would cost Temporal and the worker a
+   * workflow task that does nothing.
    */
   reportReplica(run: RunIdentity, state: ReplicaState): Promise<void>;
+  runs: Pick<RunRecords, "recordReason">;
 }
 
 export type WatchActivities = ReturnType<typeof watchActivities>;
@@ -24,11 +29,30 @@ export function watchActivities(ports: WatchPorts) {
     async watchCluster(): Promise<void> {
       const { cancellationSignal } = Context.current();
       const undelivered = new Map<string, { run: RunIdentity; state: ReplicaState }>();
+      /** Of the runs whose outputs are being stored; undefined when that was reported. */
+      const storing = new Map<string, NodeJS.Timeout | undefined>();
+      const forget = (key: string): void => {
+        clearTimeout(storing.get(key));
+        storing.delete(key);
+      };
+      const hear = async (run: RunIdentity, state: ReplicaState): Promise<void> => {
+        const key = textOf(run);
+        if (!isStoring(state)) {
+          forget(key);
+          if (isDecisive(state)) await deliver(run, state);
+        } else if (!storing.has(key)) {
+          const tell = (): void => {
+            storing.set(key, undefined);
+            void deliver(run, state);
+          };
+          storing.set(key, setTimeout(tell, STORED_MS));
+        }
+      };
       const deliver = async (run: RunIdentity, state: ReplicaState): Promise<void> => {
-        if (!isDecisive(state)) return;
         const key = textOf(run);
         undelivered.set(key, { run, state });
         try {
+          if (isStoring(state)) await ports.runs.recordReason(run, STORING_OUTPUTS);
           await ports.reportReplica(run, state);
           // A newer state can have arrived while this one was being sent.
           if (undelivered.get(key)?.state === state) undelivered.delete(key);
@@ -41,10 +65,11 @@ export function watchActivities(ports: WatchPorts) {
         for (const { run, state } of undelivered.values()) void deliver(run, state);
       }, RESEND_MS);
       try {
-        await ports.watcher.watch(deliver, cancellationSignal);
+        await ports.watcher.watch(hear, cancellationSignal);
       } finally {
         clearInterval(heartbeats);
         clearInterval(resends);
+        for (const key of storing.keys()) forget(key);
       }
     },
   };

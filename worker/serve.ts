@@ -79,7 +79,10 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
     namespace: target.namespace,
     taskQueue: taskQueueOf(installationId, cluster),
     workflowBundle: { codePath: config.TYGER_WORKFLOW_BUNDLE },
-    activities: { ...runActivities(ports), ...watchActivities({ watcher, reportReplica: workflows.reportReplica }) },
+    activities: {
+      ...runActivities(ports),
+      ...watchActivities({ watcher, reportReplica: workflows.reportReplica, runs }),
+    },
     // A waiting run holds no activity. Workflows beyond this are replayed when they are signaled.
     maxCachedWorkflows: 500,
     // A cancel reaches an activity by its heartbeat; the default throttle would hold it back.

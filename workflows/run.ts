@@ -14,7 +14,15 @@ import {
   upsertSearchAttributes,
 } from "@temporalio/workflow";
 import type { Conclusion, RunActivities, RunEnding, RunPlan } from "../activities/run.ts";
-import { isDecisive, isSettled, later, msUntil, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
+import {
+  isDecisive,
+  isSettled,
+  isStoring,
+  later,
+  msUntil,
+  type Outcome,
+  type ReplicaState,
+} from "../model/run/lifecycle.ts";
 import { parseReference, referenceTo, type RunIdentity } from "../model/run/identity.ts";
 import { isRecord, parseOutcome, parseReplicaState } from "../model/run/parse.ts";
 import { changeOf, parseChanges } from "../model/run/replica-changes.ts";
@@ -119,6 +127,8 @@ export async function executeRun(run: RunIdentity): Promise<Outcome | undefined>
       if (failure === undefined && !mustStop()) {
         if (!isSettled(replica)) tag(plan, "Running");
         show("the container is running");
+        await condition(() => mustStop() || isStoring(replica) || isDecisive(replica));
+        if (isStoring(replica)) show("storing the outputs");
         await condition(() => mustStop() || isDecisive(replica));
       }
     }

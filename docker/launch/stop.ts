@@ -21,8 +21,10 @@ export interface StopPorts extends ReplicaPorts {
   stopGraceSeconds: number;
 }
 
-/** How long a pump may take to end its buffers once its job is over. */
+/** How long a pump may take to give up its buffers. */
 const PUMP_END_MS = 5000;
+/** A pump that has moved everything ends within this time of its job's end; one that still stores bytes is then stopped. */
+const JOB_END_HEARD_MS = 1000;
 /** A pump answers a stop at once; one that is suspended must not hold up the end of its job. */
 const STOP_HEARD_MS = 1000;
 
@@ -72,10 +74,12 @@ async function stopStarted(ports: StopPorts, run: RunRecord, info: ContainerInfo
 
 /** Ends the pump of a job that is over; if its job was stopped, it already has the command. */
 async function settlePump(folder: string, wasStopped: boolean): Promise<PumpState> {
-  const steps = wasStopped ? (["stop"] as const) : (["jobEnded", "stop"] as const);
-  for (const command of steps) {
-    const state = await endPump(folder, { command }, PUMP_END_MS);
+  if (!wasStopped) {
+    const state = await endPump(folder, { command: "jobEnded" }, JOB_END_HEARD_MS);
     if (state.phase !== "Running") return state;
   }
-  return { phase: "Failed", message: "The process that streams the buffers did not end in time" };
+  const state = await endPump(folder, { command: "stop" }, PUMP_END_MS);
+  if (state.phase !== "Running") return state;
+  // Suspended, for example. It has the command, and what it did not complete does not count.
+  return { phase: "Failed", message: "The process that streams the buffers did not end in time", cutOff: true };
 }

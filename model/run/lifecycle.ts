@@ -1,3 +1,4 @@
+import { isCutOff } from "./cut-off.ts";
 import type { TerminalStatus } from "./run.ts";
 
 /** The engine's view of the one job container. Instants are RFC 3339 text as the engine dates them. */
@@ -67,6 +68,13 @@ export const isSettled = (replica: ReplicaState): boolean =>
 export const needsStop = (replica: ReplicaState): boolean =>
   !hasEnded(replica.container) && (replica.pump?.phase === "Failed" || replica.pump?.phase === "Dead");
 
+/** The job ended by itself, and its pump still stores what it wrote. */
+export const isStoring = (replica: ReplicaState): boolean =>
+  replica.container.phase === "Exited" && replica.pump?.phase === "Running";
+
+/** Why a run is open whose job has ended. */
+export const STORING_OUTPUTS = "The job has ended; its outputs are being stored";
+
 /** The run's workflow, which waits for the end of its replica, has something to do. */
 export const isDecisive = (replica: ReplicaState): boolean => isSettled(replica) || needsStop(replica);
 
@@ -91,13 +99,14 @@ const CANCELED_BY_USER = "Canceled by user";
 
 /**
  * The one right end of a run, from everything known about it. The container's own exit counts first: one that it dates
- * before the cancel or the deadline wins.
+ * before the cancel or the deadline wins, unless its outputs were still being stored and had to be given up.
  */
 export function outcomeOf(ending: Ending): Outcome {
   const { replica, cancelRequestedAt, deadlineAt, failure, nowAt } = ending;
   const { container, pump } = replica;
   const dates = startOf(container);
-  if (failure === undefined && exitedBefore(container, cancelRequestedAt) && exitedBefore(container, deadlineAt)) {
+  const isInTime = exitedBefore(container, cancelRequestedAt) && exitedBefore(container, deadlineAt);
+  if (failure === undefined && isInTime && !wasPumpStopped(container, pump)) {
     return { ...ownOutcome(container, pump), ...dates, finishedAt: container.finishedAt ?? nowAt };
   }
   if (cancelRequestedAt !== undefined && Date.parse(cancelRequestedAt) <= Date.parse(deadlineAt)) {
@@ -118,6 +127,10 @@ function exitedBefore(container: ContainerState, instant: string | undefined): b
   if (instant === undefined || container.finishedAt === undefined) return true;
   return Date.parse(container.finishedAt) < Date.parse(instant);
 }
+
+/** Whether the pump gave up outputs because it was commanded to, and not because the job was cut off. */
+const wasPumpStopped = ({ exitCode = 0 }: ContainerState, pump: PumpState | undefined): boolean =>
+  pump?.cutOff === true && !isCutOff({ exitCode, isOutOfMemory: false });
 
 function ownOutcome(container: ContainerState, pump: PumpState | undefined): Outcome {
   if (pump && isCause(pump, container)) {

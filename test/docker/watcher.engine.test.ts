@@ -77,14 +77,39 @@ test("an ended job is settled only when its pump reports its result", async () =
   await heardOf(run, ({ pump }) => pump?.phase === "Dead");
 });
 
-test("a pump that does not end is not waited for forever", async () => {
-  const run = rig.shell("sleep 60", { buffers: { outputs: ["deaf"] } });
+test.each(["sleep 60", "true"])("a pump that does not end is not waited for forever (%s)", async (script) => {
+  const run = rig.shell(script, { buffers: { outputs: ["deaf"] } });
   await rig.writer.launch(run);
+  if (script === "true") await heardOf(run, ({ container }) => container.phase === "Exited");
   expect((await rig.writer.stop(run)).pump).toMatchObject({
     phase: "Failed",
     message: expect.stringMatching(/in time/),
+    cutOff: true,
   });
   process.kill(pumpOf(run), "SIGKILL");
+});
+
+test("a stop ends a pump at once that still stores what its job wrote", async () => {
+  const run = rig.shell("true", { buffers: { outputs: ["slower"] } });
+  await rig.writer.launch(run);
+  await heardOf(run, ({ container }) => container.phase === "Exited");
+  expect(await rig.writer.stop(run)).toMatchObject({
+    container: { phase: "Exited", exitCode: 0 },
+    pump: { phase: "Failed", cutOff: true },
+  });
+});
+
+test("a pump that has only not learned that its job ended completes the outputs, also when it is stopped", async () => {
+  const other = await openDockerRig();
+  try {
+    // No watcher runs.
+    const run = other.shell("true", { buffers: { outputs: ["out"] } });
+    await other.writer.launch(run);
+    await eventually(async () => (await other.writer.observe(run)).container.phase === "Exited");
+    expect(await other.writer.stop(run)).toMatchObject({ container: { exitCode: 0 }, pump: { phase: "Succeeded" } });
+  } finally {
+    await other.close();
+  }
 });
 
 test("a pump gets the stop before it learns that the job has ended, however busy it is", async () => {

@@ -196,11 +196,12 @@ export async function createRun(
   image: string,
   script: string,
   buffers: { inputs?: string[]; outputs?: string[] },
+  flags: readonly string[] = [],
 ): Promise<string> {
   const file = join(stack.env["HOME"] ?? "", `run-${randomUUID()}.yml`);
   const codespec = { kind: "job", image, buffers, command: ["bash", "-c", script] };
   await writeFile(file, JSON.stringify({ job: { codespec } }), { mode: 0o644 });
-  const { code, stdout, stderr } = await stack.tyger(["run", "create", "-f", file]);
+  const { code, stdout, stderr } = await stack.tyger(["run", "create", "-f", file, ...flags]);
   if (code !== 0) throw new Error(`The run was not created: ${stderr}`);
   return stdout.toString().trim();
 }

@@ -4,7 +4,7 @@ import { createServer, type Socket } from "node:net";
 /**
  * A pump that moves no bytes: it opens the outputs, so that jobs can write, and gives the result that its commands ask
  * for. Parameters say how it behaves: `dies` exits at once, `deaf` never ends, `fails` fails while its job runs,
- * `slow` has bytes to move for a second after its job.
+ * `slow` has bytes to move for a second after its job, `slower` for three.
  */
 process.chdir(process.argv[2] ?? "");
 const spec = JSON.parse(readFileSync("pump.json", "utf8")) as { pipes: { parameter: string; direction: string }[] };
@@ -35,7 +35,8 @@ server.listen("pump.sock");
 function obey(command: string): void {
   if (command === "abandon") process.exit(0);
   if (has("deaf")) return;
-  if (command === "jobEnded" && has("slow")) setTimeout(() => finish(command), 1000);
+  const storingMs = has("slow") ? 1000 : has("slower") ? 3000 : 0;
+  if (command === "jobEnded" && storingMs > 0) setTimeout(() => finish(command), storingMs);
   else finish(command);
 }
 

@@ -59,7 +59,10 @@ async function openWorker() {
   const watcher = createDockerWatcher({ installationId, claims: database.claims, runsDir, log: ports.log });
   const worker = await temporal.createWorker({
     taskQueue: taskQueueOf(installationId, CLUSTER),
-    activities: { ...runActivities(ports), ...watchActivities({ watcher, reportReplica: workflows.reportReplica }) },
+    activities: {
+      ...runActivities(ports),
+      ...watchActivities({ watcher, reportReplica: workflows.reportReplica, runs: database.runs }),
+    },
     shutdownGraceTime: "1 second",
   });
   await workflows.startWatcher();

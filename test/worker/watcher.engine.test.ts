@@ -48,6 +48,7 @@ test("a cluster has one watcher, however often it is started, and the next worke
       },
     },
     reportReplica: async () => undefined,
+    runs: { recordReason: async () => undefined },
   });
   await workflows.startWatcher();
   await workflows.startWatcher();
@@ -76,6 +77,7 @@ test("a state that could not be delivered is sent again, but only the newest one
       if (isAway) throw new Error("Temporal is away");
       told.push(`${runId} exit ${container.exitCode}`);
     },
+    runs: { recordReason: async () => undefined },
   });
   await workflows.startWatcher();
   await worker.runUntil(async () => {
@@ -112,9 +114,47 @@ test("a workflow is signaled about its replica only when it has something to do"
     async reportReplica(_runId, state) {
       told.push(state);
     },
+    runs: { recordReason: async () => undefined },
   });
   await workflows.startWatcher();
   await worker.runUntil(() => eventually(() => isDone));
   expect(told).toEqual([states[2], states[4]]);
+  await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
+});
+
+test("outputs that are stored for long are a reason and a state, once, and those that are stored soon are not", async () => {
+  const told: string[] = [];
+  const storing = { ...exited(0), pump: { phase: "Running" } } as const;
+  const stored = { ...exited(0), pump: { phase: "Succeeded" } } as const;
+  let isAway = true;
+  const worker = await workerWith({
+    watcher: {
+      async watch(report, signal) {
+        for (const id of [7, 8]) await report({ id, uid: "a" }, storing);
+        await report({ id: 8, uid: "a" }, stored);
+        // As with each listing.
+        await report({ id: 7, uid: "a" }, storing);
+        await eventually(() => told.includes("7 state Running"));
+        await report({ id: 7, uid: "a" }, storing);
+        await report({ id: 7, uid: "a" }, stored);
+        await untilAborted(signal);
+      },
+    },
+    async reportReplica({ id }, { pump }) {
+      told.push(`${id} state ${pump?.phase}`);
+    },
+    runs: {
+      async recordReason({ id }, reason) {
+        told.push(`${id} reason ${reason}`);
+        if (!isAway) return;
+        isAway = false;
+        throw new Error("the database is away");
+      },
+    },
+  });
+  await workflows.startWatcher();
+  await worker.runUntil(() => eventually(() => told.includes("7 state Succeeded")));
+  const reason = "7 reason The job has ended; its outputs are being stored";
+  expect(told).toEqual(["8 state Succeeded", reason, reason, "7 state Running", "7 state Succeeded"]);
   await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
 });

@@ -1,6 +1,8 @@
 import type { WorkflowHandle } from "@temporalio/client";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CodedError } from "../../model/errors.ts";
+import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import type { FakeRunPorts } from "../fakes/run-ports.ts";
 import type { Database } from "../../model/ports/database.ts";
 import { cancelRun, currentRun, replicaChanged, slotFree } from "../../workflows/messages.ts";
 import { eventually } from "../eventually.ts";
@@ -131,6 +133,51 @@ test("an exit code of 0 is not a success before the pump has its result", async 
     expect((await db.runs.find(id))?.status).toBe("Running");
     await report({ ...EXITED, pump: { phase: "Succeeded" } });
     expect(await handle.result()).toMatchObject({ status: "Succeeded" });
+  });
+});
+
+describe("a run whose outputs are still being stored", () => {
+  const storing = (): ReplicaState => ({
+    container: {
+      phase: "Exited",
+      exitCode: 0,
+      startedAt: new Date().toISOString(),
+      finishedAt: new Date().toISOString(),
+    },
+    pump: { phase: "Running" },
+  });
+  /** A stop finds that the outputs were given up. */
+  const givesUp = (ports: FakeRunPorts): void => {
+    ports.compute.stop = async () => ({
+      ...storing(),
+      pump: { phase: "Failed", message: "The run was stopped", cutOff: true },
+    });
+  };
+
+  test("shows it, and is Canceled by a cancel", async () => {
+    await withWorker(async ({ ports, begin }) => {
+      givesUp(ports);
+      const { id, handle, report } = await begin();
+      await launched(ports, id);
+      await report(storing());
+      await eventually(async () => (await handle.query(currentRun)).phase === "storing the outputs");
+      await handle.signal(cancelRun);
+      expect(await handle.result()).toMatchObject({ status: "Canceled", statusReason: "Canceled by user" });
+      expect(ports.marks).toEqual(["b1"]);
+    });
+  });
+
+  test("times out at its deadline", async () => {
+    await withWorker(async ({ ports, begin }) => {
+      givesUp(ports);
+      const { id, handle, report } = await begin({ timeoutSeconds: 3 });
+      await launched(ports, id);
+      await report(storing());
+      expect(await handle.result()).toMatchObject({
+        status: "Failed",
+        statusReason: "The run did not end within its timeout",
+      });
+    });
   });
 });
 

@@ -23,7 +23,11 @@ test("a watcher whose watch ends continues as a new one, whatever signals it got
       if (!signal.aborted) await once(signal, "abort");
     },
   };
-  const activities = watchActivities({ watcher, reportReplica: async () => undefined });
+  const activities = watchActivities({
+    watcher,
+    reportReplica: async () => undefined,
+    runs: { recordReason: async () => undefined },
+  });
   const worker = await rig.createWorker({ taskQueue, activities, shutdownGraceTime: "1 second" });
   await worker.runUntil(async () => {
     const type = "watchWorkflow";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   isSettled,
+  isStoring,
   later,
   needsStop,
   outcomeOf,
@@ -18,6 +19,8 @@ const exited = (exitCode: number, second: number): ContainerState => ({
   exitCode,
 });
 const done: PumpState = { phase: "Succeeded" };
+/** Also of a pump whose job was cut off. */
+const STOPPED: PumpState = { phase: "Failed", message: "The run was stopped", cutOff: true };
 const cutOff: PumpState = { phase: "Failed", message: "The run was stopped", cutOff: true };
 
 describe("the outcome of a run", () => {
@@ -74,6 +77,43 @@ describe("the outcome of a run", () => {
       "an exit after the cancel is a cancel",
       { replica: { container: exited(0, 7) }, cancelRequestedAt: AT(6) },
       { status: "Canceled", statusReason: "Canceled by user", startedAt: AT(1), finishedAt: AT(20) },
+    ],
+    [
+      "an exit before the cancel whose outputs were still being stored is a cancel",
+      { replica: { container: exited(0, 5), pump: STOPPED }, cancelRequestedAt: AT(6) },
+      { status: "Canceled", statusReason: "Canceled by user", finishedAt: AT(20) },
+    ],
+    [
+      "a failed exit before the cancel whose outputs were still being stored is a cancel, too",
+      { replica: { container: exited(3, 5), pump: STOPPED }, cancelRequestedAt: AT(6) },
+      { status: "Canceled", statusReason: "Canceled by user" },
+    ],
+    [
+      "an exit before the deadline whose outputs were still being stored is a timeout",
+      { replica: { container: exited(0, 5), pump: STOPPED }, nowAt: AT(31), timedOut: true },
+      { status: "Failed", statusReason: "The run did not end within its timeout", finishedAt: AT(31) },
+    ],
+    [
+      "an exit before the cancel whose outputs were stored wins",
+      { replica: { container: exited(0, 5), pump: done }, cancelRequestedAt: AT(6) },
+      { status: "Succeeded", finishedAt: AT(5) },
+    ],
+    [
+      "an exit before the cancel whose pump failed by itself wins",
+      {
+        replica: { container: exited(0, 5), pump: { phase: "Failed", message: "hash chain mismatch" } },
+        cancelRequestedAt: AT(6),
+      },
+      { status: "Failed", statusReason: "hash chain mismatch" },
+    ],
+    [
+      "a job that was killed before the deadline, and whose pump followed, keeps its own reason",
+      {
+        replica: { container: { ...exited(137, 5), message: "Killed" }, pump: STOPPED },
+        nowAt: AT(31),
+        timedOut: true,
+      },
+      { status: "Failed", statusReason: "Main exited with code 137: Killed" },
     ],
     [
       "a cancel before anything started",
@@ -145,6 +185,14 @@ describe("observations of a replica", () => {
     expect(isSettled({ container: exited(0, 5), pump: { phase: "Running" } })).toBe(false);
     expect(isSettled({ container: running, pump: done })).toBe(false);
     expect(isSettled({ container: exited(0, 5), pump: { phase: "Dead" } })).toBe(true);
+  });
+
+  test("is storing its outputs only after the job's own end", () => {
+    expect(isStoring({ container: exited(0, 5), pump: { phase: "Running" } })).toBe(true);
+    expect(isStoring({ container: running, pump: { phase: "Running" } })).toBe(false);
+    expect(isStoring({ container: { phase: "Gone" }, pump: { phase: "Running" } })).toBe(false);
+    expect(isStoring({ container: exited(0, 5), pump: done })).toBe(false);
+    expect(isStoring({ container: exited(0, 5) })).toBe(false);
   });
 
   test("calls for a stop when the pump is lost under a running job", () => {
