@@ -154,6 +154,21 @@ export const launches = pgTable(
   (table) => [primaryKey({ columns: [table.runId, table.replica] })],
 );
 
+/** Which run has a buffer as its output: from its creation until the output has its end mark. */
+export const outputClaims = pgTable(
+  "output_claims",
+  {
+    bufferId: byteText("buffer_id").primaryKey(),
+    // A row of the same database: its number says which run it is.
+    runId: bigint("run_id", { mode: "number" })
+      .notNull()
+      .references(() => runs.id, { onDelete: "cascade" }),
+    /** False for a run that was created before writers had tokens: its pump can have begun the buffer without one. */
+    hasToken: boolean("has_token").notNull().default(true),
+  },
+  (table) => [index("output_claims_of_run").on(table.runId)],
+);
+
 /** Which process has which task of a cluster. */
 export const leases = pgTable("leases", {
   name: text("name").primaryKey(),

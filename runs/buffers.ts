@@ -3,23 +3,27 @@ import { base32, BUFFER_ID, LOCAL, type Buffer } from "../model/buffer/buffer.ts
 import { bufferParametersOf, type JobCodespec } from "../model/codespec/codespec.ts";
 import { CodedError } from "../model/errors.ts";
 import type { NewBuffer } from "../model/ports/records.ts";
+import { outputsOf, type RunOutput } from "../model/run/outputs.ts";
 import type { RunRequest } from "../model/run/run.ts";
 import { checkTags } from "../model/tags.ts";
 import { storedInstant } from "../model/time/instant.ts";
 import { parseTimeSpan } from "../model/time/time-span.ts";
 
-/** The buffers of a run: an id for each parameter, those to create, and those that must exist. */
+/** The buffers of a run: an id for each parameter, those to create, those that must exist, and those to be written. */
 export interface RunBuffers {
   ids: Record<string, string>;
   created: NewBuffer[];
   given: string[];
+  /** The given ones that are outputs. */
+  givenOutputs: RunOutput[];
 }
 
 export const newBufferId = (): string => base32(randomBytes(16));
 
 /**
  * Settles the buffer of each parameter of the job.
- * @throws CodedError InvalidInput for an argument without a parameter, a malformed id, and bad tags
+ * @throws CodedError InvalidInput for an argument without a parameter, a malformed id, two outputs with one buffer, and
+ * bad tags
  */
 export function settleBuffers(
   codespec: JobCodespec,
@@ -37,6 +41,8 @@ export function settleBuffers(
     }
     if (!BUFFER_ID.test(id)) throw bufferNotFound(id);
   }
+  const givenOutputs = outputsOf({ codespec, buffers });
+  refuseDouble(givenOutputs);
   checkTags(tags);
   const expiresAt =
     bufferTtl === undefined
@@ -57,7 +63,21 @@ export function settleBuffers(
     ids: Object.fromEntries(parameters.map((name) => [name, given.get(name) ?? created.get(name)?.id ?? ""])),
     created: [...created.values()],
     given: [...new Set(given.values())],
+    givenOutputs,
   };
+}
+
+/** @throws CodedError InvalidInput: a buffer is written once */
+function refuseDouble(outputs: readonly RunOutput[]): void {
+  for (const [at, { parameter, bufferId }] of outputs.entries()) {
+    const first = outputs.slice(0, at).find((output) => output.bufferId === bufferId);
+    if (!first) continue;
+    const outputsOfBoth = `both '${first.parameter}' and '${parameter}'`;
+    throw new CodedError(
+      "InvalidInput",
+      `The buffer '${bufferId}' is given for ${outputsOfBoth}; give each output its own`,
+    );
+  }
 }
 
 /** @throws CodedError InvalidInput when the buffer cannot be an argument: unknown, soft-deleted or expired */
@@ -69,4 +89,6 @@ export function checkArgument(id: string, buffer: Buffer | undefined, nowMs: num
   if (!isUsable) throw bufferNotFound(id);
 }
 
-const bufferNotFound = (id: string): CodedError => new CodedError("InvalidInput", `The buffer '${id}' was not found`);
+/** Clients compare this text. */
+export const bufferNotFound = (id: string): CodedError =>
+  new CodedError("InvalidInput", `The buffer '${id}' was not found`);

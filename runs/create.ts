@@ -10,6 +10,7 @@ import { checkTags } from "../model/tags.ts";
 import { createBacklog } from "./backlog.ts";
 import { checkArgument, settleBuffers } from "./buffers.ts";
 import type { ModeChecks } from "./mode-checks.ts";
+import { checkUnwritten } from "./outputs.ts";
 
 export interface CreationPorts {
   runs: Pick<RunRecords, "create" | "findByKey" | "countOpen">;
@@ -46,24 +47,31 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
     checkCodespec(codespec);
     const { name, version, createdAt, ...frozen } = codespec;
     const nowMs = Date.now();
-    const { ids, created, given } = settleBuffers(frozen, request.job, nowMs);
+    const { ids, created, given, givenOutputs } = settleBuffers(frozen, request.job, nowMs);
     await Promise.all([
       backlog.check(),
       ports.checkMode(request, frozen),
       ...given.map(async (id) => checkArgument(id, await ports.buffers.find(id), nowMs)),
     ]);
+    await Promise.all(givenOutputs.map((output) => checkUnwritten(ports.store, output)));
     // Before the commit: a client that sees the ids can use them in the next moment.
     await Promise.all(created.map(({ id }) => ports.store.provision(id)));
     // The rest is stored as the request has it. These three concern only modes that have them, after their checks.
     const { kind: _kind, cluster: _cluster, worker: _worker, ...stated } = request;
-    const stored = await ports.runs.create({
+    const unprovision = () => Promise.allSettled(created.map(({ id }) => ports.store.delete(id)));
+    const creating = ports.runs.create({
       ...stated,
       job: jobOf(frozen, ids, request.job),
       newBuffers: created,
       idempotencyKey: key,
     });
+    const stored = await creating.catch(async (err: unknown) => {
+      // After another failure the run can be there all the same.
+      if (err instanceof CodedError && err.code === "InvalidInput") await unprovision();
+      throw err;
+    });
     if (!stored.created) {
-      await Promise.allSettled(created.map(({ id }) => ports.store.delete(id)));
+      await unprovision();
       return stored.run;
     }
     backlog.add();
@@ -84,7 +92,12 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
         const run = await find(key);
         if (run !== undefined) return run;
       }
-      const making = make(request, key);
+      const making = make(request, key).catch(async (err: unknown) => {
+        // The refusal can come from the run that another API process has created with the same key.
+        const first = await ports.runs.findByKey(key).catch(() => undefined);
+        if (first === undefined) throw err;
+        return first;
+      });
       inFlight.set(flight, making);
       try {
         return await making;

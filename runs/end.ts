@@ -1,16 +1,14 @@
-import { Readable } from "node:stream";
-import { END_BLOB, END_FAILED } from "../buffers/format/buffer-format.ts";
-import { bufferParametersOf } from "../model/codespec/codespec.ts";
-import { CodedError } from "../model/errors.ts";
+import { messageOf } from "../model/errors.ts";
 import type { EndedBy } from "../model/ports/records.ts";
-import type { BufferStore } from "../model/ports/store.ts";
 import { outcomeOf, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
 import type { RunIdentity } from "../model/run/identity.ts";
 import { deadlineOf, isTerminal, type RunRecord } from "../model/run/run.ts";
 import { offerFreeSlots, type AdmissionPorts } from "./admit.ts";
+import { settleOutputs, type OutputPorts } from "./outputs.ts";
 
 export interface EndPorts extends AdmissionPorts {
-  store: BufferStore;
+  store: OutputPorts["store"];
+  log: { warn(facts: object, message: string): void };
 }
 
 /** Everything known about a run when it is over. */
@@ -46,9 +44,8 @@ export async function endRun(
  */
 export async function recordEnd(ports: EndPorts, run: RunIdentity, outcome: Outcome, by: EndedBy): Promise<RunRecord> {
   const ended = await ports.runs.finish(run, outcome, by);
-  if (ended.status !== "Succeeded") await markOutputsFailed(ports.store, ended);
   // The reconciler offers it again.
-  await offerFreeSlots(ports).catch(() => undefined);
+  await Promise.all([settleIfPossible(ports, ended), offerFreeSlots(ports).catch(() => undefined)]);
   return ended;
 }
 
@@ -63,17 +60,11 @@ export function recordedOutcome(run: RunRecord): Outcome {
   };
 }
 
-/** Writes `.bufferend` = failed where an output has no end mark, so that no reader waits forever. */
-async function markOutputsFailed(store: BufferStore, run: RunRecord): Promise<void> {
-  for (const { name, direction } of bufferParametersOf(run.job.codespec)) {
-    const bufferId = run.job.buffers?.[name];
-    if (direction === "input" || bufferId === undefined) continue;
-    try {
-      await store.put(bufferId, END_BLOB, Readable.from([Buffer.from(END_FAILED)]), { metadata: {} });
-    } catch (err) {
-      const isThere = err instanceof CodedError && err.code === "UnauthorizedBlobOverwrite";
-      const isPurged = err instanceof CodedError && err.code === "ContainerNotFound";
-      if (!isThere && !isPurged) throw err;
-    }
+/** A full disk holds up neither the end nor the slot: the reconciler settles the outputs that are left over. */
+async function settleIfPossible(ports: EndPorts, run: RunRecord): Promise<void> {
+  try {
+    await settleOutputs(ports, run);
+  } catch (err) {
+    ports.log.warn({ runId: run.id, reason: messageOf(err) }, "the outputs of the run have no end marks yet");
   }
 }

@@ -71,6 +71,7 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
     logs,
     archive,
     store,
+    log,
     maxLiveRuns: config.TYGER_MAX_LIVE_RUNS,
     hasSearchAttributes: await hasSearchAttributes(client),
   };
@@ -100,7 +101,7 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
   await mkdir(stateDir, { recursive: true });
   const lease = await holdLease(db.leases, reconcilerLeaseOf(cluster), log);
   const reportLost = lostRunsReport(join(stateDir, LOST_RUNS_FILE), log);
-  const repair = createRepair({ ...ports, log, reportLost, mayAct: () => lease.isHeld() });
+  const repair = createRepair({ ...ports, reportLost, mayAct: () => lease.isHeld() });
   const reconciling = reconcileForever(repair, RECONCILE, lease, stopping.signal);
   await writeFile(join(stateDir, "installation"), `${installationId}\n`);
   await writeFile(join(stateDir, "worker.ready"), `${process.pid}\n`);

@@ -1,9 +1,9 @@
-import { and, inArray, isNotNull, isNull, lte, or, sql, type SQL } from "drizzle-orm";
+import { and, inArray, isNotNull, isNull, lte, not, or, sql, type SQL } from "drizzle-orm";
 import type { RunRecords } from "../../model/ports/records.ts";
 import type { RunIdentity } from "../../model/run/identity.ts";
 import type { Db } from "../client.ts";
 import { present } from "../row.ts";
-import { isOpen, isUnarchived, runs } from "../schema.ts";
+import { isOpen, isUnarchived, outputClaims, runs } from "../schema.ts";
 
 const now = sql`clock_timestamp()`;
 const deadline = sql`${runs.createdAt} + ${runs.timeoutSeconds} * interval '1 second'`;
@@ -15,7 +15,9 @@ const key = { id: runs.id, uid: runs.uid };
 const IDS_AT_ONCE = 10_000;
 
 /** The lists in which the reconciler finds the runs that it has to repair. All walk partial indexes, or ids. */
-export function repairLists(db: Db): Pick<RunRecords, "unstarted" | "open" | "overdue" | "unarchived" | "states"> {
+export function repairLists(
+  db: Db,
+): Pick<RunRecords, "unstarted" | "open" | "overdue" | "unarchived" | "unsettled" | "states"> {
   return {
     unstarted: async () => {
       const isUnstarted = and(isOpen, isNull(runs.workflowStartedAt));
@@ -49,6 +51,12 @@ export function repairLists(db: Db): Pick<RunRecords, "unstarted" | "open" | "ov
         ...identityOf(row),
         endedBy: row.endedOutsideAt === null ? ("workflow" as const) : ("outside" as const),
       }));
+    },
+
+    unsettled: async () => {
+      const claiming = db.select({ runId: outputClaims.runId }).from(outputClaims);
+      const isUnsettled = and(not(isOpen), inArray(runs.id, claiming));
+      return (await db.select(key).from(runs).where(isUnsettled).orderBy(runs.id)).map(identityOf);
     },
 
     states: async (ids) => {

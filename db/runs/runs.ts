@@ -3,11 +3,13 @@ import { CodedError, notFound } from "../../model/errors.ts";
 import type { Outcome } from "../../model/run/lifecycle.ts";
 import type { EndedBy, NewRun, RunRecords } from "../../model/ports/records.ts";
 import { isSameRun, type RunIdentity } from "../../model/run/identity.ts";
+import { outputsOf } from "../../model/run/outputs.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { normalTimestamp } from "../../model/time/timestamp.ts";
 import { admitRun, nextToAdmit } from "./admission.ts";
 import { insertBuffers } from "../buffers.ts";
 import type { Db } from "../client.ts";
+import { claimOutputs, findOutputClaims, releaseOutputs } from "../output-claims.ts";
 import { present, shownIfAny, shownInstant } from "../row.ts";
 import { countRuns, listRuns } from "./run-pages.ts";
 import { keyHashOf } from "./key-hash.ts";
@@ -68,6 +70,9 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
         .where(and(isThe(run), isUnarchived));
     },
 
+    outputClaims: ({ id }) => findOutputClaims(db, id),
+    releaseOutputs: ({ id }) => releaseOutputs(db, id),
+
     ...repairLists(db),
 
     numberCheck: async () => {
@@ -108,6 +113,7 @@ async function createRun(db: Db, created: NewRun): Promise<{ run: RunRecord; cre
       .returning();
     if (row) {
       await insertBuffers(tx, newBuffers);
+      await claimOutputs(tx, row.id, outputsOf(stated.job));
       return { run: recordOf(row), created: true };
     }
     const first =

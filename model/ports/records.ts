@@ -88,8 +88,18 @@ export interface RunState extends RunIdentity {
   phase: "Open" | "Ended" | "Archived";
 }
 
+/** A buffer that an open run has as its output, or one that ended and did not settle it yet. */
+export interface OutputClaim {
+  bufferId: string;
+  /** False for a run that was created before writers had tokens. */
+  hasToken: boolean;
+}
+
 export interface RunRecords {
-  /** One transaction: row, buffers, key. With a known key the run of the first call, `created` false. */
+  /**
+   * One transaction: row, buffers, the claims of its outputs, key. With a known key the run of the first call, `created`
+   * false. @throws CodedError InvalidInput when another run has one of the outputs
+   */
   create(run: NewRun): Promise<{ run: RunRecord; created: boolean }>;
   findByKey(key: OwnedKey): Promise<RunRecord | undefined>;
   find(id: number): Promise<RunRecord | undefined>;
@@ -124,6 +134,9 @@ export interface RunRecords {
    */
   finish(run: RunIdentity, outcome: Outcome, by?: EndedBy): Promise<RunRecord>;
   recordArchived(run: RunIdentity): Promise<void>;
+  outputClaims(run: RunIdentity): Promise<OutputClaim[]>;
+  /** Lets other runs have the outputs of a run; it must have ended, and they must have their end marks. */
+  releaseOutputs(run: RunIdentity): Promise<void>;
   /** The oldest queued runs, at most as many as there are free slots. */
   nextToAdmit(limit: number): Promise<number[]>;
 
@@ -134,6 +147,8 @@ export interface RunRecords {
   overdue(): Promise<OverdueRun[]>;
   /** The ended runs whose logs are not archived. */
   unarchived(): Promise<UnarchivedRun[]>;
+  /** The ended runs whose outputs are not released. */
+  unsettled(): Promise<RunIdentity[]>;
   /** The runs with these numbers; of a number that no run has, there is none. */
   states(ids: readonly number[]): Promise<RunState[]>;
 

@@ -6,6 +6,7 @@ import { repairOverdue } from "./overdue.ts";
 import { whileMayAct, type Repairing, type RepairPorts } from "./ports.ts";
 import { Sightings } from "./sightings.ts";
 import { keepAlive, repairUnstarted } from "./starts.ts";
+import { repairOutputs } from "./unsettled.ts";
 import { repairOutside, repairWorkflows } from "./workflows.ts";
 
 /** Most calls of a heal have a limit of their own that is shorter; the stop of a container has a longer one. */
@@ -62,6 +63,7 @@ export function createRepair(ports: RepairPorts, nowMs = (): number => performan
       const survey = () => (listed ??= repairing.compute.survey());
       looks.offer({ fault: "runs without a workflow" }, () => repairUnstarted(repairing));
       looks.offer({ fault: "cancels and deadlines" }, () => repairOverdue(repairing, isWhole));
+      looks.offer({ fault: "outputs without an end" }, () => repairOutputs(repairing));
       looks.offer({ fault: "ended runs to clean up" }, () => repairOutside(repairing));
       looks.offer({ fault: "ended containers" }, () => repairEnded(repairing, ended, survey));
       if (!isWhole) return;

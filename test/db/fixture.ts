@@ -32,6 +32,7 @@ export async function openTransaction(url: string, ...statements: string[]) {
     /** Resolves once `count` other statements on the database wait for it. */
     untilWaitedFor: (count = 1) => eventually(async () => (await countWaiters()) >= count),
     commit: async () => void (await client.unsafe("commit")),
+    rollback: async () => void (await client.unsafe("rollback")),
   };
 }
 
@@ -42,4 +43,4 @@ export async function endRun({ runs }: Database, id: number, outcome: Outcome): 
   return runs.finish(run, outcome);
 }
 
-export { bufferId, codespec, createdId, createdRun, newRun, twentyAtOnce } from "../ports/records.ts";
+export { bufferId, codespec, createdId, createdRun, jobWithOutputs, newRun, twentyAtOnce } from "../ports/records.ts";

@@ -188,7 +188,8 @@ test("an upgrade from the release before the restructuring keeps every run, log,
   streaming.stdin.write(firstHalf);
   await eventually(() => streaming.output() === firstHalf, PATIENT);
   const waiting = await begin("waiting", COPY, BOTH);
-  const doomed = await begin("doomed", "echo begun; exec sleep 600", { outputs: ["output"] });
+  const part = 'exec 3> "$OUTPUT_PIPE"; echo part >&3; echo begun; exec sleep 600';
+  const doomed = await begin("doomed", part, { outputs: ["output"] });
   const doomedToo = await begin("doomed-too", "echo begun; exec sleep 600");
   const live = [streamingId, waiting, doomed, doomedToo];
   // And those for which no slot is free, one of them without buffers.
@@ -232,12 +233,18 @@ test("an upgrade from the release before the restructuring keeps every run, log,
   });
   // The job that waited is given its input by the new release.
   await feed(waiting);
+  // No other run gets the output of a run that the old release began, and each gets an end.
+  const claimed = (await buffersOf(newTyger, queued[0] ?? "")).output;
+  const taken = await newTyger([...exec, "-b", `output=${claimed}`], { input: "" });
+  expect(taken).toMatchObject({ code: 1, stderr: expect.stringContaining(`an output of the run '${queued[0]}'`) });
   // The signal of a cancel arrives in a run that the old release began.
   await succeed(newTyger, ["run", "cancel", doomed]);
   await eventually(async () => (await statusOf(newTyger, doomed)) === "Canceled", PATIENT);
   await cancelFromProgram(doomedToo);
   await eventually(async () => (await statusOf(newTyger, doomedToo)) === "Canceled", PATIENT);
   expect(await json(newTyger, ["run", "show", doomed])).toMatchObject({ statusReason: "Canceled by user" });
+  const cut = await newTyger(["buffer", "read", (await buffersOf(newTyger, doomed)).output]);
+  expect(cut).toMatchObject({ code: 1, stderr: expect.stringContaining("permanently failed state") });
   // The slots are free now, so the queued runs are admitted.
   await feed(queued[0] ?? "");
   await eventually(async () => (await statusOf(newTyger, queued[1] ?? "")) === "Succeeded", PATIENT);

@@ -22,6 +22,8 @@ export interface FakeApi extends FakeRecords {
   /** `start 7`, `cancel 7`, in order. */
   told: string[];
   places: Set<string>;
+  /** The one blob of a buffer. */
+  written: Map<string, string>;
   grants: AccessGrant[];
   images: Set<string>;
   /** The engine's log of any run; replaced by tests. */
@@ -47,7 +49,10 @@ export function createFakeApi({
     delete: async (id) => void fake.places.delete(id),
     put: refuse,
     get: refuse,
-    head: refuse,
+    async head(id, path) {
+      if (fake.written.get(id) === path) return { sizeBytes: 0, contentMd5: "", metadata: {} };
+      throw new CodedError("BlobNotFound", `The blob '${path}' does not exist`);
+    },
     waitFor: refuse,
     list: refuse,
   };
@@ -83,6 +88,7 @@ export function createFakeApi({
   const fake: FakeApi = Object.assign(records, {
     told: [],
     places: new Set<string>(),
+    written: new Map(),
     grants: [],
     images: new Set(["ubuntu"]),
     async *liveLogs() {},

@@ -12,6 +12,7 @@ import type {
   RunFilter,
   RunRecords,
 } from "../../model/ports/records.ts";
+import { outputsOf } from "../../model/run/outputs.ts";
 import { isTerminal, type RunRecord } from "../../model/run/run.ts";
 import { storedInstant } from "../../model/time/instant.ts";
 import { nanosecondsOf, normalTimestamp, timestampOf } from "../../model/time/timestamp.ts";
@@ -108,6 +109,16 @@ export function createFakeRecords(): FakeRecords {
         const key = idempotencyKey && keyOf(idempotencyKey);
         const first = key === undefined ? undefined : fake.runRows.get(keys.get(key) ?? 0);
         if (first) return { run: first, created: false };
+        const isOpen = (holder: RunRecord): boolean => !isTerminal(holder.status);
+        for (const { parameter, bufferId } of outputsOf(run.job)) {
+          const has = (holder: RunRecord) => outputsOf(holder.job).some((output) => output.bufferId === bufferId);
+          const holder = [...fake.runRows.values()].filter(isOpen).find(has);
+          if (!holder) continue;
+          throw new CodedError(
+            "InvalidInput",
+            `The output '${parameter}': '${bufferId}' is that of the run '${holder.id}'`,
+          );
+        }
         const id = fake.runRows.size + 1;
         for (const buffer of newBuffers) insertBuffer(buffer);
         const { tags, codespecRef: _notKept, ...given } = run;

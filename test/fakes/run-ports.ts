@@ -1,4 +1,5 @@
 import type { RunActivityPorts } from "../../activities/run.ts";
+import { END_BLOB } from "../../buffers/format/buffer-format.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { RunTrace } from "../../model/ports/compute.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
@@ -10,6 +11,8 @@ export interface FakeRunPorts extends RunActivityPorts {
   calls: string[];
   /** Ids of buffers that got an end mark. */
   marks: string[];
+  /** Facts and messages of what was logged. */
+  warnings: object[];
   /** Thrown by the next launches, first first. */
   launchErrors: CodedError[];
   archiveErrors: CodedError[];
@@ -29,6 +32,7 @@ export function createFakeRunPorts(
   const fake: FakeRunPorts = {
     calls: [],
     marks: [],
+    warnings: [],
     launchErrors: [],
     archiveErrors: [],
     observed: new Map(),
@@ -71,19 +75,17 @@ export function createFakeRunPorts(
         if (error) throw error;
       },
     },
+    // Buffers in which no blob is ever found.
     store: {
-      provision: refuse,
-      exists: refuse,
-      async put(bufferId) {
-        fake.marks.push(bufferId);
+      async put(bufferId, path) {
+        if (path === END_BLOB) fake.marks.push(bufferId);
         return { sizeBytes: 0, contentMd5: "", metadata: {} };
       },
-      get: refuse,
-      head: refuse,
-      waitFor: refuse,
-      list: refuse,
-      delete: refuse,
+      async head() {
+        throw new CodedError("BlobNotFound", "The blob does not exist");
+      },
     },
+    log: { warn: (facts, message) => fake.warnings.push({ ...facts, message }) },
   };
   return fake;
 }

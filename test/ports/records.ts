@@ -44,6 +44,15 @@ export const newRun = (given: Partial<NewRun> = {}): NewRun => ({
   ...given,
 });
 
+/** A job with one output parameter for each buffer. */
+export function jobWithOutputs(...ids: string[]): NewRun["job"] {
+  const outputs = ids.map((_, place) => `out${place}`);
+  return {
+    codespec: { ...codespec, buffers: { outputs } },
+    buffers: Object.fromEntries(outputs.map((name, place) => [name, ids[place] ?? ""])),
+  };
+}
+
 /** The id of a run that was stored just now. */
 export async function createdId(records: Pick<RecordsUnderTest, "runs">, given: Partial<NewRun> = {}): Promise<number> {
   return (await records.runs.create(newRun(given))).run.id;
@@ -381,6 +390,45 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
       expect((await records.runs.findByKey(key))?.id).toBe(created[place]);
       expect(await createdId(records, { idempotencyKey: key })).toBe(created[place]);
     }
+  });
+
+  test("of twenty runs that are created at once with one output, one has it, and the others leave nothing", async () => {
+    const records = await open();
+    const job = jobWithOutputs(bufferId(), bufferId());
+    const created = bufferId();
+    const answers = await twentyAtOnce((place) =>
+      records.runs
+        .create(newRun({ job, newBuffers: [{ id: place === 0 ? created : bufferId(), location: "local" }] }))
+        .catch((err: unknown) => err),
+    );
+    const refusals = answers.filter((answer) => answer instanceof Error);
+    expect(refusals).toHaveLength(19);
+    const { items } = await records.runs.list({ limit: 100 });
+    expect(items).toHaveLength(1);
+    const holder = expect.stringContaining(`the run '${items[0]?.id}'`);
+    for (const refusal of refusals) expect(refusal).toMatchObject({ code: "InvalidInput", message: holder });
+  });
+
+  test("twenty creates with one key and one output get the first run", async () => {
+    const records = await open();
+    const job = jobWithOutputs(bufferId());
+    const answers = await twentyAtOnce(() =>
+      records.runs.create(newRun({ idempotencyKey: { owner: "local", text: "key" }, job })),
+    );
+    expect(new Set(answers.map(({ run }) => run.id)).size).toBe(1);
+    expect(answers.filter(({ created }) => created)).toHaveLength(1);
+  });
+
+  test("an output of an open run can be the input of others", async () => {
+    const records = await open();
+    const [shared, other] = [bufferId(), bufferId()];
+    await createdId(records, { job: jobWithOutputs(shared) });
+    const reading = { codespec: { ...codespec, buffers: { inputs: ["in"] } }, buffers: { in: shared } };
+    for (let readers = 0; readers < 2; readers += 1) await createdId(records, { job: reading });
+    // And the input of an open run can become the output of another.
+    await createdId(records, { job: { ...reading, buffers: { in: other } } });
+    await createdId(records, { job: jobWithOutputs(other) });
+    expect(await records.runs.countOpen()).toBe(5);
   });
 
   test("set tags replace all tags, in show, list, filters and counts, and give another eTag", async () => {

@@ -4,7 +4,7 @@ import { CodedError } from "../../model/errors.ts";
 import type { RunIdentity } from "../../model/run/identity.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
-import { createdRun } from "../db/fixture.ts";
+import { bufferId, createdRun, jobWithOutputs, newRun } from "../db/fixture.ts";
 import { eventually } from "../eventually.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 import { CLUSTER, openRepairRig, type RepairRig } from "./repair-rig.ts";
@@ -141,6 +141,18 @@ test("unarchived logs are archived once the workflow is closed", async () => {
     return (await rig.rowOf(run)).archivedAt;
   });
   expect(rig.ports.calls).toEqual([`archive ${run.id}`, `remove ${run.id}`]);
+});
+
+test("outputs that have no end mark when their run has ended get one, and other runs can then have the buffers", async () => {
+  const job = jobWithOutputs(bufferId());
+  const run = await rig.startedRun({ job });
+  const [output] = Object.values(job.buffers ?? {});
+  // A worker that dies here, or a full disk, leaves it so.
+  await rig.database.runs.finish(run, { status: "Failed" });
+  await expect(rig.database.runs.create(newRun({ job }))).rejects.toMatchObject({ code: "InvalidInput" });
+  await rig.pass();
+  expect(rig.ports.marks).toEqual([output]);
+  expect((await rig.database.runs.create(newRun({ job }))).created).toBe(true);
 });
 
 test("the engine's leftovers of an ended run are removed, those of an open one are not", async () => {

@@ -8,7 +8,7 @@ import { changesOf } from "../../model/run/replica-changes.ts";
 import { workflowIdOf } from "../../model/run/names.ts";
 import { cancelRun, currentRun, replicaChanged, replicasChanged, slotFree } from "../../workflows/messages.ts";
 import { eventually } from "../eventually.ts";
-import { EXITED, launched, NEW_RUN, openStage, type Stage } from "./stage.ts";
+import { EXITED, launched, newRun, openStage, type Stage } from "./stage.ts";
 
 /** Signals, arguments and answers of programs that are not this version: none of them makes a run that never ends. */
 
@@ -115,7 +115,7 @@ test.each([...UNDECODABLE, ["nothing", undefined] as const, ...UNKNOWN.filter(([
 
 test("signals that arrive before the first task are taken by their handlers", async () => {
   await stage.withWorker(async ({ ports, taskQueue }) => {
-    const { id, uid } = (await stage.db.runs.create(NEW_RUN)).run;
+    const { id, uid } = (await stage.db.runs.create(newRun())).run;
     await stage.db.runs.recordWorkflowStarted(id);
     const handle = await stage.rig.client.workflow.signalWithStart(RUN_WORKFLOW, {
       taskQueue,

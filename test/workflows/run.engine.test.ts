@@ -6,7 +6,7 @@ import type { FakeRunPorts } from "../fakes/run-ports.ts";
 import type { Database } from "../../model/ports/database.ts";
 import { cancelRun, currentRun, replicaChanged, slotFree } from "../../workflows/messages.ts";
 import { eventually } from "../eventually.ts";
-import { EXITED, launched, NEW_RUN, openStage, queued, type Stage } from "./stage.ts";
+import { EXITED, launched, newRun, openStage, queued, type Stage } from "./stage.ts";
 
 let stage: Stage;
 let db: Database;
@@ -51,7 +51,7 @@ describe("each outcome", () => {
           container: { phase: "Exited", exitCode: 3, finishedAt: new Date().toISOString() },
         });
         expect(await handle.result()).toMatchObject({ status: "Failed", statusReason: "Main exited with code 3" });
-        expect(ports.marks).toEqual(["b1"]);
+        expect(ports.marks).toEqual([(await db.runs.find(id))?.job.buffers?.["out"]]);
       },
       { record: "failed" },
     );
@@ -250,7 +250,7 @@ test("a run that is canceled while it is queued ends, and nothing is launched", 
 test("a queued run is admitted when a slot is free", async () => {
   await withWorker(
     async ({ ports, begin }) => {
-      const { run: holder } = await db.runs.create(NEW_RUN);
+      const { run: holder } = await db.runs.create(newRun());
       expect(await db.runs.admit(holder.id, 1)).toBe(true);
       const { id, handle, report } = await begin();
       await queued(handle);

@@ -19,15 +19,16 @@ export const EXITED: ReplicaState = {
   container: { phase: "Exited", exitCode: 0, finishedAt: "2100-01-01T00:00:00Z" },
 };
 
-export const NEW_RUN: NewRun = {
+/** A run with an output that no other run has. */
+export const newRun = (): NewRun => ({
   job: {
     codespec: { kind: "job", image: "image", env: { TOKEN: "hunter2" }, buffers: { outputs: ["out"] } },
-    buffers: { out: "b1" },
+    buffers: { out: `b${randomBytes(5).toString("hex")}` },
   },
   timeoutSeconds: 3600,
   bufferAccessTtl: "01:00:00",
   newBuffers: [],
-};
+});
 
 /** A run that was created and whose workflow was started. */
 export interface Begun {
@@ -78,7 +79,7 @@ export async function openStage(): Promise<Stage> {
       ports,
       taskQueue,
       async begin(given = {}, prepare) {
-        const { id, uid } = (await db.runs.create({ ...NEW_RUN, ...given })).run;
+        const { id, uid } = (await db.runs.create({ ...newRun(), ...given })).run;
         await prepare?.(id);
         await db.runs.recordWorkflowStarted(id);
         const handle = await rig.client.workflow.start(type, {

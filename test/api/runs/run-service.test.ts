@@ -155,6 +155,46 @@ describe("creating a run", () => {
     }
   });
 
+  const TWO = { ...INLINE, buffers: { inputs: ["in"], outputs: ["a", "b"] } };
+  const newBuffer = async (letter: string) => {
+    const { id } = await api.buffers.create({ id: letter.repeat(26), location: "local" });
+    return id;
+  };
+  /** The refusal of a run that leaves nothing of itself. */
+  const refusalOf = async (body: object): Promise<string> => {
+    const sizes = () => [api.runRows.size, api.bufferRows.size, api.places.size, api.told.length];
+    const before = sizes();
+    const answer = await post(body);
+    expect([answer.statusCode, answer.json().error?.code, sizes()]).toEqual([400, "InvalidInput", before]);
+    return answer.json().error.message;
+  };
+
+  test.each([".bufferstart", ".bufferend"])("an output that has a %s is refused, an input is not", async (blob) => {
+    const id = await newBuffer("e");
+    api.written.set(id, blob);
+    expect(await refusalOf({ job: { codespec: TWO, buffers: { b: id } } })).toBe(
+      `The buffer '${id}' has already been written to; give the output 'b' a new one, or none`,
+    );
+    expect((await post({ job: { codespec: TWO, buffers: { in: id } } })).statusCode).toBe(201);
+  });
+
+  test("one buffer for two outputs is refused, for an input and an output it is not", async () => {
+    const id = await newBuffer("e");
+    expect(await refusalOf({ job: { codespec: TWO, buffers: { a: id, b: id } } })).toBe(
+      `The buffer '${id}' is given for both 'a' and 'b'; give each output its own`,
+    );
+    expect((await post({ job: { codespec: TWO, buffers: { in: id, b: id } } })).statusCode).toBe(201);
+  });
+
+  test("an output of an open run is refused; once that has ended, only what it wrote is", async () => {
+    const id = await newBuffer("e");
+    const body = { job: { codespec: TWO, buffers: { a: id } } };
+    const first = (await post(body)).json();
+    expect(await refusalOf(body)).toContain(`the run '${first.id}'`);
+    api.change(first.id, { status: "Failed" });
+    expect((await post(body)).statusCode).toBe(201);
+  });
+
   test("an engine that is down is a 503", async () => {
     const answer = await post({ job: { codespec: { kind: "job", image: "engine-away" } } });
     expect([answer.statusCode, answer.json().error.code]).toEqual([503, "Unavailable"]);
