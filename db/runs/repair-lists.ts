@@ -6,7 +6,7 @@ import { present } from "../row.ts";
 import { isOpen, isUnarchived, outputClaims, runs } from "../schema.ts";
 
 const now = sql`clock_timestamp()`;
-const deadline = sql`${runs.createdAt} + ${runs.timeoutSeconds} * interval '1 second'`;
+const deadline = sql`(${runs.createdAt} + ${runs.timeoutSeconds} * interval '1 second')`;
 /** Null for an instant that is not set. */
 const msSince = (instant: SQL) => sql<number | null>`extract(epoch from ${now} - ${instant})::float8 * 1000`;
 const key = { id: runs.id, uid: runs.uid };

@@ -32,13 +32,13 @@ interface Failures {
 
 /**
  * Heals in parallel, with a bound and in turn. Offering a heal never waits and never fails. A run gets no second heal while its
- * first has not settled, however long that takes.
+ * first has not settled, however long that takes; one for another fault of it is kept until then.
  */
 export class Heals {
   readonly #options: HealsOptions;
   readonly #nowMs: () => number;
   readonly #waiting = new Map<string, { fault: Fault; heal: Heal }>();
-  readonly #underWay = new Map<string, Promise<void>>();
+  readonly #underWay = new Map<string, { fault: string; settled: Promise<void> }>();
   readonly #failures = new Map<string, Failures>();
   #taken = 0;
 
@@ -49,7 +49,7 @@ export class Heals {
 
   offer(fault: Fault, heal: Heal): void {
     const key = fault.run === undefined ? fault.fault : textOf(fault.run);
-    if (this.#waiting.has(key) || this.#underWay.has(key)) return;
+    if (this.#waiting.has(key) || this.#underWay.get(key)?.fault === fault.fault) return;
     const failures = this.#failures.get(key);
     if (failures !== undefined && this.#nowMs() < failures.pauseEndMs) return;
     this.#waiting.set(key, { fault, heal });
@@ -63,15 +63,16 @@ export class Heals {
 
   /** Waits for all heals that were offered. */
   async settled(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay.values());
+    while (this.#underWay.size > 0) await Promise.all([...this.#underWay.values()].map(({ settled }) => settled));
   }
 
   #begin(): void {
     for (const [key, { fault, heal }] of this.#waiting) {
       if (this.#taken >= this.#options.atOnce) return;
+      if (this.#underWay.has(key)) continue;
       this.#waiting.delete(key);
       this.#taken += 1;
-      this.#underWay.set(key, this.#heal(key, fault, heal));
+      this.#underWay.set(key, { fault: fault.fault, settled: this.#heal(key, fault, heal) });
     }
   }
 
@@ -100,6 +101,8 @@ export class Heals {
       clearTimeout(timer);
       this.#underWay.delete(key);
       leave();
+      // It can have kept another one of its run waiting, also after it left.
+      this.#begin();
     }
   }
 

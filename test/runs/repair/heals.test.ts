@@ -62,6 +62,24 @@ test("a heal that hangs holds up no other one beyond its limit, and its run gets
   expect(begun).toEqual([1, 2, 1]);
 });
 
+test("another fault of a run is healed after the first, also if that one is late", async () => {
+  const heals = healsOf({ atOnce: 1 });
+  const begun: string[] = [];
+  const first = Promise.withResolvers<void>();
+  const offer = (fault: string): void =>
+    heals.offer({ run: { id: 1 }, fault }, () => {
+      begun.push(fault);
+      return first.promise;
+    });
+  offer("looked at");
+  for (const fault of ["overdue", "overdue", "looked at"]) offer(fault);
+  await vi.advanceTimersByTimeAsync(LIMIT_MS);
+  expect(begun).toEqual(["looked at"]);
+  first.resolve();
+  await heals.settled();
+  expect(begun).toEqual(["looked at", "overdue"]);
+});
+
 test("a late heal that settles gives its place away only once", async () => {
   const { begun, offer, end } = createPatients(healsOf({ atOnce: 1 }));
   for (const id of [1, 2, 3]) offer(id);
