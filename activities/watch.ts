@@ -4,9 +4,9 @@ import type { RunRecords } from "../model/ports/records.ts";
 import { messageOf } from "../model/errors.ts";
 import { textOf, type RunIdentity } from "../model/run/identity.ts";
 import { isDecisive, isStoring, STORING_OUTPUTS, type ReplicaState } from "../model/run/lifecycle.ts";
+import { Deliveries } from "./deliveries.ts";
 
 const HEARTBEAT_MS = 1000;
-const RESEND_MS = 1000;
 /** Outputs that are stored within this time of their job's end are not worth a message. */
 const STORED_MS = 2000;
 
@@ -28,7 +28,14 @@ export function watchActivities(ports: WatchPorts) {
   return {
     async watchCluster(): Promise<void> {
       const { cancellationSignal } = Context.current();
-      const undelivered = new Map<string, { run: RunIdentity; state: ReplicaState }>();
+      const deliveries = new Deliveries({
+        async send(run, state) {
+          if (isStoring(state)) await ports.runs.recordReason(run, STORING_OUTPUTS);
+          await ports.reportReplica(run, state);
+        },
+        failed: ({ id: runId }, err) =>
+          log.warn("state not delivered, trying again", { runId, reason: messageOf(err) }),
+      });
       /** Of the runs whose outputs are being stored; undefined when that was reported. */
       const storing = new Map<string, NodeJS.Timeout | undefined>();
       const forget = (key: string): void => {
@@ -39,36 +46,21 @@ export function watchActivities(ports: WatchPorts) {
         const key = textOf(run);
         if (!isStoring(state)) {
           forget(key);
-          if (isDecisive(state)) await deliver(run, state);
+          if (isDecisive(state)) deliveries.offer(run, state);
         } else if (!storing.has(key)) {
           const tell = (): void => {
             storing.set(key, undefined);
-            void deliver(run, state);
+            deliveries.offer(run, state);
           };
           storing.set(key, setTimeout(tell, STORED_MS));
         }
       };
-      const deliver = async (run: RunIdentity, state: ReplicaState): Promise<void> => {
-        const key = textOf(run);
-        undelivered.set(key, { run, state });
-        try {
-          if (isStoring(state)) await ports.runs.recordReason(run, STORING_OUTPUTS);
-          await ports.reportReplica(run, state);
-          // A newer state can have arrived while this one was being sent.
-          if (undelivered.get(key)?.state === state) undelivered.delete(key);
-        } catch (err) {
-          log.warn("state not delivered, trying again", { runId: run.id, reason: messageOf(err) });
-        }
-      };
       const heartbeats = setInterval(() => Context.current().heartbeat(), HEARTBEAT_MS);
-      const resends = setInterval(() => {
-        for (const { run, state } of undelivered.values()) void deliver(run, state);
-      }, RESEND_MS);
       try {
         await ports.watcher.watch(hear, cancellationSignal);
       } finally {
         clearInterval(heartbeats);
-        clearInterval(resends);
+        deliveries.close();
         for (const key of storing.keys()) forget(key);
       }
     },

@@ -56,6 +56,13 @@ export class Heals {
     this.#begin();
   }
 
+  /** Whether a heal of the run is under way or waits, for its turn or after a failure. */
+  isPending(run: RunIdentity): boolean {
+    const key = textOf(run);
+    const isPaused = this.#nowMs() < (this.#failures.get(key)?.pauseEndMs ?? 0);
+    return isPaused || this.#waiting.has(key) || this.#underWay.has(key);
+  }
+
   /** Drops the heals that have not begun. */
   clear(): void {
     this.#waiting.clear();

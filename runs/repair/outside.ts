@@ -34,7 +34,10 @@ export async function endOutside(repairing: Repairing, run: RunRecord, ending: R
 
 /** Repeats all that an end from outside owes: the run can have ended while its cluster or Temporal did not answer. */
 export async function settleOutside(repairing: Repairing, identity: RunIdentity): Promise<void> {
+  // An end from outside in this moment has done the rest, and waits for its archive.
+  if (repairing.archives.isPending(identity)) return;
   const run = await repairing.runs.load(identity);
+  if (run.archivedAt !== undefined) return;
   await repairing.compute.stop(run);
   await cleanUp(repairing, await recordEnd(repairing, run, recordedOutcome(run), "outside"));
 }

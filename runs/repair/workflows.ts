@@ -19,9 +19,9 @@ const IDLE_MS = 60_000;
 
 /** Repeats what ends from outside owe. */
 export async function repairOutside(repairing: Repairing): Promise<void> {
-  const { runs, ends } = repairing;
+  const { runs, ends, archives } = repairing;
   for (const { endedBy, ...run } of await runs.unarchived()) {
-    if (endedBy === "outside") {
+    if (endedBy === "outside" && !archives.isPending(run)) {
       ends.offer({ run, fault: "ended run not cleaned up" }, () => settleOutside(repairing, run));
     }
   }
@@ -36,7 +36,7 @@ export async function repairWorkflows(
   idle: Sightings,
   survey: () => Promise<readonly RunTrace[]>,
 ): Promise<void> {
-  const { runs, workflows, ends } = repairing;
+  const { runs, workflows, ends, archives } = repairing;
   // First the rows: a run that is there has had its workflow since before the list.
   const [open, unarchived] = await Promise.all([runs.open(), runs.unarchived()]);
   const openWorkflows = await workflows.openRuns();
@@ -46,7 +46,7 @@ export async function repairWorkflows(
     ends.offer({ run, fault: "run without an open workflow" }, () => repairOrphan(repairing, run));
   }
   for (const { endedBy, ...run } of unarchived) {
-    if (endedBy === "outside" || isListed(run)) continue;
+    if (endedBy === "outside" || isListed(run) || archives.isPending(run)) continue;
     ends.offer({ run, fault: "logs not archived" }, async () => {
       if ((await workflows.phaseOf(run)) !== "Open") archiveLater(repairing, run);
     });

@@ -56,6 +56,14 @@ describe("other runs are healed while", () => {
     expect(await isHealed(stuck)).toBe(false);
   });
 
+  test("no archive ends", async () => {
+    const runs: RunIdentity[] = [];
+    for (let n = 0; n < 20; n++) runs.push(await canceledRun());
+    rig.repairOf({ archive: { write: never } }).pass({ isWhole: true });
+    await eventually(async () => (await rig.database.runs.open()).length === 0);
+    expect(await rig.database.runs.unarchived()).toHaveLength(runs.length);
+  });
+
   test.each(["observe", "stop", "remove"] as const)("the engine answers no %s of one run", async (call) => {
     const [stuck, ...others] = [await canceledRun(), await canceledRun(), await canceledRun()];
     const { compute } = rig.ports;

@@ -219,7 +219,7 @@ describe("an open run whose container has ended unnoticed", () => {
     }
     expect((await historyOf(run)).signals).toEqual([]);
     expect((await rig.rowOf(run)).status).toBe("Running");
-    // What the pump stored late does not count as long settled.
+    // Bytes that the pump stored late make no long settled run.
     rig.ports.observed.set(run.id, { ...exited(LONG_AGO), pump: { phase: "Succeeded" } });
     await rig.pass();
     rig.later(30);
