@@ -17,6 +17,7 @@ const INSTANT_LENGTH = ZERO_INSTANT.length;
 /**
  * The entries of a log stream, a batch for each chunk that arrived. Reads only on demand, and accepts any number of
  * frames in a chunk.
+ * @throws Error when the stream ends within a frame: it was cut off
  * @see https://docs.docker.com/reference/api/engine/ "Stream format" of attach
  */
 export async function* readEntries(body: AsyncIterable<Buffer>): AsyncGenerator<LogEntry[]> {
@@ -34,6 +35,7 @@ export async function* readEntries(body: AsyncIterable<Buffer>): AsyncGenerator<
     rest = bytes.subarray(at);
     if (entries.length > 0) yield entries;
   }
+  if (rest.length > 0) throw new Error("it ended in the middle of an entry");
 }
 
 function entryOf(stream: number, frame: Buffer): LogEntry {

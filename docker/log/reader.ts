@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ComputeReader } from "../../model/ports/compute.ts";
+import type { ComputeReader, LaunchClaims } from "../../model/ports/compute.ts";
 import { CodedError, messageOf } from "../../model/errors.ts";
 import { poll } from "../../waiting/bounded.ts";
 import { logInstant } from "../../model/time/instant.ts";
@@ -8,9 +8,11 @@ import { containerNameOf } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { LABEL_CONTAINER_NAME } from "../launch/container-spec.ts";
 import { isContainerOf, wasStarted } from "../launch/container-state.ts";
+import { inspectSurely } from "../launch/gone.ts";
+import { REPLICA } from "../launch/replica.ts";
 import { EngineRefusal } from "../engine/engine-call.ts";
 import { connectEngine, type ContainerInfo, type Engine, type LogStreamOptions } from "../engine/engine.ts";
-import { LogCapMeter, cutMark } from "./log-cap.ts";
+import { brokenOffMark, cutMark, LogCapMeter, removedMark } from "./log-cap.ts";
 import { LogCursor } from "./log-cursor.ts";
 import { readEntries, type LogEntry } from "./log-entries.ts";
 import { inTimeOrder, laterThan, LineJoiner, sortByTime } from "./log-lines.ts";
@@ -19,6 +21,8 @@ import { readTail } from "./log-tail.ts";
 export interface DockerReaderOptions {
   installationId: string;
   dockerHost?: string | undefined;
+  /** For logs that are archived: their containers are found by the ids in the claims. */
+  claims?: Pick<LaunchClaims, "find"> | undefined;
 }
 
 const START_POLL_MS = 50;
@@ -28,7 +32,7 @@ const RESUME_AGAIN_MS = 100;
 const MISSED_ENTRIES = 256;
 
 /** Reads from the engine for the API; changes nothing. */
-export function createDockerReader({ installationId, dockerHost }: DockerReaderOptions): ComputeReader {
+export function createDockerReader({ installationId, dockerHost, claims }: DockerReaderOptions): ComputeReader {
   const engine = connectEngine(dockerHost);
   return {
     hasImage: (image) => engine.hasImage(image),
@@ -37,6 +41,7 @@ export function createDockerReader({ installationId, dockerHost }: DockerReaderO
 
     async *logs(run, query, signal) {
       try {
+        if (query.toArchive) return yield* archivedLogOf(engine, { installationId, claims }, run, signal);
         const info = await startedContainer(engine, installationId, run, query.follow === true, signal);
         if (info) yield* logOf(engine, info, query, signal);
       } catch (err) {
@@ -44,6 +49,23 @@ export function createDockerReader({ installationId, dockerHost }: DockerReaderO
       }
     },
   };
+}
+
+/** The log of the run's container, or the mark of one that was removed after its start; nothing if none was started. */
+async function* archivedLogOf(
+  engine: Engine,
+  { installationId, claims }: Pick<DockerReaderOptions, "installationId" | "claims">,
+  run: RunRecord,
+  signal: AbortSignal,
+): LogLines {
+  const claim = await claims?.find(run, REPLICA);
+  const id = claim?.containerId ?? containerNameOf(installationId, run.id);
+  const info = run.startedAt === undefined ? await engine.inspect(id) : await inspectSurely(engine, id);
+  if (info && isContainerOf(info, installationId, run)) {
+    if (wasStarted(info)) yield* logOf(engine, info, { toArchive: true }, signal);
+  } else if (run.startedAt !== undefined) {
+    yield [removedMark(logInstant(run.finishedAt ?? run.startedAt))];
+  }
 }
 
 /** The container of the run, once it has been started; when following, waits for one that was only created. */
@@ -99,18 +121,28 @@ async function* logOf(engine: Engine, info: ContainerInfo, query: LogQuery, sign
   } else if (query.follow) {
     yield* laterThan(followed(source, new LogCursor(), new LineJoiner(prefix)), since);
   } else {
-    yield* laterThan(inTimeOrder(whole(source, new LineJoiner(prefix), new LogCapMeter(info))), since);
+    const lines = whole(source, new LineJoiner(prefix), new LogCapMeter(info), query.toArchive === true);
+    yield* laterThan(inTimeOrder(lines), since);
   }
 }
 
-/** The whole log, with a mark at the end when its beginning may have been dropped. */
-async function* whole(source: LogSource, joiner: LineJoiner, meter: LogCapMeter): LogLines {
+/**
+ * The whole log, with a mark at the end when its beginning may have been dropped. One that breaks off is an error, because it
+ * can be read again, unless it is `toArchive` and its container was removed: then it is marked.
+ */
+async function* whole(source: LogSource, joiner: LineJoiner, meter: LogCapMeter, toArchive: boolean): LogLines {
   let last = ZERO_INSTANT;
-  for await (const entries of source.read({ follow: false })) {
-    meter.count(entries);
-    last = entries.at(-1)?.at ?? last;
-    const lines = joiner.add(entries);
-    if (lines.length > 0) yield lines;
+  try {
+    for await (const entries of source.read({ follow: false })) {
+      meter.count(entries);
+      last = entries.at(-1)?.at ?? last;
+      const lines = joiner.add(entries);
+      if (lines.length > 0) yield lines;
+    }
+  } catch (err) {
+    if (!toArchive || source.signal.aborted || (await inspectSurely(source.engine, source.id))) throw err;
+    yield [...joiner.end(true), brokenOffMark(last)];
+    return;
   }
   yield meter.mayBeCut ? [...joiner.end(true), cutMark(last)] : joiner.end(false);
 }

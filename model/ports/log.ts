@@ -17,6 +17,8 @@ export interface LogQuery {
   tailLines?: number;
   /** Only lines strictly later; compared with all its digits. RFC 3339. */
   since?: string;
+  /** The whole log, to be kept: where its container was removed before it was read, a marked line stands for the rest. */
+  toArchive?: true;
 }
 
 export const ZERO_INSTANT = "0001-01-01T00:00:00.000000000Z";

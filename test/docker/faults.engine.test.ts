@@ -201,6 +201,37 @@ test("a followed log that is cut continues where it was: no line is repeated or 
   expect(text).toBe(`${Array.from({ length: 4000 }, (_, i) => i + 1).join("\n")}\nend`);
 });
 
+describe("a log that breaks off while it is archived", () => {
+  const archived = async (breakOff: (run: RunRecord) => Promise<unknown>): Promise<string> => {
+    const run = rig.shell("yes $(head -c 2000 /dev/zero | tr '\\0' x) | head -n 20000");
+    await rig.writer.launch(run);
+    await eventually(() => seen.get(run.id)?.container.phase === "Exited");
+    let text = "";
+    const started = { ...run, startedAt: run.createdAt };
+    for await (const batch of rig.reader.logs(started, { toArchive: true }, AbortSignal.timeout(60_000))) {
+      if (text === "") await breakOff(run);
+      text += Buffer.concat(batch.map(({ bytes }) => bytes)).toString();
+    }
+    return text;
+  };
+
+  test("is read again as long as its container is there", async () => {
+    await expect(archived(async () => flaky.cut())).rejects.toMatchObject({ code: "Unavailable" });
+  });
+
+  test("is kept as far as it was read when its container is gone, and marked", async () => {
+    const text = await archived(async (run) => {
+      await rig.engine.remove(containerNameOf(rig.installationId, run.id), { force: true });
+      flaky.cut();
+    });
+    const lines = text.trimEnd().split("\n");
+    expect(lines.at(-1)).toBe("[tyger] The container was removed while its log was archived: its end may be missing");
+    expect(lines.length).toBeGreaterThan(10);
+    expect(lines.length).toBeLessThan(20_000);
+    expect(lines[0]).toMatch(/^x{2000}$/);
+  });
+});
+
 test("a broken log that is not followed is an error, not a short log", async () => {
   const run = rig.shell("yes $(head -c 2000 /dev/zero | tr '\\0' x) | head -n 20000");
   await rig.writer.launch(run);

@@ -65,7 +65,7 @@ export async function openDockerRig(dockerHost?: string): Promise<DockerRig> {
     runsDir,
     claims,
     writer: writerWith(claims),
-    reader: createDockerReader({ installationId, dockerHost }),
+    reader: createDockerReader({ installationId, dockerHost, claims }),
     watcher: createDockerWatcher({ installationId, dockerHost, claims, runsDir, log: { warn() {} } }),
     writerWith,
     anotherWriter: () => writerWith(claims),

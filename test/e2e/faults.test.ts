@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { eventually } from "../eventually.ts";
-import { containersOf, installationOf, pidOf, run, startStack, type TestStack } from "./stack.ts";
+import { containersOf, createRun, installationOf, pidOf, run, showRun, startStack, type TestStack } from "./stack.ts";
 
 let stack: TestStack;
 beforeAll(async () => {
@@ -38,6 +38,33 @@ test.each(["api", "worker", "temporal", "postgres"])(
     await eventually(() => pidOf(stack, victim), { withinMs: 30_000 });
   },
 );
+
+test("docker rm -f of a running job fails its run within a minute, and a marked line stands for its log", async () => {
+  const script = 'echo lost; exec > "$OUT_PIPE"; echo part; sleep 600';
+  const id = await createRun(stack, inject("testImage"), script, { outputs: ["out"] });
+  const [container = ""] = await eventually(
+    async () => {
+      const found = await containersOf(stack, Number(id));
+      return (await showRun(stack, id)).status === "Running" ? found : undefined;
+    },
+    { withinMs: 20_000 },
+  );
+  await run("docker", ["rm", "--force", container], { env: stack.env });
+  const ended = await eventually(
+    async () => {
+      const shown = await showRun(stack, id);
+      return shown.status === "Running" ? undefined : shown;
+    },
+    { withinMs: 60_000 },
+  );
+  expect(ended.status).toBe("Failed");
+  expect(ended.statusReason).toMatch(
+    /^(The container disappeared; its exit code is unknown|Main exited with code 137: .*)$/,
+  );
+  const logs = async () => (await stack.tyger(["run", "logs", id])).stdout.toString();
+  await eventually(async () => (await logs()).includes("The container was removed"), { withinMs: 60_000 });
+  expect(await logs()).toBe("[tyger] The container was removed before its log was archived\n");
+});
 
 test("kill -9 of the pump in midstream fails the run: half an input never succeeds", async () => {
   const file = join(stack.env["HOME"] ?? "", "pump.yml");

@@ -1,8 +1,10 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { createLogArchive } from "../../../logs/archive.ts";
 import { LABEL_INSTALLATION, LABEL_RUN, LABEL_RUN_UID, containerNameOf } from "../../../model/run/names.ts";
 import type { LogLine, LogLines, LogQuery } from "../../../model/ports/log.ts";
@@ -173,6 +175,34 @@ test("a log that the engine has cut is marked", async () => {
   expect(textOf(lines.slice(-2))).toBe(
     "20000\n[tyger] This log was too long for the container engine: its beginning may be missing\n",
   );
+});
+
+describe("the archived log of a container that was removed", () => {
+  const removed = async (): Promise<RunRecord> => {
+    const run = rig.shell("echo lost");
+    await ended(run);
+    await rig.engine.remove(containerNameOf(rig.installationId, run.id), { force: true });
+    return run;
+  };
+
+  test("is a mark, dated like the end of its run", async () => {
+    const run = await removed();
+    const [startedAt, finishedAt] = ["2026-01-01T00:00:00.5+00:00", "2026-01-01T00:00:01.25+00:00"];
+    const lines = await logOf({ ...run, startedAt, finishedAt }, { toArchive: true });
+    expect(lines.map(({ at }) => at)).toEqual(["2026-01-01T00:00:01.250000000Z"]);
+    expect(textOf(lines)).toBe("[tyger] The container was removed before its log was archived\n");
+  });
+
+  test("is empty where it was never started", async () => {
+    expect(await logOf(rig.shell("true"), { toArchive: true })).toEqual([]);
+  });
+
+  test("is there where only its name was changed", async () => {
+    const run = rig.shell("echo kept");
+    await ended(run);
+    await promisify(execFile)("docker", ["rename", containerNameOf(rig.installationId, run.id), `kept-${run.id}`]);
+    expect(textOf(await logOf({ ...run, startedAt: run.createdAt }, { toArchive: true }))).toBe("kept\n");
+  });
 });
 
 test("an image is on the host or it is not, whatever it is called", async () => {
