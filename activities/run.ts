@@ -1,34 +1,37 @@
 import { log } from "@temporalio/activity";
 import { messageOf } from "../model/errors.ts";
 import type { ComputeWriter } from "../model/ports/compute.ts";
+import type { Conclusion, LaunchAnswer, StopAnswer, Tagging } from "../model/run/answers.ts";
 import { identityOf, type RunReference } from "../model/run/identity.ts";
 import type { Outcome, ReplicaState } from "../model/run/lifecycle.ts";
+import { UNSEEN, type ReplicaChange } from "../model/run/replicas.ts";
 import { admitRun, type Admission } from "../runs/admit.ts";
 import { archiveRun, discardLogs, type ArchivePorts } from "../runs/archive.ts";
 import { endRun, recordedOutcome, type EndPorts, type RunEnding } from "../runs/end.ts";
-import { launchRun } from "../runs/launch.ts";
+import { admitAndLaunch, launchRun } from "../runs/launch.ts";
+import { stopRun } from "../runs/stop.ts";
 import { heartbeating, withFailures } from "./failures.ts";
 
 /** Well within the time of the activity that records how the run ended. */
 const ARCHIVE_AT_ONCE_MS = 10_000;
+/** For how long a workflow relies on search attributes that were there: a task that sets a removed one is repeated until then. */
+const TAG_MS = 10_000;
 
 export interface RunActivityPorts extends EndPorts, Omit<ArchivePorts, "runs" | "compute"> {
   compute: ComputeWriter;
-  /** Whether the namespace has our search attributes; a workflow that sets unknown ones fails. */
-  hasSearchAttributes: boolean;
+  /** Whether the namespace has our search attributes at this moment; a workflow cannot continue that sets unknown ones. */
+  hasSearchAttributes: () => Promise<boolean>;
 }
 
-/** The facts that a workflow needs about its run. Nothing that the run executes enters history. */
+/** How a run ended, from its workflow. */
+export interface ReplicasEnding extends Omit<RunEnding, "replica" | "cancelRequestedAt"> {
+  replicas: ReplicaChange[];
+}
+
+/** The answer to older workflows that ask for a slot. */
 export interface RunPlan extends Admission {
   hasSearchAttributes: boolean;
 }
-
-export interface Conclusion extends Outcome {
-  /** The logs are archived and the engine is clean; without this, both are still to be done. */
-  isArchived?: true;
-}
-
-export type { RunEnding };
 
 export type RunActivities = ReturnType<typeof runActivities>;
 
@@ -36,35 +39,41 @@ export type RunActivities = ReturnType<typeof runActivities>;
 export function runActivities(ports: RunActivityPorts) {
   const { runs, compute, hasSearchAttributes } = ports;
 
-  return {
-    plan: (ref: RunReference): Promise<RunPlan> =>
-      withFailures(async () => ({ ...(await admitRun(ports, identityOf(ref))), hasSearchAttributes })),
+  const tagging = async (): Promise<Tagging> =>
+    (await hasSearchAttributes()) ? { tagUntil: new Date(Date.now() + TAG_MS).toISOString() } : {};
 
-    launch: (ref: RunReference): Promise<ReplicaState> =>
+  /** Most logs are short and are archived here, too: an activity of their own would cost more than they do. */
+  const conclude = async (ref: RunReference, ending: RunEnding): Promise<{ outcome: Outcome; isArchived: boolean }> => {
+    const ended = await endRun(ports, identityOf(ref), ending);
+    const outcome = recordedOutcome(ended);
+    log.info("run ended", { runId: ended.id, status: outcome.status });
+    try {
+      await archiveRun(ports, ended, AbortSignal.timeout(ARCHIVE_AT_ONCE_MS));
+      return { outcome, isArchived: true };
+    } catch (err) {
+      log.warn("the logs are not archived yet", { runId: ended.id, reason: messageOf(err) });
+      return { outcome, isArchived: false };
+    }
+  };
+
+  return {
+    /** Launches the run if it has a slot or one is free for it. */
+    admitAndLaunch: (ref: RunReference): Promise<LaunchAnswer> =>
       heartbeating(async () => {
-        const run = await runs.load(identityOf(ref));
-        const replica = await launchRun(ports, run);
-        log.info("container launched", { runId: run.id, image: run.job.codespec.image });
-        return replica;
+        const [answer, tags] = await Promise.all([admitAndLaunch(ports, identityOf(ref)), tagging()]);
+        if (answer.kind === "Launched") log.info("run launched", { runId: identityOf(ref).id });
+        return { ...answer, ...tags };
       }),
 
-    /** Ends the container and returns what was observed at its end. */
-    stop: (ref: RunReference): Promise<ReplicaState> =>
-      heartbeating(async () => compute.stop(await runs.load(identityOf(ref)))),
+    /** Ends the containers and returns what was observed at their end. */
+    stopReplicas: (ref: RunReference, { cancelRequested }: { cancelRequested?: true }): Promise<StopAnswer> =>
+      heartbeating(async () => ({ replicas: await stopRun(ports, identityOf(ref), cancelRequested === true) })),
 
-    /** Most logs are short and are archived here, too: an activity of their own would cost more than they do. */
-    conclude: (ref: RunReference, ending: RunEnding): Promise<Conclusion> =>
+    recordEnd: (ref: RunReference, { replicas, ...ending }: ReplicasEnding): Promise<Conclusion> =>
       heartbeating(async () => {
-        const ended = await endRun(ports, identityOf(ref), ending);
-        const outcome = recordedOutcome(ended);
-        log.info("run ended", { runId: ended.id, status: outcome.status });
-        try {
-          await archiveRun(ports, ended, AbortSignal.timeout(ARCHIVE_AT_ONCE_MS));
-          return { ...outcome, isArchived: true };
-        } catch (err) {
-          log.warn("the logs are not archived yet", { runId: ended.id, reason: messageOf(err) });
-          return outcome;
-        }
+        const replica = replicas[0]?.[1] ?? UNSEEN;
+        const [conclusion, tags] = await Promise.all([conclude(ref, { ...ending, replica }), tagging()]);
+        return { ...conclusion, ...tags };
       }),
 
     archive: (ref: RunReference): Promise<void> =>
@@ -75,6 +84,26 @@ export function runActivities(ports: RunActivityPorts) {
       heartbeating(async () => {
         log.warn("logs are lost: they could not be archived for a day", { runId: identityOf(ref).id });
         await discardLogs(ports, await runs.load(identityOf(ref)));
+      }),
+
+    // The steps of workflows that an older version began.
+
+    plan: (ref: RunReference): Promise<RunPlan> =>
+      withFailures(async () => {
+        const admission = await admitRun(ports, identityOf(ref));
+        return { ...admission, hasSearchAttributes: await hasSearchAttributes() };
+      }),
+
+    launch: (ref: RunReference): Promise<ReplicaState> =>
+      heartbeating(async () => launchRun(ports, await runs.load(identityOf(ref)))),
+
+    stop: (ref: RunReference): Promise<ReplicaState> =>
+      heartbeating(async () => compute.stop(await runs.load(identityOf(ref)))),
+
+    conclude: (ref: RunReference, ending: RunEnding): Promise<Outcome & { isArchived?: true }> =>
+      heartbeating(async () => {
+        const { outcome, isArchived } = await conclude(ref, ending);
+        return isArchived ? { ...outcome, isArchived } : outcome;
       }),
   };
 }

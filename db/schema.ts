@@ -91,6 +91,8 @@ export const runs = pgTable(
     startedAt: instant("started_at"),
     finishedAt: instant("finished_at"),
     job: json("job").$type<JobTarget>().notNull(),
+    /** `name/versions/N` of the codespec that was copied into the job; null for an inline one, and in older rows. */
+    codespecRef: text("codespec_ref"),
     timeoutSeconds: integer("timeout_seconds").notNull(),
     tags: tags(),
     bufferAccessTtl: text("buffer_access_ttl").notNull(),

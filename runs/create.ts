@@ -1,6 +1,6 @@
 import type { Caller } from "../model/caller.ts";
 import { checkCodespec, checkCodespecSize } from "../model/codespec/codespec-rules.ts";
-import type { CodespecVersion, JobCodespec } from "../model/codespec/codespec.ts";
+import { codespecRefOf, type CodespecVersion, type JobCodespec } from "../model/codespec/codespec.ts";
 import { CodedError } from "../model/errors.ts";
 import type { BufferRecords, CodespecRecords, OwnedKey, RunRecords } from "../model/ports/records.ts";
 import type { BufferStore } from "../model/ports/store.ts";
@@ -62,6 +62,7 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
     const creating = ports.runs.create({
       ...stated,
       job: jobOf(frozen, ids, request.job),
+      ...(name !== undefined && version !== undefined && { codespecRef: codespecRefOf(name, version) }),
       newBuffers: created,
       idempotencyKey: key,
     });

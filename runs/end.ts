@@ -1,6 +1,6 @@
 import { messageOf } from "../model/errors.ts";
 import type { EndedBy } from "../model/ports/records.ts";
-import { outcomeOf, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
+import { outcomeOf, type FailureCause, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
 import type { RunIdentity } from "../model/run/identity.ts";
 import { deadlineOf, isTerminal, type RunRecord } from "../model/run/run.ts";
 import { offerFreeSlots, type AdmissionPorts } from "./admit.ts";
@@ -14,6 +14,9 @@ export interface EndPorts extends AdmissionPorts {
 /** Everything known about a run when it is over. */
 export interface RunEnding {
   replica: ReplicaState;
+  /** A cancel that need not be in the row yet. */
+  cancelRequested?: boolean;
+  /** When a workflow of an older version learned of a cancel. */
   cancelRequestedAt?: string;
   failure?: string;
   timedOut?: boolean;
@@ -25,8 +28,9 @@ export async function endRun(
   identity: RunIdentity,
   ending: RunEnding,
   by: EndedBy = "workflow",
-): Promise<RunRecord> {
-  const run = await ports.runs.load(identity);
+): Promise<EndedRun> {
+  const loaded = await ports.runs.load(identity);
+  const run = ending.cancelRequested ? ((await ports.runs.requestCancel(loaded.id)) ?? loaded) : loaded;
   const outcome = outcomeOf({
     replica: ending.replica,
     cancelRequestedAt: run.cancelRequestedAt ?? ending.cancelRequestedAt,
@@ -42,21 +46,28 @@ export async function endRun(
  * Records the terminal state, gives every output an end mark, and offers the run's slot to another. Repeating it keeps
  * the state that was recorded first, and returns it.
  */
-export async function recordEnd(ports: EndPorts, run: RunIdentity, outcome: Outcome, by: EndedBy): Promise<RunRecord> {
+export async function recordEnd(ports: EndPorts, run: RunIdentity, outcome: Outcome, by: EndedBy): Promise<EndedRun> {
   const ended = await ports.runs.finish(run, outcome, by);
   // The reconciler offers it again.
   await Promise.all([settleIfPossible(ports, ended), offerFreeSlots(ports).catch(() => undefined)]);
-  return ended;
+  const isOurs = ended.status === outcome.status && ended.statusReason === outcome.statusReason;
+  return isOurs && outcome.cause !== undefined ? { ...ended, cause: outcome.cause } : ended;
+}
+
+/** An ended run, with the cause of a failure while it is known. */
+export interface EndedRun extends RunRecord {
+  cause?: FailureCause;
 }
 
 /** The recorded outcome of an ended run. */
-export function recordedOutcome(run: RunRecord): Outcome {
+export function recordedOutcome(run: EndedRun): Outcome {
   if (!isTerminal(run.status)) throw new Error("A finished row has no terminal status");
   return {
     status: run.status,
     ...(run.statusReason === undefined ? {} : { statusReason: run.statusReason }),
     ...(run.startedAt === undefined ? {} : { startedAt: run.startedAt }),
     ...(run.finishedAt === undefined ? {} : { finishedAt: run.finishedAt }),
+    ...(run.cause === undefined ? {} : { cause: run.cause }),
   };
 }
 

@@ -27,7 +27,7 @@ export function createBackgroundCalls({
   const underWay = new Set<Promise<void>>();
   const closing = new AbortController();
 
-  const call = ({ id: runId }: RunIdentity, failed: string, work: () => Promise<void>): void => {
+  const call = ({ id: runId }: Pick<RunIdentity, "id">, failed: string, work: () => Promise<void>): void => {
     const calling = retry(work, { pauses: PAUSES, untilMs: Date.now() + TRY_FOR_MS, signal: closing.signal, passes })
       .catch((err: unknown) => log.warn({ runId, reason: messageOf(err) }, failed))
       .finally(() => underWay.delete(calling));

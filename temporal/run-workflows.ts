@@ -6,15 +6,26 @@ import {
 } from "@temporalio/client";
 import { CodedError } from "../model/errors.ts";
 import type { RunWorkflows, WorkflowPhase } from "../model/ports/workflows.ts";
-import { belongsToAnother, isSameRun, referenceTo, type RunIdentity } from "../model/run/identity.ts";
+import { belongsToAnother, isSameRun, type RunIdentity } from "../model/run/identity.ts";
 import { changesOf } from "../model/run/replica-changes.ts";
+import { argumentOf, type StartedRun } from "../model/run/argument.ts";
 import { runIdOf, taskQueueOf, watcherIdOf, workflowIdOf } from "../model/run/names.ts";
 import { cancelRun, replicasChanged, slotFree } from "../workflows/messages.ts";
+import { codespecShown, searchAttributesOf } from "../workflows/search-attributes.ts";
+import { createTagging } from "./search-attributes.ts";
 
-/** Registered names, and so part of the wire. A run without a uid gets the older type, whose argument is its number. */
-const RUN_WORKFLOW = "executeRun";
-const OLD_RUN_WORKFLOW = "runWorkflow";
+/** Registered names, and so part of the wire. A run without a uid gets the oldest type, whose argument is its number. */
+const RUN_WORKFLOW = "superviseRun";
+const NUMBER_WORKFLOW = "runWorkflow";
+const RUN_WORKFLOWS = [RUN_WORKFLOW, "executeRun", NUMBER_WORKFLOW].map((type) => `"${type}"`).join(", ");
 const WATCH_WORKFLOW = "watchWorkflow";
+
+/** The start of Temporal's name for each way to close. */
+const CLOSED: [string, WorkflowPhase][] = [
+  ["COMPLETED", "Completed"],
+  ["CANCEL", "Canceled"],
+  ["TERMINATED", "Terminated"],
+];
 
 /** Longer than a loaded server needs. Every caller either tries again or leaves the rest to the reconciler. */
 const CALL_MS = 10_000;
@@ -42,14 +53,20 @@ export function createRunWorkflows(client: Client, installation: string, cluster
       }
     });
 
+  const tagging = createTagging();
+  const withIdentity = (run: StartedRun & { uid: string }) => {
+    const { uid, replicas, codespecRef } = argumentOf(run, cluster);
+    const memo = { uid, codespec: codespecShown(codespecRef), image: run.job.codespec.image, cluster, replicas };
+    return { args: [argumentOf(run, cluster)], memo };
+  };
+
   const phaseOf = (run: RunIdentity): Promise<WorkflowPhase> =>
     bounded(async () => {
       try {
         const { status, memo } = await handleOf(run).describe();
         if (!isSameRun(run, runOf(run.id, memo))) return "Foreign";
         if (status.name === "RUNNING" || status.name === "CONTINUED_AS_NEW") return "Open";
-        if (status.name === "TERMINATED") return "Terminated";
-        return status.name === "COMPLETED" ? "Completed" : "Failed";
+        return CLOSED.find(([start]) => status.name.startsWith(start))?.[1] ?? "Failed";
       } catch (err) {
         if (err instanceof WorkflowNotFoundError) return "Gone";
         throw err;
@@ -58,7 +75,7 @@ export function createRunWorkflows(client: Client, installation: string, cluster
 
   /** The runs of all workflows that a query matches. */
   async function* runsWhere(condition: string): AsyncGenerator<RunIdentity> {
-    const query = `TaskQueue = "${taskQueue}" AND WorkflowType IN ("${RUN_WORKFLOW}", "${OLD_RUN_WORKFLOW}") ${condition}`;
+    const query = `TaskQueue = "${taskQueue}" AND WorkflowType IN (${RUN_WORKFLOWS}) ${condition}`;
     const pages = client.workflow.list({ query, pageSize: PAGE_SIZE })[Symbol.asyncIterator]();
     for (;;) {
       const { done, value } = await bounded(() => pages.next());
@@ -82,16 +99,19 @@ export function createRunWorkflows(client: Client, installation: string, cluster
     async start(run) {
       const { id: runId, uid } = run;
       const workflowId = idOf(run);
-      const isStarted = await start(uid === undefined ? OLD_RUN_WORKFLOW : RUN_WORKFLOW, {
+      const options = {
         workflowId,
         taskQueue,
-        args: [referenceTo(run)],
-        ...(uid === undefined ? {} : { memo: { [MEMO_UID]: uid } }),
+        ...(uid === undefined ? { args: [runId] } : withIdentity({ ...run, uid })),
         // An id that was ever used is refused, so that starting again is harmless; the default would run it again.
-        workflowIdReusePolicy: "REJECT_DUPLICATE",
+        workflowIdReusePolicy: "REJECT_DUPLICATE" as const,
         staticSummary: `Run ${runId}`,
         staticDetails: `Takes run ${runId} from Pending to its end. 'tyger run show ${runId}' shows what it executes.`,
-      });
+      };
+      const type = uid === undefined ? NUMBER_WORKFLOW : RUN_WORKFLOW;
+      const isStarted = await tagging.start(searchAttributesOf("Pending", run.codespecRef), (tags) =>
+        start(type, { ...options, ...tags }),
+      );
       if (isStarted || (await phaseOf(run)) !== "Foreign") return;
       throw new CodedError("Conflict", belongsToAnother(`The workflow '${workflowId}'`, runId));
     },
@@ -142,12 +162,9 @@ export function createRunWorkflows(client: Client, installation: string, cluster
   };
 }
 
-/** In the memo of a run's workflow. */
-const MEMO_UID = "uid";
-
 /** The run with this number whose workflow has this memo. */
 function runOf(id: number, memo: Record<string, unknown> | undefined): RunIdentity {
-  const uid = memo?.[MEMO_UID];
+  const uid = memo?.["uid"];
   return typeof uid === "string" ? { id, uid } : { id };
 }
 

@@ -17,7 +17,7 @@ import type { LostRun } from "../runs/repair/ports.ts";
 import { createRepair } from "../runs/repair/repair.ts";
 import { connectClient, connectionOptionsOf } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
-import { hasSearchAttributes } from "../temporal/search-attributes.ts";
+import { searchAttributeCheck } from "../temporal/search-attributes.ts";
 import { atMost, poll } from "../waiting/bounded.ts";
 import { holdLease } from "./lease.ts";
 import { reconcileForever } from "./reconciler.ts";
@@ -73,7 +73,7 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
     store,
     log,
     maxLiveRuns: config.TYGER_MAX_LIVE_RUNS,
-    hasSearchAttributes: await hasSearchAttributes(client),
+    hasSearchAttributes: searchAttributeCheck(client),
   };
   const worker = await Worker.create({
     connection,

@@ -1,3 +1,4 @@
 /** Exactly what the worker registers. */
-export { executeRun, runWorkflow } from "./run.ts";
+export { executeRun, runWorkflow } from "./old-run.ts";
+export { superviseRun } from "./run.ts";
 export { watchWorkflow } from "./watch.ts";

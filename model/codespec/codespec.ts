@@ -58,3 +58,6 @@ export const CODESPEC_NAME = /^[a-z0-9\-._]*$/;
 
 /** `name` or `name/versions/N`: how a run names a stored codespec. */
 export const CODESPEC_REFERENCE = /^(?<name>[a-z0-9\-._]+)(?:\/versions\/(?<version>[0-9]+))?$/;
+
+/** How the server names the version that a run was made from; a request can name it in the same way. */
+export const codespecRefOf = (name: string, version: number): string => `${name}/versions/${version}`;

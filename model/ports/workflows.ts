@@ -1,16 +1,17 @@
+import type { StartedRun } from "../run/argument.ts";
 import type { RunIdentity } from "../run/identity.ts";
 import type { ReplicaState } from "../run/lifecycle.ts";
 
 /**
- * How the workflow of a run ended, or that it did not. `Gone`: Temporal knows nothing about it. `Foreign`: the workflow
+ * How the workflow of a run closed, or that it did not. How the run ended is in its row alone. `Gone`: Temporal knows nothing about it. `Foreign`: the workflow
  * with the run's number is that of another run.
  */
-export type WorkflowPhase = "Open" | "Completed" | "Terminated" | "Failed" | "Gone" | "Foreign";
+export type WorkflowPhase = "Open" | "Completed" | "Canceled" | "Terminated" | "Failed" | "Gone" | "Foreign";
 
 /** The workflows of one cluster's runs. Starting one twice and signaling a closed one change nothing and are not errors. */
 export interface RunWorkflows {
   /** @throws CodedError Conflict when the workflow with the run's number is that of another run */
-  start: (run: RunIdentity) => Promise<void>;
+  start: (run: StartedRun) => Promise<void>;
   cancel: (run: RunIdentity) => Promise<void>;
   /** Closes the run's open workflow, in the execution that it has at this moment. Temporal shows the reason. */
   terminate: (run: RunIdentity, reason: string) => Promise<void>;
@@ -29,6 +30,6 @@ export interface RunWorkflows {
 
 /** The API's calls to workflows: no request waits for them, and the reconciler makes up for a lost one. */
 export interface BackgroundCalls {
-  start: (run: RunIdentity) => void;
+  start: (run: StartedRun) => void;
   cancel: (run: RunIdentity) => void;
 }

@@ -28,10 +28,26 @@ export interface ReplicaState {
   pump?: PumpState;
 }
 
+/**
+ * Why a run failed, for programs: the type of the failure with which its workflow closes. `StepFailed`: it could not be
+ * launched or stopped. `RunFailed`: the cause was not kept.
+ */
+export const FAILURE_CAUSES = [
+  "JobFailed",
+  "TimedOut",
+  "BuffersFailed",
+  "ContainerLost",
+  "StepFailed",
+  "RunFailed",
+] as const;
+export type FailureCause = (typeof FAILURE_CAUSES)[number];
+
 /** The terminal state of a run, as it is recorded. */
 export interface Outcome {
   status: TerminalStatus;
   statusReason?: string;
+  /** Of a run that failed; not stored. */
+  cause?: FailureCause;
   startedAt?: string;
   finishedAt?: string;
 }
@@ -115,9 +131,9 @@ export function outcomeOf(ending: Ending): Outcome {
   if (ending.timedOut || Date.parse(nowAt) >= Date.parse(deadlineAt)) {
     return container.startedAt === undefined
       ? { status: "Canceled", statusReason: "The timeout passed while the run was pending", finishedAt: nowAt }
-      : { status: "Failed", statusReason: "The run did not end within its timeout", ...dates, finishedAt: nowAt };
+      : failedAs("TimedOut", "The run did not end within its timeout", { ...dates, finishedAt: nowAt });
   }
-  if (failure !== undefined) return { status: "Failed", statusReason: failure, ...dates, finishedAt: nowAt };
+  if (failure !== undefined) return failedAs("StepFailed", failure, { ...dates, finishedAt: nowAt });
   return { ...ownOutcome(container, pump), ...dates, finishedAt: container.finishedAt ?? nowAt };
 }
 
@@ -134,23 +150,24 @@ const wasPumpStopped = ({ exitCode = 0 }: ContainerState, pump: PumpState | unde
 
 function ownOutcome(container: ContainerState, pump: PumpState | undefined): Outcome {
   if (pump && isCause(pump, container)) {
-    return {
-      status: "Failed",
-      statusReason: pump.message ?? "The process that streams the buffers died before it finished",
-    };
+    return failedAs("BuffersFailed", pump.message ?? "The process that streams the buffers died before it finished");
   }
   if (container.phase !== "Exited") {
-    return {
-      status: "Failed",
-      statusReason: container.message ?? "The container disappeared; its exit code is unknown",
-    };
+    return failedAs("ContainerLost", container.message ?? "The container disappeared; its exit code is unknown");
   }
   if (container.exitCode !== 0) {
     const reason = `Main exited with code ${container.exitCode ?? "unknown"}`;
-    return { status: "Failed", statusReason: container.message ? `${reason}: ${container.message}` : reason };
+    return failedAs("JobFailed", container.message ? `${reason}: ${container.message}` : reason);
   }
   return { status: "Succeeded" };
 }
+
+const failedAs = (cause: FailureCause, statusReason: string, dates: Partial<Outcome> = {}): Outcome => ({
+  status: "Failed",
+  statusReason,
+  cause,
+  ...dates,
+});
 
 /** Whether the run failed because of its pump: an end that the pump only followed has its own words. */
 function isCause(pump: PumpState, container: ContainerState): boolean {

@@ -1,5 +1,6 @@
 import { nanosecondsOf } from "../time/timestamp.ts";
 import {
+  FAILURE_CAUSES,
   isContainerPhase,
   isPumpPhase,
   type ContainerState,
@@ -30,7 +31,8 @@ export function parseOutcome(value: unknown): Outcome | undefined {
   const { status } = value;
   const fields = parseFields(value, { statusReason: isText, startedAt: isInstant, finishedAt: isInstant });
   const known = RUN_STATUSES.find((one) => one === status);
-  return fields && known && isTerminal(known) ? { status: known, ...fields } : undefined;
+  const cause = FAILURE_CAUSES.find((one) => one === value["cause"]);
+  return fields && known && isTerminal(known) ? { status: known, ...fields, ...(cause && { cause }) } : undefined;
 }
 
 function parseContainer(value: unknown): ContainerState | undefined {
@@ -62,4 +64,4 @@ export const isAbsent = (value: unknown): value is null | undefined => value ===
 export const isText = (value: unknown): value is string => typeof value === "string";
 const isFlag = (value: unknown): value is boolean => typeof value === "boolean";
 /** One that can be stored and compared. */
-const isInstant = (value: unknown): boolean => isText(value) && nanosecondsOf(value) !== undefined;
+export const isInstant = (value: unknown): value is string => isText(value) && nanosecondsOf(value) !== undefined;

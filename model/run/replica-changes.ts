@@ -1,5 +1,5 @@
-import type { ReplicaState } from "./lifecycle.ts";
 import { isAbsent, isRecord, isText, parseReplicaState } from "./parse.ts";
+import type { ReplicaChange } from "./replicas.ts";
 
 /** Older workflows drop a message of another version, so that one that they would misread gets a new number. */
 const VERSION = 1;
@@ -13,7 +13,7 @@ export interface ReplicaChanges {
   /** As in the run's identity. */
   uid?: string;
   /** By the index of the replica; replicas without a change are left out. */
-  replicas: [index: number, state: ReplicaState][];
+  replicas: ReplicaChange[];
 }
 
 export const changesOf = (uid: string | undefined, replicas: ReplicaChanges["replicas"]): ReplicaChanges => ({
@@ -36,12 +36,17 @@ export function parseChanges(message: unknown): ParsedChanges | undefined {
   if (!isRecord(message) || message["version"] !== VERSION) return undefined;
   const { uid, replicas } = message;
   if (!Array.isArray(replicas) || !(isAbsent(uid) || isText(uid))) return undefined;
-  const parsed = replicas.map(parseEntry);
-  const known = parsed.filter((entry) => entry !== undefined);
-  return { ...(isAbsent(uid) ? {} : { uid }), replicas: known, unknown: parsed.length - known.length };
+  const { known, unknown } = parseEntries(replicas);
+  return { ...(isAbsent(uid) ? {} : { uid }), replicas: known, unknown };
 }
 
-function parseEntry(entry: unknown): [number, ReplicaState] | undefined {
+/** The entries that can be read, and how many cannot. */
+export function parseEntries(entries: readonly unknown[]): { known: ReplicaChange[]; unknown: number } {
+  const known = entries.map(parseEntry).filter((entry) => entry !== undefined);
+  return { known, unknown: entries.length - known.length };
+}
+
+function parseEntry(entry: unknown): ReplicaChange | undefined {
   if (!Array.isArray(entry)) return undefined;
   const [index, value] = entry as unknown[];
   const state = parseReplicaState(value);

@@ -10,7 +10,7 @@ export async function repairUnstarted(repairing: Repairing): Promise<void> {
   for (const run of await runs.unstarted()) {
     starts.offer({ run, fault: "run without a workflow" }, async () => {
       try {
-        await workflows.start(run);
+        await workflows.start(await runs.load(run));
       } catch (err) {
         if (!(err instanceof CodedError) || err.code !== "Conflict") throw err;
         const { message } = err;

@@ -10,6 +10,7 @@ import { endForeign } from "./starts.ts";
 
 /** Why a run is ended whose workflow no longer exists. */
 const REASONS: Record<Exclude<WorkflowPhase, "Open" | "Gone" | "Foreign">, string> = {
+  Canceled: "The workflow of the run was canceled without recording how the run ended",
   Terminated: "The workflow of the run was terminated",
   Failed: "The workflow of the run failed",
   Completed: "The workflow of the run ended without recording how the run ended",
@@ -86,7 +87,7 @@ async function repairOrphan(repairing: Repairing, identity: RunIdentity): Promis
   if (phase === "Foreign") return endForeign(repairing, identity, belongsToAnother("The workflow", runId));
   if (phase === "Gone") {
     // Launch claims keep a second workflow from launching a second container.
-    await workflows.start(identity);
+    await workflows.start(await runs.load(identity));
     log.info({ runId }, "started a new workflow for a run whose workflow was gone");
     return;
   }

@@ -21,6 +21,7 @@ import type { Run } from "../../model/run/run.ts";
 import { LOCAL_USER } from "../../model/caller.ts";
 import { dockerChecks } from "../../runs/mode-checks.ts";
 import { freshDatabase } from "../engines.ts";
+import { unknownRun } from "../fakes/run-ports.ts";
 import { eventually } from "../eventually.ts";
 
 /** An API process without its sockets. */
@@ -148,11 +149,16 @@ test("a run is shown, listed and counted as soon as its creation is answered, an
   await eventually(async () => (await api.db.runs.find(run.id))?.workflowStartedAt !== undefined);
   const workflow = temporal.workflow.getHandle(workflowIdOf(api.db.installationId, run.id));
   const { runId, taskQueue, type } = await workflow.describe();
-  expect([taskQueue, type]).toEqual([`${api.db.installationId}-docker`, "executeRun"]);
+  expect([taskQueue, type]).toEqual([`${api.db.installationId}-docker`, "superviseRun"]);
   const uid = (await api.db.runs.find(run.id))?.uid ?? "";
-  expect((await workflow.describe()).memo).toEqual({ uid });
+  expect((await workflow.describe()).memo).toMatchObject({
+    uid,
+    codespec: "hello/versions/1",
+    cluster: "docker",
+    replicas: 1,
+  });
   await workflow.terminate();
-  api.background.start({ id: run.id, uid });
+  api.background.start({ ...unknownRun, id: run.id, uid });
   api.background.cancel({ id: run.id, uid });
   await api.background.close();
   expect((await workflow.describe()).runId).toBe(runId);

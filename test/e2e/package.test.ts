@@ -133,7 +133,7 @@ process.stdout.write(workflowIdOf("abc", 7) + " " + cancelRun.name + " " + curre
   expect((await run(process.execPath, [program], { env })).stdout.toString()).toBe("abc-run-7 cancel currentRun");
 });
 
-test("the programs of the documentation compile, and the two examples run in a user's project", async () => {
+test("the programs of the documentation compile, and the examples run in a user's project", async () => {
   const folder = await project("programs");
   const programs: string[] = [];
   for (const page of ["README.md", "docs/programs.md"]) {
@@ -144,7 +144,7 @@ test("the programs of the documentation compile, and the two examples run in a u
     }
   }
   expect(programs.length).toBeGreaterThan(7);
-  for (const name of ["program.ts", "signal.ts"]) {
+  for (const name of ["program.ts", "signal.ts", "result.ts"]) {
     programs.push(join(folder, name));
     await cp(join(folder, "node_modules/tyger/examples", name), join(folder, name));
   }
@@ -162,6 +162,9 @@ test("the programs of the documentation compile, and the two examples run in a u
     expect(signal.stderr).toBe("");
     expect(signal.stdout.toString()).toMatch(/^run 2: \S[^\n]*\n(run 2: (Running|Canceling)\n)*run 2: Canceled\n$/);
     expect(await showRun(stack, "2")).toMatchObject({ status: "Canceled", statusReason: "Canceled by user" });
+    const result = await run(process.execPath, [join(folder, "result.ts"), ...args.slice(1)], { env: stack.env });
+    const end = "run 3 is Failed: JobFailed: Main exited with code 3\n";
+    expect({ ...result, stdout: result.stdout.toString() }).toEqual({ code: 0, stdout: end, stderr: "" });
   } finally {
     await stack.down();
   }

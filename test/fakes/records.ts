@@ -121,7 +121,7 @@ export function createFakeRecords(): FakeRecords {
         }
         const id = fake.runRows.size + 1;
         for (const buffer of newBuffers) insertBuffer(buffer);
-        const { tags, codespecRef: _notKept, ...given } = run;
+        const { tags, ...given } = run;
         const row = withETag({
           ...given,
           ...withTags(tags),

@@ -3,7 +3,15 @@ import { END_BLOB } from "../../buffers/format/buffer-format.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { RunTrace } from "../../model/ports/compute.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import type { StartedRun } from "../../model/run/argument.ts";
 import type { RunRecords } from "../../model/ports/records.ts";
+
+/** The facts with which the workflow of a run is started that no database knows. */
+export const unknownRun: Omit<StartedRun, "id"> = {
+  createdAt: "2026-01-01T00:00:00+00:00",
+  timeoutSeconds: 3600,
+  job: { codespec: { kind: "job", image: "image" } },
+};
 
 /** A backend that does what the test says and remembers what it was asked. */
 export interface FakeRunPorts extends RunActivityPorts {
@@ -39,7 +47,7 @@ export function createFakeRunPorts(
     traces: [],
     runs,
     maxLiveRuns: options.maxLiveRuns,
-    hasSearchAttributes: true,
+    hasSearchAttributes: async () => true,
     workflows: {
       async offerSlots(runIds) {
         for (const runId of runIds) await options.offerSlot(runId).catch(() => undefined);

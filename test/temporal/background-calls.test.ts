@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { createBackgroundCalls } from "../../temporal/background-calls.ts";
 import type { RunIdentity } from "../../model/run/identity.ts";
+import { unknownRun } from "../fakes/run-ports.ts";
 import { eventually } from "../eventually.ts";
 
 function scene(start: (run: RunIdentity) => Promise<void>) {
@@ -19,7 +20,7 @@ test("a start is tried again until it succeeds, and is then recorded once", asyn
   const { calls, recorded, warnings } = scene(async () => {
     if (failures-- > 0) throw new Error("Temporal is down");
   });
-  calls.start({ id: 7, uid: "a" });
+  calls.start({ ...unknownRun, id: 7, uid: "a" });
   await eventually(() => recorded.length > 0);
   await calls.close();
   expect([recorded, warnings, failures]).toEqual([[7], [], -1]);

@@ -18,7 +18,7 @@ import { createRunWorkflows } from "../../temporal/run-workflows.ts";
 import { newRun, openFresh } from "../db/fixture.ts";
 import { openDockerRig, type DockerRig } from "../docker/rig.ts";
 import { eventually } from "../eventually.ts";
-import { createFakeRunPorts } from "../fakes/run-ports.ts";
+import { createFakeRunPorts, unknownRun } from "../fakes/run-ports.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
 const CLUSTER = "docker";
@@ -144,7 +144,7 @@ type TestWorker = Awaited<ReturnType<typeof openWorker>>;
 /** Makes `id` a number that only one place knows. */
 const KNOWN: Record<string, (worker: TestWorker, id: number) => Promise<Partial<NumberPorts>>> = {
   async Temporal({ workflows }, id) {
-    await workflows.start({ id, uid: "lost" });
+    await workflows.start({ ...unknownRun, id, uid: "lost" });
     await eventually(async () => (await workflows.highestNumber(undefined)) >= id);
     return { workflows };
   },

@@ -6,6 +6,7 @@ import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
 import { bufferId, createdRun, jobWithOutputs, newRun } from "../db/fixture.ts";
 import { eventually } from "../eventually.ts";
+import { unknownRun } from "../fakes/run-ports.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 import { CLUSTER, openRepairRig, type RepairRig } from "./repair-rig.ts";
 
@@ -112,6 +113,31 @@ describe("an orphaned run", () => {
   });
 });
 
+test.each([
+  [{ status: "Failed", statusReason: "Main exited with code 3" } as const, "Failed"],
+  [{ status: "Canceled", statusReason: "Canceled by user" } as const, "Canceled"],
+])("a run that ended as %o keeps its end, whatever its workflow closed as", async (outcome, closedAs) => {
+  const run = await rig.startedRun();
+  await rig.database.runs.finish(run, outcome);
+  await rig.database.runs.recordArchived(run);
+  const worker = await temporal.createWorker({
+    taskQueue: taskQueueOf(rig.installation, CLUSTER),
+    activities: runActivities(rig.ports),
+  });
+  await worker.runUntil(() =>
+    rig
+      .handleOf(run)
+      .result()
+      .catch(() => undefined),
+  );
+  expect(await rig.workflows.phaseOf(run)).toBe(closedAs);
+  const ended = await rig.rowOf(run);
+  const calls = [...rig.ports.calls];
+  await rig.pass();
+  expect(await rig.rowOf(run)).toEqual(ended);
+  expect([rig.ports.calls, rig.lost()]).toEqual([calls, []]);
+});
+
 test("a finished id is never started again", async () => {
   const run = await rig.startedRun();
   await rig.handleOf(run).terminate();
@@ -176,7 +202,7 @@ test("runs that execute and that the database does not know are reported, and le
   await rig.pass();
   expect(rig.lost()).toEqual([]);
   const queued = { id: 1000, uid: "queued" };
-  await rig.workflows.start(queued);
+  await rig.workflows.start({ ...unknownRun, ...queued });
   await rig.untilListed(queued);
   const [reused, unknown] = [
     { id: ended.id, uid: "reused", endCommand: "end reused" },

@@ -35,7 +35,7 @@ export interface RepairRig {
   /** Moves the instants in a run's row into the past, as if its creation and its cancel were that much older. */
   age(run: RunIdentity, seconds: number): Promise<void>;
   /** A run with an open workflow, on which no worker works. */
-  startedRun(given?: Partial<ReturnType<typeof newRun>>): Promise<RunIdentity>;
+  startedRun(given?: Partial<ReturnType<typeof newRun>>): Promise<RunRecord>;
   /** The row as it is. */
   rowOf(run: RunIdentity): Promise<RunRecord>;
   handleOf(run: RunIdentity): ReturnType<TemporalRig["client"]["workflow"]["getHandle"]>;
@@ -85,7 +85,7 @@ export async function openRepairRig(temporal: TemporalRig): Promise<RepairRig> {
       await client.unsafe(`update runs set ${set} where id = ${run.id}`);
     },
     async startedRun(given) {
-      const run = await createdRun(database, given);
+      const run = await database.runs.load(await createdRun(database, given));
       await workflows.start(run);
       await database.runs.recordWorkflowStarted(run.id);
       return run;

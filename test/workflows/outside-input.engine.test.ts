@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CodedError } from "../../model/errors.ts";
 import type { ComputeWriter } from "../../model/ports/compute.ts";
 import { changesOf } from "../../model/run/replica-changes.ts";
+import { argumentOf } from "../../model/run/argument.ts";
 import { workflowIdOf } from "../../model/run/names.ts";
 import { cancelRun, currentRun, replicaChanged, replicasChanged, slotFree } from "../../workflows/messages.ts";
 import { eventually } from "../eventually.ts";
@@ -60,14 +61,14 @@ async function failedTasks(handle: WorkflowHandle): Promise<string[]> {
   return (events ?? []).flatMap(({ workflowTaskFailedEventAttributes: failed }) => failed?.failure?.message ?? []);
 }
 
-const RUN_WORKFLOW = "executeRun";
+const RUN_WORKFLOW = "superviseRun";
 const SIGNALS = [replicasChanged, replicaChanged, slotFree].map(({ name }) => name);
 
 test.each([...SIGNALS, "neverHeardOf", "__stack_trace", "__temporal_neverHeardOf"])(
   "a run ends in spite of signals '%s' of unknown shapes",
   async (name) => {
     await stage.withWorker(async ({ ports, begin }) => {
-      const { id, uid, handle, report } = await begin();
+      const { id, uid, handle, report, end } = await begin();
       await launched(ports, id);
       for (const [, payload] of [...UNDECODABLE, ...UNKNOWN]) {
         await signalRaw(handle, name, [payload]);
@@ -75,7 +76,7 @@ test.each([...SIGNALS, "neverHeardOf", "__stack_trace", "__temporal_neverHeardOf
       }
       await signalRaw(handle, name, []);
       await report(EXITED);
-      expect(await handle.result()).toMatchObject({ status: "Succeeded" });
+      expect(await end()).toMatchObject({ status: "Succeeded" });
       expect(await failedTasks(handle)).toEqual([]);
     });
   },
@@ -104,10 +105,10 @@ test.each([...UNDECODABLE, ["nothing", undefined] as const, ...UNKNOWN.filter(([
   "a cancel with %s cancels",
   async (_name, payload) => {
     await stage.withWorker(async ({ ports, begin }) => {
-      const { id, handle } = await begin();
+      const { id, handle, end } = await begin();
       await launched(ports, id);
       await signalRaw(handle, cancelRun.name, payload ? [payload] : []);
-      expect(await handle.result()).toMatchObject({ status: "Canceled" });
+      expect(await end()).toMatchObject({ status: "Canceled" });
       expect(await failedTasks(handle)).toEqual([]);
     });
   },
@@ -115,23 +116,24 @@ test.each([...UNDECODABLE, ["nothing", undefined] as const, ...UNKNOWN.filter(([
 
 test("signals that arrive before the first task are taken by their handlers", async () => {
   await stage.withWorker(async ({ ports, taskQueue }) => {
-    const { id, uid } = (await stage.db.runs.create(newRun())).run;
+    const { run } = await stage.db.runs.create(newRun());
+    const { id, uid = "" } = run;
     await stage.db.runs.recordWorkflowStarted(id);
     const handle = await stage.rig.client.workflow.signalWithStart(RUN_WORKFLOW, {
       taskQueue,
       workflowId: workflowIdOf(taskQueue, id),
-      args: [{ id, uid }],
+      args: [argumentOf({ ...run, uid }, "docker")],
       signal: cancelRun,
       signalArgs: [],
     });
-    expect(await handle.result()).toMatchObject({ status: "Canceled" });
+    await expect(handle.result()).rejects.toMatchObject({ cause: { name: "CancelledFailure" } });
     expect(ports.calls).not.toContain(`launch ${id}`);
   });
 });
 
 test("one batch of changes ends the run that it is about, whatever else is in it", async () => {
   await stage.withWorker(async ({ ports, begin }) => {
-    const { id, uid, handle } = await begin();
+    const { id, uid, handle, end } = await begin();
     await launched(ports, id);
     await handle.signal(replicasChanged, changesOf("another", [[0, EXITED]]));
     await handle.signal(replicasChanged, changesOf(uid, [[1, EXITED]]));
@@ -145,7 +147,7 @@ test("one batch of changes ends the run that it is about, whatever else is in it
         [1, odd],
       ]),
     );
-    expect(await handle.result()).toMatchObject({ status: "Succeeded" });
+    expect(await end()).toMatchObject({ status: "Succeeded" });
   });
 });
 
@@ -196,11 +198,11 @@ describe("an answer for an activity that its worker did not give", () => {
     async (_name, answer) => {
       await stage.withWorker(async ({ ports, begin }) => {
         const release = hold(ports.compute, "launch");
-        const { handle, report } = await begin();
-        await complete(handle, "launch", answer);
+        const { handle, report, end } = await begin();
+        await complete(handle, "admitAndLaunch", answer);
         release();
         await report(EXITED);
-        expect(await handle.result()).toMatchObject({ status: "Succeeded" });
+        expect(await end()).toMatchObject({ status: "Succeeded" });
         expect(await failedTasks(handle)).toEqual([]);
       });
     },
@@ -209,12 +211,12 @@ describe("an answer for an activity that its worker did not give", () => {
   test("about a stop: the run still ends", async () => {
     await stage.withWorker(async ({ ports, begin }) => {
       const release = hold(ports.compute, "stop");
-      const { id, handle } = await begin();
+      const { id, handle, end } = await begin();
       await launched(ports, id);
       await handle.signal(cancelRun);
-      await complete(handle, "stop", json({ container: "gone" }));
+      await complete(handle, "stopReplicas", json({ container: "gone" }));
       release();
-      expect(await handle.result()).toMatchObject({ status: "Canceled" });
+      expect(await end()).toMatchObject({ status: "Canceled" });
     });
   });
 
@@ -222,18 +224,21 @@ describe("an answer for an activity that its worker did not give", () => {
     await stage.withWorker(async ({ ports, begin }) => {
       const { promise, resolve: release } = Promise.withResolvers<void>();
       ports.archive.write = () => promise;
-      const { id, handle, report } = await begin();
+      const { id, handle, report, end } = await begin();
       await launched(ports, id);
       await report(EXITED);
-      await complete(handle, "conclude", json({ status: "Evicted" }));
+      await complete(handle, "recordEnd", json({ status: "Evicted" }));
       release();
-      expect(await handle.result()).toMatchObject({ status: "Succeeded" });
+      expect(await end()).toMatchObject({ status: "Succeeded" });
       expect(await stage.db.runs.find(id)).toMatchObject({ status: "Succeeded", archivedAt: expect.any(String) });
     });
   });
 });
 
 test.each([
+  ["superviseRun", "none", []],
+  ["superviseRun", "one that cannot be decoded", [UNDECODABLE[0]?.[1] ?? {}]],
+  ["superviseRun", "one without a deadline", [json({ id: 1, uid: "a", cluster: "docker", replicas: 1 })]],
   ["executeRun", "none", []],
   ["executeRun", "a text", [json("7")]],
   ["executeRun", "no number", [json({ uid: "abc" })]],
@@ -264,10 +269,10 @@ test("a stop that fails for good is the reason of the run, which is still record
   await stage.withWorker(async ({ ports, begin }) => {
     const text = "The container belongs to another run";
     ports.compute.stop = () => Promise.reject(new CodedError("Conflict", text));
-    const { id, handle, report } = await begin();
+    const { id, report, end } = await begin();
     await launched(ports, id);
     await report({ container: { phase: "Running" }, pump: { phase: "Dead" } });
-    expect(await handle.result()).toMatchObject({ status: "Failed", statusReason: text });
+    expect(await end()).toMatchObject({ status: "Failed", statusReason: text });
     expect(await stage.db.runs.find(id)).toMatchObject({ status: "Failed", statusReason: text });
   });
 });

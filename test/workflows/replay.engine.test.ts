@@ -40,8 +40,8 @@ const KEPT = {
 test("each history is one that a test records, or is kept for a reason", () => {
   const tests = readFileSync(resolve(import.meta.dirname, "run.engine.test.ts"), "utf8");
   const names = [...tests.matchAll(/\brecord: "([a-z-]+)"/g)].map(([, name]) => name ?? "");
-  const executed = names.map((name) => `executed-${name}`);
-  const all = [...executed, ...NUMBERED, WATCHER, ...Object.keys(KEPT)];
+  const recordedBy = ["supervised", "executed"].flatMap((type) => names.map((name) => `${type}-${name}`));
+  const all = [...recordedBy, ...NUMBERED, WATCHER, ...Object.keys(KEPT)];
   expect(recorded).toEqual(all.map((name) => `${name}.json`).toSorted());
 });
 
