@@ -355,7 +355,7 @@ describe("--pull", () => {
     engine = createServer(({ method, url = "" }, response) => {
       asked.push(`${method} ${url}`);
       if (method === "POST") response.end(pulls);
-      else response.writeHead(hasImage ? 200 : 404).end("{}");
+      else response.writeHead(hasImage ? 200 : 404).end(JSON.stringify({ message: "No such image: x" }));
     });
     await new Promise<void>((resolve) => engine.listen(join(folder, "docker.sock"), resolve));
   });
