@@ -1,17 +1,18 @@
 import type { ComputeWatcher, LaunchClaims } from "../model/ports/compute.ts";
 import { CodedError, messageOf } from "../model/errors.ts";
 import { every, retry } from "../waiting/retry.ts";
-import { hasEnded, type ReplicaState } from "../model/run/lifecycle.ts";
+import { hasEnded, type PumpState, type ReplicaState } from "../model/run/lifecycle.ts";
 import { textOf, type RunIdentity } from "../model/run/identity.ts";
 import { LABEL_INSTALLATION } from "../model/run/names.ts";
 import { attemptFolderOf, runsWithFolders } from "./launch/attempt-folder.ts";
 import { LABEL_ATTEMPT, LABEL_CONTAINER_NAME } from "./launch/container-spec.ts";
-import { containerStateOf, runInLabels } from "./launch/container-state.ts";
+import { containerStateOf, runInLabels, wasCutOff } from "./launch/container-state.ts";
 import { GONE_AFTER_MS } from "./launch/gone.ts";
 import { connectEngine, type ContainerInfo, type Engine } from "./engine/engine.ts";
 import { readEvents } from "./engine/events.ts";
 import { hasPumpSpec } from "./pump/pump-folder.ts";
-import { PumpWatch } from "./pump/pump-watch.ts";
+import { JobEvents } from "./pump/job-events.ts";
+import { HELD_MS, PumpWatch } from "./pump/pump-watch.ts";
 
 export interface DockerWatcherOptions {
   installationId: string;
@@ -27,8 +28,8 @@ const RELIST_MS = 60_000;
 /** Inspections at a time: a relist must not delay events that happen meanwhile. */
 const LOOKS_AT_ONCE = 8;
 const AGAIN_MS = 200;
-/** After this, a run is looked at again whose pump could not be asked. */
-const ASK_AGAIN_MS = 1000;
+/** After this, a run is looked at again whose pump could not be asked, or waits for the word on its job. A timer can be early. */
+const LOOK_AGAIN_MS = HELD_MS + 10;
 /** Of a fault that lasts, at most one line in this time is logged for each run. */
 const WARN_AGAIN_MS = 60_000;
 /** When the engine is away for longer, the watch fails, and its caller starts it again. */
@@ -81,6 +82,7 @@ class Watch {
   readonly #planned = new Map<string, NodeJS.Timeout>();
   /** Fails this round. */
   #fail: (err: unknown) => void = () => {};
+  #events = new JobEvents();
 
   constructor(engine: Engine, options: DockerWatcherOptions, report: Report) {
     this.#engine = engine;
@@ -94,6 +96,7 @@ class Watch {
     const labels = { [LABEL_INSTALLATION]: this.#options.installationId };
     const fail = (err: unknown): void => round.abort(err);
     this.#fail = fail;
+    const events = (this.#events = new JobEvents());
     // First the stream, then the list, so that no event is missed in between.
     const stream = await this.#engine.events(labels, AbortSignal.any([signal, round.signal]));
     let relisting = this.#relist();
@@ -104,9 +107,11 @@ class Watch {
     try {
       await relisting;
       onListed();
-      for await (const { action, containerId, run } of readEvents(stream)) {
-        // At once: the engine answers an inspection only after it has taken down the network of the container.
-        if (action === "die") this.#replicas.get(textOf(run))?.pump?.send({ command: "jobEnded" });
+      for await (const event of readEvents(stream)) {
+        const { action, containerId, run } = event;
+        const command = events.take(event);
+        if (command) this.#replicas.get(textOf(run))?.pump?.send(command);
+        if (action === "kill" || action === "oom") continue;
         const look = action === "destroy" ? () => this.#lookGone(run, containerId) : () => this.#look(run, containerId);
         this.#inTurn(run, look).catch(fail);
       }
@@ -154,11 +159,12 @@ class Watch {
 
   /** Looks at a container that exists, or did a moment ago. */
   async #look(run: RunIdentity, containerId: string, again = false): Promise<void> {
+    const askedAtMs = performance.now();
     const info = await this.#engine.inspect(containerId);
-    return info ? this.#see(run, info, again) : this.#lookGone(run, containerId);
+    return info ? this.#see(run, info, askedAtMs, again) : this.#lookGone(run, containerId);
   }
 
-  async #see(run: RunIdentity, info: ContainerInfo, again = false): Promise<void> {
+  async #see(run: RunIdentity, info: ContainerInfo, askedAtMs: number, again = false): Promise<void> {
     const container = containerStateOf(info);
     // Its launch is in progress and reports by itself.
     if (container.phase === "Created") return;
@@ -166,9 +172,11 @@ class Watch {
     replica.missingAtMs = undefined;
     const hasPump = info.Config.Labels[LABEL_CONTAINER_NAME] !== undefined;
     const folder = this.#folderOf(run, info.Config.Labels[LABEL_ATTEMPT]);
-    if (hasPump && !(await this.#isPumpKnown(replica, () => this.#lookAtPump(replica, folder))))
-      return this.#lookLater(run, ASK_AGAIN_MS, () => this.#look(run, info.Id, again));
-    if (hasEnded(container)) replica.pump?.send({ command: "jobEnded" });
+    if (hasPump && !(await this.#isPumpKnown(replica, () => this.#lookAtPump(replica, folder, info.Id))))
+      return this.#lookLater(run, LOOK_AGAIN_MS, () => this.#look(run, info.Id, again));
+    if (hasEnded(container)) replica.pump?.send({ command: "jobEnded", cutOff: wasCutOff(info) });
+    else if (!this.#events.isKilled(info.Id) && replica.pump?.jobRunsOn(askedAtMs))
+      this.#lookLater(run, LOOK_AGAIN_MS, () => this.#look(run, info.Id));
     await this.#update(replica, { ...replica.state, container }, again);
   }
 
@@ -179,9 +187,11 @@ class Watch {
   async #lookGone(run: RunIdentity, containerId?: string): Promise<void> {
     const claim = await this.#options.claims.find(run, REPLICA);
     if (!claim || claim.state === "removed") return this.#forget(run);
-    if (claim.containerId === undefined || (containerId !== undefined && claim.containerId !== containerId)) return;
-    const info = await this.#engine.inspect(claim.containerId);
-    if (info) return this.#see(run, info);
+    const claimed = claim.containerId;
+    if (claimed === undefined || (containerId !== undefined && claimed !== containerId)) return;
+    const askedAtMs = performance.now();
+    const info = await this.#engine.inspect(claimed);
+    if (info) return this.#see(run, info, askedAtMs);
     const replica = this.#replicaOf(run, { container: { phase: "Unknown" } });
     // Removed after its end: the pump continues until the outputs are complete.
     if (replica.state.container.phase === "Exited") return this.#update(replica, replica.state, true);
@@ -191,10 +201,10 @@ class Watch {
     replica.state = { ...replica.state, container: containerStateOf(undefined) };
     const folder = this.#folderOf(run, claim.attempt);
     const lookIfAny = async (): Promise<void> => {
-      if (await hasPumpSpec(folder)) await this.#lookAtPump(replica, folder);
+      if (await hasPumpSpec(folder)) await this.#lookAtPump(replica, folder, claimed);
     };
     if (!(await this.#isPumpKnown(replica, lookIfAny)))
-      return this.#lookLater(run, ASK_AGAIN_MS, () => this.#lookGone(run));
+      return this.#lookLater(run, LOOK_AGAIN_MS, () => this.#lookGone(run));
     // How the job ended is unknown, so its outputs do not count.
     replica.pump?.send({ command: "stop" });
     await this.#update(replica, replica.state, true);
@@ -220,11 +230,17 @@ class Watch {
     return replica;
   }
 
-  async #lookAtPump(replica: Replica, folder: string): Promise<void> {
-    replica.pump ??= new PumpWatch(folder, (pump) => {
+  async #lookAtPump(replica: Replica, folder: string, containerId: string): Promise<void> {
+    const changed = (pump: PumpState): void => {
       // A report that fails is repeated with the next relist.
       this.#update(replica, { ...replica.state, pump }, false).catch(() => undefined);
-    });
+    };
+    const onHeld = (): void => {
+      // The next look plans another one if it was too early.
+      if (this.#planned.has(textOf(replica.run))) return;
+      this.#lookLater(replica.run, LOOK_AGAIN_MS, () => this.#look(replica.run, containerId));
+    };
+    replica.pump ??= new PumpWatch(folder, changed, onHeld);
     replica.state = { ...replica.state, pump: await replica.pump.look() };
   }
 

@@ -3,7 +3,7 @@ import type { PumpSpec } from "../model/run/pump.ts";
 import type { BlobSource } from "../buffers/format/blobs.ts";
 import { type BufferReading, readBuffer } from "../buffers/format/reader.ts";
 import { newWriterToken } from "../buffers/format/owner.ts";
-import { markFailed, writeBuffer } from "../buffers/format/writer.ts";
+import { markFailed, writeBuffer, type WriteOptions } from "../buffers/format/writer.ts";
 import { type Journal, sometimes } from "./journal.ts";
 
 /** Buffers as pipes see them: by id, with addresses, outages and retries handled. */
@@ -12,10 +12,14 @@ export interface PipeBuffers {
   read(bufferId: string, signal: AbortSignal): BufferReading;
   /**
    * Writes `source` to the buffer up to the end mark; a failure of `source` or an abort marks the buffer failed. A
-   * chunk is not used anymore once the next one is asked for.
+   * chunk is not used anymore once the next one is asked for. `mayEnd` holds back the final blob, see {@link WriteOptions}.
    * @throws CodedError Conflict when another writer has begun or ended the buffer
    */
-  write(bufferId: string, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
+  write(
+    bufferId: string,
+    source: AsyncIterable<Uint8Array>,
+    options: Required<Pick<WriteOptions, "signal" | "mayEnd">>,
+  ): Promise<void>;
   /**
    * Gives a buffer a failed end mark, within a few seconds; one that has an end mark or another writer keeps what it
    * has. Never throws.
@@ -47,11 +51,12 @@ export async function connectBuffers(spec: PumpSpec, journal: Journal): Promise<
     read: (bufferId, signal) =>
       readBuffer(reach(bufferId, false, signal), { ...options(bufferId, signal), reuseMemory: true }),
 
-    async write(bufferId, source, signal) {
+    async write(bufferId, source, { signal, mayEnd }) {
       const { sizeBytes } = await writeBuffer(source, reach(bufferId, true, signal), {
         ...options(bufferId, signal),
         writer,
         mustMark: true,
+        mayEnd,
       });
       journal("info", "buffer complete", { bufferId, sizeBytes });
     },

@@ -1,7 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
-import type { PumpState } from "../model/run/lifecycle.ts";
 import { errnoOf } from "../model/errors.ts";
-import type { PumpCommand } from "../model/run/pump.ts";
+import type { PumpCommand, PumpReport } from "../model/run/pump.ts";
 import { atMost } from "../waiting/bounded.ts";
 
 /** Longer than any command: a client that sends more without a line end is not ours. */
@@ -10,13 +9,13 @@ const LINE_LIMIT = 4096;
 const FAREWELL_MS = 1000;
 
 /**
- * The socket of a pump: {@link PumpCommand} lines in, {@link PumpState} lines out. It accepts any number of clients and
+ * The socket of a pump: {@link PumpCommand} lines in, {@link PumpReport} lines out. It accepts any number of clients and
  * ignores lines that are not commands.
  */
 export class Control {
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
-  #state: PumpState = { phase: "Running" };
+  #state: PumpReport = { phase: "Running" };
 
   constructor(onCommand: (command: PumpCommand) => void) {
     this.#server = createServer((client) => {
@@ -40,13 +39,13 @@ export class Control {
   }
 
   /** Sends the state to every client, including future ones. */
-  show(state: PumpState): void {
+  show(state: PumpReport): void {
     this.#state = state;
     for (const client of this.#clients) client.write(lineOf(state));
   }
 
   /** Sends the last state and resolves when the clients have received it. */
-  async leave(state: PumpState): Promise<void> {
+  async leave(state: PumpReport): Promise<void> {
     this.#server.close();
     this.show(state);
     const told = [...this.#clients].map((client) => new Promise<void>((resolve) => void client.end(() => resolve())));
@@ -54,7 +53,7 @@ export class Control {
   }
 }
 
-const lineOf = (state: PumpState): string => `${JSON.stringify(state)}\n`;
+const lineOf = (state: PumpReport): string => `${JSON.stringify(state)}\n`;
 
 function onLine(client: Socket, handle: (line: string) => void): void {
   let pending = "";
@@ -72,9 +71,15 @@ export function commandOf(line: string): PumpCommand | undefined {
   try {
     const said: unknown = JSON.parse(line);
     if (typeof said !== "object" || said === null || !("command" in said)) return undefined;
-    const { command } = said;
-    return command === "jobEnded" || command === "stop" || command === "abandon" ? { command } : undefined;
+    const { command, cutOff, pipeEnds } = said as Record<"command" | "cutOff" | "pipeEnds", unknown>;
+    if (command === "stop" || command === "abandon") return { command };
+    // Anything but a clear no could mean that the job was cut off.
+    if (command === "jobEnded")
+      return cutOff === undefined || cutOff === false ? { command } : { command, cutOff: true };
+    return command === "jobRunsOn" && isCount(pipeEnds) ? { command, pipeEnds } : undefined;
   } catch {
     return undefined;
   }
 }
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;

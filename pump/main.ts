@@ -62,10 +62,11 @@ function takeFolder(folder: string | undefined): PumpSpec | undefined {
   }
 }
 
-function obey({ command }: PumpCommand): void {
-  journal("info", "command received", { command });
-  if (command === "abandon") process.exit(0);
-  if (command === "jobEnded") pump.endJob();
+function obey(said: PumpCommand): void {
+  journal("info", "command received", { ...said });
+  if (said.command === "abandon") process.exit(0);
+  if (said.command === "jobEnded") pump.endJob(said.cutOff ?? false);
+  else if (said.command === "jobRunsOn") pump.goOn(said.pipeEnds);
   else pump.stop();
 }
 

@@ -10,19 +10,48 @@ export class OutputPipe {
   readonly #path: string;
   readonly #buffers: Promise<PipeBuffers>;
   readonly #endings: Endings;
+  readonly #onHeld: (pipe: OutputPipe) => void;
+  readonly #cutOff = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #release = Promise.withResolvers<void>();
+  #isReleased = false;
   /** Whether the buffer is complete. */
   #isDone = false;
 
-  constructor({ parameter, bufferId }: PumpPipe, buffers: Promise<PipeBuffers>, endings: Endings) {
+  /** `onHeld` is called when the pipe has ended and its buffer waits for {@link OutputPipe.release}. */
+  constructor(
+    { parameter, bufferId }: PumpPipe,
+    buffers: Promise<PipeBuffers>,
+    endings: Endings,
+    onHeld: (pipe: OutputPipe) => void,
+  ) {
     this.parameter = parameter;
     this.bufferId = bufferId;
     this.#path = join(PUMP_FILES.pipes, pipeFileOf(parameter));
     this.#buffers = buffers;
     this.#endings = endings;
+    this.#onHeld = onHeld;
+    this.#signal = AbortSignal.any([endings.halt, this.#cutOff.signal]);
   }
 
   get isDone(): boolean {
     return this.#isDone;
+  }
+
+  /** Whether the end of the pipe counts as the end of the output. */
+  get isReleased(): boolean {
+    return this.#isReleased;
+  }
+
+  /** The job ended its output itself, so the end of the pipe counts, whenever it comes. */
+  release(): void {
+    this.#isReleased = true;
+    this.#release.resolve();
+  }
+
+  /** Gives up the output of a job that was cut off, unless it was released. */
+  cutOff(reason: string): void {
+    if (!this.#isReleased) this.#cutOff.abort(new Error(reason));
   }
 
   /**
@@ -54,12 +83,17 @@ export class OutputPipe {
       for (; !next.done; next = await chunks.next()) yield next.value;
       checkPath();
     }
-    await (await this.#buffers).write(this.bufferId, source(), this.#endings.halt);
+    // The pipe of a job that is killed ends as any other, and a reader takes the final blob for the end of the output.
+    const mayEnd = (): Promise<void> => {
+      if (!this.#isReleased) this.#onHeld(this);
+      return this.#release.promise;
+    };
+    await (await this.#buffers).write(this.bufferId, source(), { signal: this.#signal, mayEnd });
     this.#isDone = true;
   }
 
   #open(end: ReadEnd): AsyncGenerator<Uint8Array, void> {
-    const stream = end.stream(this.#endings.halt);
+    const stream = end.stream(this.#signal);
     if (this.#endings.jobEnded.aborted) end.nudge();
     return stream;
   }

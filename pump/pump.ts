@@ -1,6 +1,5 @@
 import { messageOf } from "../model/errors.ts";
-import type { PumpState } from "../model/run/lifecycle.ts";
-import type { PumpPipe, PumpResult, PumpSpec } from "../model/run/pump.ts";
+import type { PumpPipe, PumpReport, PumpResult, PumpSpec } from "../model/run/pump.ts";
 import type { PipeBuffers } from "./buffers.ts";
 import type { Endings } from "./fifo.ts";
 import { InputPipe } from "./input-pipe.ts";
@@ -12,7 +11,7 @@ export interface PumpParts {
   buffers: Promise<PipeBuffers>;
   journal: Journal;
   /** Called on each change until the result. */
-  onState: (state: PumpState) => void;
+  onState: (state: PumpReport) => void;
 }
 
 type Failure = Required<Pick<PumpResult, "message">> & Pick<PumpResult, "cutOff">;
@@ -24,6 +23,9 @@ type Failure = Required<Pick<PumpResult, "message">> & Pick<PumpResult, "cutOff"
 export class Pump {
   readonly #parts: PumpParts;
   readonly #pipes: (InputPipe | OutputPipe)[];
+  readonly #outputs: OutputPipe[];
+  /** Outputs whose pipes have ended before it was known whether the job was cut off, in this order. */
+  readonly #held: OutputPipe[] = [];
   readonly #jobEnded = new AbortController();
   readonly #halt = new AbortController();
   readonly #released = Promise.withResolvers<void>();
@@ -35,26 +37,37 @@ export class Pump {
     const pipeOf = (pipe: PumpPipe): InputPipe | OutputPipe =>
       pipe.direction === "input"
         ? new InputPipe(pipe, parts.buffers, endings)
-        : new OutputPipe(pipe, parts.buffers, endings);
+        : new OutputPipe(pipe, parts.buffers, endings, (output) => this.#hold(output));
     this.#pipes = spec.pipes.map(pipeOf);
+    this.#outputs = this.#pipes.filter((pipe) => pipe instanceof OutputPipe);
   }
 
   /** Moves all bytes until the job has ended or the pump was stopped, and returns the outcome. Never throws. */
   async run(): Promise<PumpResult> {
     await Promise.all([this.#released.promise, ...this.#pipes.map((pipe) => this.#move(pipe))]);
     if (this.#failure === undefined) return { status: "Succeeded" };
-    const outputs = this.#pipes.filter((pipe) => pipe instanceof OutputPipe);
-    const unended = outputs.filter(({ isDone }) => !isDone);
+    const unended = this.#outputs.filter(({ isDone }) => !isDone);
     // Repeats what a writer has tried already: the server may have been unreachable.
     const buffers = await this.#parts.buffers;
     await Promise.all(unended.map(({ bufferId }) => buffers.markFailed(bufferId)));
     return { status: "Failed", ...this.#failure };
   }
 
-  /** The job has ended by itself: pipes that it never opened are given up, and its outputs are completed. */
-  endJob(): void {
+  /**
+   * The job has ended, so its inputs are no longer needed. If it ended by itself, its outputs are completed, also those that
+   * it never opened; the outputs of a job that was cut off are given up, except for those that it is known to have ended.
+   */
+  endJob(isCutOff: boolean): void {
+    if (isCutOff) this.#cutOff("The job was cut off before its outputs were complete");
+    else for (const output of this.#outputs) output.release();
     this.#jobEnded.abort();
     this.#released.resolve();
+  }
+
+  /** The job still ran when the first `pipeEnds` outputs had ended, so it ended these itself, and they are completed. */
+  goOn(pipeEnds: number): void {
+    for (const output of this.#held.slice(0, pipeEnds)) output.release();
+    this.#showHeld();
   }
 
   /** The run is over for another reason: outputs that are not complete are marked failed. */
@@ -81,6 +94,23 @@ export class Pump {
     this.#parts.journal("error", "pump failed", { reason: failure.message });
     this.#halt.abort();
     this.#parts.onState({ phase: "Failed", ...failure });
+  }
+
+  /** Shown only with the result, after the end marks: the job is over, so nothing has to be stopped. */
+  #cutOff(message: string): void {
+    if (this.#outputs.some(({ isReleased }) => !isReleased)) this.#failure ??= { message, cutOff: true };
+    for (const output of this.#outputs) output.cutOff(message);
+  }
+
+  #hold(output: OutputPipe): void {
+    this.#held.push(output);
+    this.#showHeld();
+  }
+
+  #showHeld(): void {
+    if (this.#failure !== undefined) return;
+    const isHeld = this.#held.some(({ isReleased }) => !isReleased);
+    this.#parts.onState({ phase: "Running", ...(isHeld && { pipeEnds: this.#held.length }) });
   }
 
   #isDone(): boolean {

@@ -28,6 +28,11 @@ export interface WriteOptions {
   flushIntervalMs?: number;
   outageMs?: number;
   signal?: AbortSignal;
+  /**
+   * Awaited at the end of the source, while its bytes are being stored: the final blob, at which every reader stops, is
+   * written only when this resolves. If it rejects, the write fails.
+   */
+  mayEnd?: () => Promise<void>;
   /** Bytes stored since the last call. */
   onProgress?: (bytes: number) => void;
   onRetry?: (reason: string) => void;
@@ -61,7 +66,7 @@ export async function writeBuffer(
     if (isForeign) throw isTaken();
 
     const blocks = cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onProgress: options.onProgress });
-    const sizeBytes = await blocks.takeAll(source, signal);
+    const sizeBytes = await blocks.takeAll(source, signal, options.mayEnd);
     await complete(blobs, writer, signal, options);
     return { sizeBytes };
   } catch (err) {
@@ -198,7 +203,11 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
   };
 
   return {
-    async takeAll(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
+    async takeAll(
+      source: AsyncIterable<Uint8Array>,
+      signal: AbortSignal,
+      mayEnd: WriteOptions["mayEnd"],
+    ): Promise<number> {
       const chunks = source[Symbol.asyncIterator]();
       try {
         for (;;) {
@@ -207,6 +216,7 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
           await take(value);
         }
         flush();
+        if (mayEnd) await unlessAborted(mayEnd(), signal);
         upload(Buffer.alloc(0), undefined);
         await unlessAborted(Promise.all(uploads), signal);
         signal.throwIfAborted();

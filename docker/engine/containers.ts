@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type Dockerode from "dockerode";
 import { EngineRefusal, type Caller } from "./engine-call.ts";
+import { CONTAINER_ACTIONS } from "./events.ts";
 
 export type ContainerInfo = Dockerode.ContainerInspectInfo;
 export type CreateOptions = Omit<Dockerode.ContainerCreateOptions, "name" | "abortSignal">;
@@ -29,7 +30,7 @@ export interface Containers {
   list(labels: LabelFilter): Promise<Dockerode.ContainerInfo[]>;
   /** The number of running containers, those of others included. */
   countRunning(withinMs: number): Promise<number>;
-  /** Start, end and removal of containers with these labels from this moment on, as JSON lines. */
+  /** The {@link CONTAINER_ACTIONS} of containers with these labels from this moment on, as JSON lines. */
   events(labels: LabelFilter, signal: AbortSignal): Promise<IncomingMessage>;
   /** Output and error as the engine frames them, with timestamps. */
   logs(id: string, options: LogStreamOptions, signal: AbortSignal): Promise<IncomingMessage>;
@@ -86,7 +87,7 @@ export function containersOf({ ask, open, unavailable }: Caller): Containers {
     countRunning: async (withinMs) => (await listed({}, withinMs)).length,
 
     events: (labels, signal) => {
-      const filters = { type: ["container"], event: ["start", "die", "destroy"], label: filtersOf(labels) };
+      const filters = { type: ["container"], event: [...CONTAINER_ACTIONS], label: filtersOf(labels) };
       return open({ method: "GET", path: "/events", query: { filters }, withinMs: QUICK_MS }, signal);
     },
 

@@ -5,10 +5,17 @@ import { jsonLinesOf } from "./json-lines.ts";
 
 /** Something that happened to a container of ours. */
 export interface ContainerEvent {
-  action: "start" | "die" | "destroy";
+  action: (typeof CONTAINER_ACTIONS)[number];
   containerId: string;
   run: RunIdentity;
+  /** Of `die`, unless the engine leaves it out. */
+  exitCode?: number;
+  /** Of `kill`: its number or its name. */
+  signal?: string;
 }
+
+/** `kill` is any signal that is sent through the engine, and `oom` the end of any process for lack of memory. */
+export const CONTAINER_ACTIONS = ["start", "kill", "oom", "die", "destroy"] as const;
 
 interface EngineEvent {
   Action?: string;
@@ -23,8 +30,16 @@ export async function* readEvents(stream: Readable): AsyncGenerator<ContainerEve
   }
 }
 
-function eventOf({ Action: action, Actor: actor }: EngineEvent): ContainerEvent | undefined {
-  const run = parseIdentity(actor?.Attributes?.[LABEL_RUN], actor?.Attributes?.[LABEL_RUN_UID]);
-  if (action !== "start" && action !== "die" && action !== "destroy") return undefined;
-  return actor?.ID !== undefined && run ? { action, containerId: actor.ID, run } : undefined;
+function eventOf({ Action, Actor: actor }: EngineEvent): ContainerEvent | undefined {
+  const { exitCode, signal, ...attributes } = actor?.Attributes ?? {};
+  const run = parseIdentity(attributes[LABEL_RUN], attributes[LABEL_RUN_UID]);
+  const action = CONTAINER_ACTIONS.find((name) => name === Action);
+  if (action === undefined || actor?.ID === undefined || !run) return undefined;
+  return {
+    action,
+    containerId: actor.ID,
+    run,
+    ...(exitCode !== undefined && /^[0-9]+$/.test(exitCode) && { exitCode: Number(exitCode) }),
+    ...(signal !== undefined && { signal }),
+  };
 }

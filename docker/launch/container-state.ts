@@ -1,4 +1,5 @@
 import { logInstant } from "../../model/time/instant.ts";
+import { isCutOff } from "../../model/run/cut-off.ts";
 import { isSameRun, parseIdentity, type RunIdentity } from "../../model/run/identity.ts";
 import type { ContainerState } from "../../model/run/lifecycle.ts";
 import { LABEL_INSTALLATION, LABEL_RUN, LABEL_RUN_UID } from "../../model/run/names.ts";
@@ -16,7 +17,7 @@ export function containerStateOf(info: ContainerInfo | undefined): ContainerStat
   if (Running) return { phase: "Running", startedAt };
   const finishedAt = logInstant(info.State.FinishedAt);
   const killed = ExitCode === 137 ? "Killed (SIGKILL): by a user, or because memory ran out" : undefined;
-  const message = ExitCode !== 0 && OOMKilled ? "The container ran out of memory (OOMKilled)" : error || killed;
+  const message = OOMKilled ? "The container ran out of memory (OOMKilled)" : error || killed;
   return {
     phase: "Exited",
     startedAt,
@@ -26,6 +27,10 @@ export function containerStateOf(info: ContainerInfo | undefined): ContainerStat
     ...(message ? { message } : {}),
   };
 }
+
+/** Whether the job of a container that has ended was cut off, or ended by itself. */
+export const wasCutOff = ({ State: { ExitCode: exitCode, OOMKilled: isOutOfMemory } }: ContainerInfo): boolean =>
+  isCutOff({ exitCode, isOutOfMemory });
 
 /** Whether the engine has executed it: starting it would execute it again. */
 export const wasStarted = (info: ContainerInfo): boolean => info.State.StartedAt !== NEVER;

@@ -1,8 +1,9 @@
 import type { PumpState, ReplicaState } from "../../model/run/lifecycle.ts";
+import type { PumpCommand } from "../../model/run/pump.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { ContainerInfo } from "../engine/engine.ts";
 import { endPump } from "../pump/pump-link.ts";
-import { containerStateOf, wasStarted } from "./container-state.ts";
+import { containerStateOf, wasCutOff, wasStarted } from "./container-state.ts";
 import { discard, fence } from "./fence.ts";
 import { inspectSurely } from "./gone.ts";
 import {
@@ -28,6 +29,8 @@ const JOB_END_HEARD_MS = 1000;
 /** A pump answers a stop at once; one that is suspended must not hold up the end of its job. */
 const STOP_HEARD_MS = 1000;
 
+const STOP: PumpCommand = { command: "stop" };
+
 /** Stops the replica of a run and keeps it from being launched; a replica that has already ended stays unchanged. */
 export async function stop(ports: StopPorts, run: RunRecord): Promise<ReplicaState> {
   const claim = await ports.claims.markRemoved(run, REPLICA);
@@ -46,7 +49,7 @@ async function stopMissing(
   const info = await findSurely(ports, run, containerId);
   if (info) return stopFound(ports, run, { info, attempt });
   const container = containerStateOf(undefined);
-  return hasPump(run) ? { container, pump: await settlePump(folderOf(ports, run, attempt), true) } : { container };
+  return hasPump(run) ? { container, pump: await settlePump(folderOf(ports, run, attempt)) } : { container };
 }
 
 /** Stops a container, or undoes an attempt that never started one. */
@@ -66,19 +69,23 @@ async function stopStarted(ports: StopPorts, run: RunRecord, info: ContainerInfo
   const isRunning = info.State.Running;
   // The pump gets the command before the job is killed: the end of a killed job's pipe must not count as the end of its
   // output, and the watcher, which tells the pump that the job has ended, may be quicker than we are.
-  if (isRunning && hasPump(run)) await endPump(folder, { command: "stop" }, STOP_HEARD_MS);
+  if (isRunning && hasPump(run)) await endPump(folder, STOP, STOP_HEARD_MS);
   if (isRunning) await engine.stop(info.Id, stopGraceSeconds);
-  const container = containerStateOf(await inspectSurely(engine, info.Id));
-  return hasPump(run) ? { container, pump: await settlePump(folder, isRunning) } : { container };
+  const ended = await inspectSurely(engine, info.Id);
+  const container = containerStateOf(ended);
+  if (!hasPump(run)) return { container };
+  // If its job was stopped, the pump already has the command.
+  const jobEnded: PumpCommand = { command: "jobEnded", cutOff: wasCutOff(ended ?? info) };
+  return { container, pump: await settlePump(folder, isRunning ? undefined : jobEnded) };
 }
 
-/** Ends the pump of a job that is over; if its job was stopped, it already has the command. */
-async function settlePump(folder: string, wasStopped: boolean): Promise<PumpState> {
-  if (!wasStopped) {
-    const state = await endPump(folder, { command: "jobEnded" }, JOB_END_HEARD_MS);
+/** Ends the pump of a job that is over; `jobEnded` says how, unless the job was stopped. */
+async function settlePump(folder: string, jobEnded?: PumpCommand): Promise<PumpState> {
+  if (jobEnded) {
+    const state = await endPump(folder, jobEnded, JOB_END_HEARD_MS);
     if (state.phase !== "Running") return state;
   }
-  const state = await endPump(folder, { command: "stop" }, PUMP_END_MS);
+  const state = await endPump(folder, STOP, PUMP_END_MS);
   if (state.phase !== "Running") return state;
   // Suspended, for example. It has the command, and what it did not complete does not count.
   return { phase: "Failed", message: "The process that streams the buffers did not end in time", cutOff: true };

@@ -5,7 +5,7 @@ import { errnoOf } from "../../model/errors.ts";
 import { atMost } from "../../waiting/bounded.ts";
 import { every, retry } from "../../waiting/retry.ts";
 import type { PumpState } from "../../model/run/lifecycle.ts";
-import { PUMP_FILES, stateOfResult, type PumpCommand, type PumpResult } from "../../model/run/pump.ts";
+import { PUMP_FILES, stateOfResult, type PumpCommand, type PumpReport, type PumpResult } from "../../model/run/pump.ts";
 import { inFolder, known, readResultFile } from "./pump-folder.ts";
 
 /** The state of a pump that left no result and no longer listens. */
@@ -29,12 +29,15 @@ export interface PumpLink {
   closed: Promise<void>;
 }
 
+/** Gets each report of a pump: its state, and {@link PumpReport.pipeEnds}. */
+type Heard = (state: PumpState, pipeEnds: number | undefined) => void;
+
 /**
- * Connects to the pump of `folder` and passes each state that it sends to `heard`.
+ * Connects to the pump of `folder` and passes each report that it sends to `heard`.
  * @returns undefined when no process listens there
  * @throws CodedError Unavailable when that cannot be found out
  */
-export const connectPump = (folder: string, heard: (state: PumpState) => void): Promise<PumpLink | undefined> =>
+export const connectPump = (folder: string, heard: Heard): Promise<PumpLink | undefined> =>
   inFolder(folder, async (path) => {
     const socket = await known(() => connectSocket(join(path, PUMP_FILES.socket)));
     return socket && linkOver(socket, heard);
@@ -120,7 +123,7 @@ async function connectSocket(path: string): Promise<Socket | undefined> {
 const isBacklogFull = (err: unknown): boolean => errnoOf(err) === "EAGAIN";
 const isNobodyThere = (err: unknown): boolean => ["ENOENT", "ECONNREFUSED"].includes(errnoOf(err) ?? "");
 
-function linkOver(socket: Socket, heard: (state: PumpState) => void): PumpLink {
+function linkOver(socket: Socket, heard: Heard): PumpLink {
   const closed = new Promise<void>((resolve) => {
     socket.once("close", () => resolve());
   });
@@ -133,7 +136,10 @@ function linkOver(socket: Socket, heard: (state: PumpState) => void): PumpLink {
     rest = lines.pop() ?? "";
     if (rest.length > MAX_LINE) socket.destroy();
     try {
-      for (const line of lines) if (line !== "") heard(JSON.parse(line) as PumpState);
+      for (const line of lines.filter(Boolean)) {
+        const { pipeEnds, ...state } = JSON.parse(line) as PumpReport;
+        heard(state, pipeEnds);
+      }
     } catch {
       // It is not a pump: closing the connection reports that.
       socket.destroy();

@@ -7,22 +7,36 @@ import { connectPump, DEAD_PUMP, readPumpResult, type PumpLink } from "./pump-li
 /** Between two attempts to find out what became of a pump whose connection was lost. */
 const pauses = doubling(10, 5000);
 
+/** How long after the end of a pipe a container that still runs was not killed by what ended the pipe. */
+export const HELD_MS = 1000;
+
+interface Held {
+  pipeEnds: number;
+  heardAtMs: number;
+}
+
 /** Stays connected to one pump: reports each of its states as it arrives, and its death when nothing listens any more. */
 export class PumpWatch {
   readonly #folder: string;
   readonly #changed: (state: PumpState) => void;
+  readonly #onHeld: (heardAtMs: number) => void;
   readonly #closing = new AbortController();
   #state: PumpState = { phase: "Running" };
   #link: PumpLink | undefined;
   #linking: Promise<void> | undefined;
   #hasEnded = false;
+  #held: Held[] = [];
   /** Connections in a row that were lost before the pump said anything. */
   #losses = 0;
 
-  /** `changed` gets each change that {@link look} did not return. */
-  constructor(folder: string, changed: (state: PumpState) => void) {
+  /**
+   * `changed` gets each change that {@link look} did not return. `onHeld` is called when an output begins to wait for the
+   * word on its job, at an instant of `performance.now()`, see {@link jobRunsOn}.
+   */
+  constructor(folder: string, changed: (state: PumpState) => void, onHeld: (heardAtMs: number) => void = () => {}) {
     this.#folder = folder;
     this.#changed = changed;
+    this.#onHeld = onHeld;
   }
 
   /**
@@ -38,6 +52,18 @@ export class PumpWatch {
     this.#link?.send(command);
   }
 
+  /**
+   * The job still ran at `seenAtMs`: that completes the outputs whose pipes had ended a while before. Not sooner, because
+   * the pipes of a job that is killed end before the engine knows of its end.
+   * @returns whether others still wait
+   */
+  jobRunsOn(seenAtMs: number): boolean {
+    const isSettled = ({ heardAtMs }: Held): boolean => seenAtMs - heardAtMs >= HELD_MS;
+    const settled = this.#held.findLast(isSettled);
+    if (settled) this.send({ command: "jobRunsOn", pipeEnds: settled.pipeEnds });
+    return this.#held.some((held) => !isSettled(held));
+  }
+
   close(): void {
     this.#closing.abort();
     this.#link?.close();
@@ -51,8 +77,9 @@ export class PumpWatch {
   }
 
   async #connectOnce(): Promise<void> {
-    const link = await connectPump(this.#folder, (state) => {
+    const link = await connectPump(this.#folder, (state, pipeEnds) => {
       this.#losses = 0;
+      this.#hold(pipeEnds);
       this.#move(state);
     });
     if (link) {
@@ -76,6 +103,16 @@ export class PumpWatch {
       await retry(() => this.look(), { pauses, signal });
     } catch {
       // It was closed.
+    }
+  }
+
+  #hold(pipeEnds: number | undefined): void {
+    // Only the pump knows that it has the answer: until then each look repeats it.
+    if (pipeEnds === undefined) this.#held = [];
+    else if (!this.#held.some((held) => held.pipeEnds === pipeEnds)) {
+      const heardAtMs = performance.now();
+      this.#held.push({ pipeEnds, heardAtMs });
+      if (!this.#closing.signal.aborted) this.#onHeld(heardAtMs);
     }
   }
 

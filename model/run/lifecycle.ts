@@ -150,7 +150,8 @@ const wasPumpStopped = ({ exitCode = 0 }: ContainerState, pump: PumpState | unde
 
 function ownOutcome(container: ContainerState, pump: PumpState | undefined): Outcome {
   if (pump && isCause(pump, container)) {
-    return failedAs("BuffersFailed", pump.message ?? "The process that streams the buffers died before it finished");
+    const own = pump.message ?? "The process that streams the buffers died before it finished";
+    return failedAs("BuffersFailed", (pump.cutOff && container.message) || own);
   }
   if (container.phase !== "Exited") {
     return failedAs("ContainerLost", container.message ?? "The container disappeared; its exit code is unknown");
@@ -174,6 +175,6 @@ function isCause(pump: PumpState, container: ContainerState): boolean {
   if (pump.phase !== "Failed" && pump.phase !== "Dead") return false;
   // A container that is removed takes its pump with it, and the pump's last message is then not the cause.
   if (container.phase === "Gone") return false;
-  // A job that exits with 0 and lost its outputs all the same has no other reason.
+  // A job that exits with 0 and lost its outputs all the same has no other reason, unless the engine has one.
   return !pump.cutOff || container.phase !== "Exited" || container.exitCode === 0;
 }

@@ -60,10 +60,25 @@ export const stateOfResult = ({ status, message, cutOff }: PumpResult): PumpStat
 });
 
 /**
- * Commands to a pump through its socket, one JSON object a line. The pump sends a {@link PumpState} line on
+ * Commands to a pump through its socket, one JSON object a line. The pump sends a {@link PumpReport} line on
  * connection and on each change.
- * - `jobEnded`: the container has ended; pipes that were never opened are abandoned.
+ * - `jobEnded`: the container has ended; pipes that were never opened are abandoned. If it was cut off, outputs that are not
+ *   complete are marked failed; an older worker does not say that.
+ * - `jobRunsOn`: the answer to a report with these `pipeEnds`: a while later the container was still running.
  * - `stop`: the run is over for another reason; outputs without an end mark are marked failed.
  * - `abandon`: this attempt never launched; leave without touching a buffer.
  */
-export type PumpCommand = { command: "jobEnded" } | { command: "stop" } | { command: "abandon" };
+export type PumpCommand =
+  | { command: "jobEnded"; cutOff?: boolean }
+  | { command: "jobRunsOn"; pipeEnds: number }
+  | { command: "stop" }
+  | { command: "abandon" };
+
+/** A line from a pump. Older workers ignore the fields that {@link PumpState} does not have. */
+export interface PumpReport extends PumpState {
+  /**
+   * How many pipes of outputs have ended so far, as long as one of them waits: the pipes of a job that is killed end, too,
+   * so its outputs are completed only when its exit is known, or that it runs on.
+   */
+  pipeEnds?: number;
+}

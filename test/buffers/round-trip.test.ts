@@ -120,6 +120,28 @@ describe("a buffer", () => {
     await expect(reading.done).rejects.toThrow("the buffer is in a permanently failed state");
   });
 
+  test("has all its bytes, and no end, while its writer holds back the final blob", async () => {
+    const id = await plane.newBuffer();
+    const word = Promise.withResolvers<void>();
+    const writing = writeTo(id, bytesOf("all"), { mayEnd: () => word.promise });
+    const reading = read(id);
+    let isOver = false;
+    void reading.done.then(() => (isOver = true));
+    await eventually(() => reading.got().toString() === "all");
+    await stays(() => !isOver);
+    word.resolve();
+    expect((await reading.done).toString()).toBe("all");
+    await writing;
+  });
+
+  test("whose final blob is refused is marked failed, and its readers end", async () => {
+    const id = await plane.newBuffer();
+    const reading = read(id);
+    const refused = writeTo(id, bytesOf("a part"), { mayEnd: async () => Promise.reject(new Error("cut off")) });
+    await expect(refused).rejects.toThrow("cut off");
+    await expect(reading.done).rejects.toThrow("permanently failed");
+  });
+
   test("whose writer could not start is marked failed", async () => {
     const id = await plane.newBuffer();
     const inner = blobsOver(fromUrl(plane.urlOf(id, true)));

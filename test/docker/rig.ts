@@ -16,7 +16,10 @@ import type { LaunchClaims } from "../../model/ports/compute.ts";
 import { LABEL_INSTALLATION } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { ComputeUnderTest, JobScript } from "../ports/compute.ts";
+import { PUMP_MAIN } from "../pump/pump-process.ts";
 import { createFakeClaims } from "../fakes/launch-claims.ts";
+
+const FAKE_PUMP = resolve(import.meta.dirname, "../fakes/pump.ts");
 
 /** An installation of its own on the real engine. */
 export interface DockerRig extends ComputeUnderTest {
@@ -30,8 +33,11 @@ export interface DockerRig extends ComputeUnderTest {
   shell(script: string, more?: Partial<JobCodespec>): RunRecord;
 }
 
-/** `dockerHost`: what stands between the code under test and the engine. */
-export async function openDockerRig(dockerHost?: string): Promise<DockerRig> {
+/**
+ * `dockerHost`: what stands between the code under test and the engine. With `storeDir`, real pumps move the bytes of the
+ * buffers there.
+ */
+export async function openDockerRig(dockerHost?: string, storeDir?: string): Promise<DockerRig> {
   const installationId = base32(randomBytes(6));
   const runsDir = await mkdtemp(join(tmpdir(), "tyger-docker-"));
   const claims = createFakeClaims();
@@ -52,8 +58,8 @@ export async function openDockerRig(dockerHost?: string): Promise<DockerRig> {
       dockerHost: host,
       claims: given,
       runsDir,
-      storeDir: "/nowhere",
-      pumpCommand: { node: process.execPath, main: resolve(import.meta.dirname, "../fakes/pump.ts") },
+      storeDir: storeDir ?? "/nowhere",
+      pumpCommand: { node: process.execPath, main: storeDir === undefined ? FAKE_PUMP : PUMP_MAIN },
       stopGraceSeconds: 1,
     });
   const shell = (script: string, more: Partial<JobCodespec> = {}): RunRecord =>

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { eventually } from "../eventually.ts";
-import { containersOf, startStack, type TestStack } from "./stack.ts";
+import { containersOf, run, showRun, startStack, type TestStack } from "./stack.ts";
 
 let stack: TestStack;
 beforeAll(async () => {
@@ -126,6 +126,31 @@ test("a canceled run ends Canceled, and its reader ends too", async () => {
   expect(code).toBe(1);
   expect(stderr).toContain("the buffer is in a permanently failed state");
   expect(JSON.parse((await stack.tyger(["run", "show", id])).stdout.toString()).statusReason).toBe("Canceled by user");
+});
+
+test("a run whose job is killed in the middle of its output fails in the container's words, and its readers fail", async () => {
+  const file = await runFile("killed", 'exec 3> "$OUTPUT_PIPE"; echo part >&3; sleep 600', { outputs: ["output"] });
+  const id = (await stack.tyger(["run", "create", "-f", file])).stdout.toString().trim();
+  const { output = "" } = (await showRun(stack, id)).job.buffers;
+  const copy = join(stack.env["HOME"] ?? "", "part");
+  const reading = stack.shell(`tyger buffer read ${output} > ${copy}`);
+  await eventually(async () => (await readFile(copy, "utf8")) === "part\n");
+  await run("docker", ["kill", ...(await containersOf(stack, Number(id)))], { env: stack.env });
+  expect(await reading).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("the buffer is in a permanently failed state"),
+  });
+  await eventually(async () => (await showRun(stack, id)).status === "Failed");
+  expect((await showRun(stack, id)).statusReason).toMatch(/^Main exited with code 137: /);
+});
+
+test("the reader of an output that the job has ended does not wait for the job", async () => {
+  const file = await runFile("ended", 'echo all > "$OUTPUT_PIPE"; sleep 600', { outputs: ["output"] });
+  const id = (await stack.tyger(["run", "create", "-f", file])).stdout.toString().trim();
+  const { output = "" } = (await showRun(stack, id)).job.buffers;
+  expect(await stack.tyger(["buffer", "read", output])).toMatchObject({ code: 0, stdout: Buffer.from("all\n") });
+  expect((await showRun(stack, id)).status).toBe("Running");
+  await stack.tyger(["run", "cancel", id]);
 });
 
 test("a run that exceeds its timeout fails, and its reason names the timeout", async () => {

@@ -63,6 +63,13 @@ test("a second pump does not get the socket", async () => {
 
 test.each([
   [`{"command":"abandon","more":1}`, { command: "abandon" }],
+  [`{"command":"jobEnded"}`, { command: "jobEnded" }],
+  [`{"command":"jobEnded","cutOff":false}`, { command: "jobEnded" }],
+  [`{"command":"jobEnded","cutOff":true}`, { command: "jobEnded", cutOff: true }],
+  [`{"command":"jobEnded","cutOff":"unknown"}`, { command: "jobEnded", cutOff: true }],
+  [`{"command":"jobRunsOn","pipeEnds":2}`, { command: "jobRunsOn", pipeEnds: 2 }],
+  [`{"command":"jobRunsOn","pipeEnds":-1}`, undefined],
+  [`{"command":"jobRunsOn"}`, undefined],
   [`{"command":5}`, undefined],
   ["null", undefined],
   ["", undefined],

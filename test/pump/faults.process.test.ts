@@ -192,6 +192,8 @@ describe("commands", () => {
   test("stop after everything was moved is a success", async () => {
     const pump = await suite.start({ outputs: { out } });
     pump.startJob("echo x > out.pipe; sleep 60");
+    await eventually(() => pump.states().at(-1)?.pipeEnds === 1);
+    pump.tell("jobRunsOn", { pipeEnds: 1 });
     await eventually(() => pump.log().includes("buffer complete"));
     pump.tell("stop");
     expect((await resultOf(pump)).status).toBe("Succeeded");

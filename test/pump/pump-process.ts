@@ -9,6 +9,7 @@ import {
   type BufferPlace,
   type PumpCommand,
   type PumpPipe,
+  type PumpReport,
   type PumpResult,
   type PumpSpec,
 } from "../../model/run/pump.ts";
@@ -24,8 +25,11 @@ export interface PumpProcess {
   pid: number;
   exit: Promise<number | null>;
   /** The states that it has reported, oldest first. */
-  states: () => { phase: string; message?: string }[];
-  tell(command: PumpCommand["command"]): void;
+  states: () => PumpReport[];
+  tell<C extends PumpCommand["command"]>(
+    command: C,
+    more?: Omit<Extract<PumpCommand, { command: C }>, "command">,
+  ): void;
   result(): PumpResult | undefined;
   log(): string;
   startJob(script: string): Job;
@@ -82,8 +86,8 @@ export async function startPump(
       said
         .split("\n")
         .filter(Boolean)
-        .map((line) => JSON.parse(line) as { phase: string }),
-    tell: (command) => void socket.write(`${JSON.stringify({ command })}\n`),
+        .map((line) => JSON.parse(line) as PumpReport),
+    tell: (command, more: object = {}) => void socket.write(`${JSON.stringify({ command, ...more })}\n`),
     result: () => {
       const path = join(folder, PUMP_FILES.result);
       return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as PumpResult) : undefined;
@@ -96,7 +100,7 @@ export async function startPump(
     },
     async runJob(script) {
       const ended = await pump.startJob(script).ended;
-      pump.tell("jobEnded");
+      pump.tell("jobEnded", { cutOff: false });
       return { ...ended, result: await eventually(() => pump.result()) };
     },
     rssMiB: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) / 1024,

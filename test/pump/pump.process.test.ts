@@ -173,6 +173,8 @@ describe.each(["store", "urls"] as const)("buffers reached by %s:", (way) => {
       const pump = await suite.start({ outputs: { out } });
       const job = pump.startJob(`echo x > out.pipe; until [ -e over ]; do sleep 0.02; done; ${rest}`);
       // Two writes in quick succession look like one to the pump.
+      await eventually(() => pump.states().at(-1)?.pipeEnds === 1);
+      pump.tell("jobRunsOn", { pipeEnds: 1 });
       await eventually(() => pump.log().includes("buffer complete"));
       writeFileSync(join(pump.folder, PUMP_FILES.pipes, "over"), "");
       if (!rest.endsWith("60")) await job.ended;

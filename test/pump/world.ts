@@ -5,8 +5,11 @@ import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { fromUrl } from "../../buffers/access/access.ts";
 import { blobsOver } from "../../buffers/access/blob-client.ts";
+import { blobPathOf } from "../../buffers/format/buffer-format.ts";
 import { readBuffer } from "../../buffers/format/reader.ts";
 import { writeBuffer } from "../../buffers/format/writer.ts";
+import { CodedError } from "../../model/errors.ts";
+import type { BufferStore } from "../../model/ports/store.ts";
 import type { BufferPlace } from "../../model/run/pump.ts";
 import { startDataPlane, type TestDataPlane } from "../data-plane.ts";
 
@@ -28,6 +31,8 @@ export interface World {
   /** Blobs of the buffer, and the text of its end mark. */
   blobsOf(bufferId: string): Promise<string[]>;
   endOf(bufferId: string): Promise<string>;
+  /** Whether a reader that never looks at the end mark finds an end: the empty blob after the others. */
+  hasFinalBlob(bufferId: string): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -83,6 +88,7 @@ export async function startWorld(): Promise<World> {
       const { body } = await plane.store.get(bufferId, ".bufferend");
       return (await buffer(body)).toString();
     },
+    hasFinalBlob: (bufferId) => hasFinalBlob(plane.store, bufferId),
     async close() {
       await world.stopApi();
       await plane.close();
@@ -90,4 +96,18 @@ export async function startWorld(): Promise<World> {
   };
   await world.listenApi();
   return world;
+}
+
+/** As {@link World.hasFinalBlob}. */
+export async function hasFinalBlob(store: BufferStore, bufferId: string): Promise<boolean> {
+  for (let number = 0; ; number++) {
+    const sizeBytes = await store.head(bufferId, blobPathOf(number)).then(
+      (blob) => blob.sizeBytes,
+      (err: unknown) => {
+        if (!(err instanceof CodedError) || err.code !== "BlobNotFound") throw err;
+        return undefined;
+      },
+    );
+    if (!sizeBytes) return sizeBytes === 0;
+  }
 }

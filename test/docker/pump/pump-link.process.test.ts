@@ -8,7 +8,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { fenceFolder, unfenceFolder } from "../../../docker/launch/attempt-folder.ts";
 import { endPump, pumpStateOf, readPumpResult } from "../../../docker/pump/pump-link.ts";
 import { startPump } from "../../../docker/pump/pump-process.ts";
-import { PumpWatch } from "../../../docker/pump/pump-watch.ts";
+import { HELD_MS, PumpWatch } from "../../../docker/pump/pump-watch.ts";
 import type { PumpState } from "../../../model/run/lifecycle.ts";
 import { PUMP_FILES } from "../../../model/run/pump.ts";
 import { eventually } from "../../eventually.ts";
@@ -153,6 +153,47 @@ describe("a lost connection", () => {
     });
     expect(await endPump(folder, { command: "jobEnded" }, 5000)).toEqual({ phase: "Succeeded" });
     expect(heard).toBe(`{"command":"jobEnded"}\n`);
+  });
+});
+
+describe("an output whose pipe has ended", () => {
+  test("is completed once the job still ran a second later, and so are those that ended before it", async () => {
+    let said = "";
+    const pump = await listening((client) => {
+      sayRunning(client);
+      client.on("data", (bytes) => (said += bytes.toString()));
+    });
+    const report = (more: object): void =>
+      void pump.clients[0]?.write(`${JSON.stringify({ phase: "Running", ...more })}\n`);
+    const heldAtMs: number[] = [];
+    const changes: PumpState[] = [];
+    const watch = new PumpWatch(
+      folder,
+      (state) => changes.push(state),
+      (atMs) => heldAtMs.push(atMs),
+    );
+    onTestFinished(() => watch.close());
+    expect(await watch.look()).toEqual({ phase: "Running" });
+    expect(watch.jobRunsOn(Number.MAX_VALUE)).toBe(false);
+
+    report({ pipeEnds: 2 });
+    report({ pipeEnds: 2 });
+    await eventually(() => heldAtMs.length > 0);
+    const [firstAtMs = 0] = heldAtMs;
+    const laterMs = firstAtMs + HELD_MS + 1;
+    expect(watch.jobRunsOn(firstAtMs)).toBe(true);
+    expect(watch.jobRunsOn(laterMs)).toBe(false);
+    await eventually(() => said === `{"command":"jobRunsOn","pipeEnds":2}\n`);
+
+    report({ pipeEnds: 3 });
+    await eventually(() => heldAtMs.length > 1);
+    expect(watch.jobRunsOn(laterMs)).toBe(true);
+    await eventually(() => said === `{"command":"jobRunsOn","pipeEnds":2}\n`.repeat(2));
+    report({});
+    await eventually(() => !watch.jobRunsOn(laterMs));
+    expect(heldAtMs.length).toBe(2);
+    // Its state is as before: no workflow needs to know.
+    expect(changes).toEqual([]);
   });
 });
 
