@@ -31,6 +31,7 @@ export async function openTransaction(url: string, ...statements: string[]) {
   return {
     /** Resolves once `count` other statements on the database wait for it. */
     untilWaitedFor: (count = 1) => eventually(async () => (await countWaiters()) >= count),
+    run: async (statement: string) => void (await client.unsafe(statement)),
     commit: async () => void (await client.unsafe("commit")),
     rollback: async () => void (await client.unsafe("rollback")),
   };
