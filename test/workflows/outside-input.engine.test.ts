@@ -135,6 +135,7 @@ test("one batch of changes ends the run that it is about, whatever else is in it
   await stage.withWorker(async ({ ports, begin }) => {
     const { id, uid, handle, end } = await begin();
     await launched(ports, id);
+    await eventually(async () => (await handle.query(currentRun)).replica.container.phase === "Running");
     await handle.signal(replicasChanged, changesOf("another", [[0, EXITED]]));
     await handle.signal(replicasChanged, changesOf(uid, [[1, EXITED]]));
     expect((await handle.query(currentRun)).replica.container.phase).toBe("Running");

@@ -321,6 +321,8 @@ describe.each(TYPES)("a workflow of type %s", (type, closings) => {
       async ({ ports, begin }) => {
         const { id, handle, report, end } = await begin();
         await launched(ports, id);
+        await eventually(async () => (await handle.query(currentRun)).replica.container.phase === "Running");
+        await eventually(async () => (await handle.query(currentRun)).replica.container.phase === "Running");
         await handle.signal(replicaChanged, { container: { phase: "Exited", exitCode: 9 } }, "another");
         await handle.signal(replicaChanged, { container: { phase: "Exited", exitCode: 9 } });
         await handle.signal(cancelRun, "another");
