@@ -10,5 +10,13 @@ export function closeAs(runId: number, outcome: Outcome): Outcome {
   if (status === "Succeeded") return outcome;
   if (status === "Canceled") throw new CancelledFailure(statusReason ?? status);
   const details = [{ runId, ...outcome }];
-  throw ApplicationFailure.create({ type: cause, message: statusReason ?? status, details, nonRetryable: true });
+  const failure = ApplicationFailure.create({
+    type: cause,
+    message: statusReason ?? status,
+    details,
+    nonRetryable: true,
+  });
+  // The lines of our code say nothing about the run.
+  failure.stack = "";
+  throw failure;
 }

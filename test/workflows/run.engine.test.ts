@@ -508,6 +508,12 @@ test.each<[FailureCause, string, (scene: Scene) => Promise<Begun>]>([
     const { id, handle } = await play(scene);
     const failure: unknown = await handle.result().catch((err: unknown) => err);
     expect(runEndOf(failure)).toMatchObject({ status: "Failed", cause, statusReason, runId: id });
+    const { events } = await handle.fetchHistory();
+    expect(events?.at(-1)?.workflowExecutionFailedEventAttributes?.failure).toMatchObject({
+      message: statusReason,
+      stackTrace: "",
+      applicationFailureInfo: { type: cause, nonRetryable: true },
+    });
   });
 });
 
