@@ -5,14 +5,14 @@ import { isTerminal } from "../../model/run/run.ts";
 import { recordEnd } from "../end.ts";
 import { endOutside, stopped } from "./outside.ts";
 import type { Repairing } from "./ports.ts";
-import { overdueDuty, type OverdueDuty } from "./rules.ts";
+import { isToBeEnded, overdueDuty, type OverdueDuty } from "./rules.ts";
 
 /** Delivers cancels again, and carries out cancels and deadlines that their workflows have not carried out in time. */
 export async function repairOverdue(repairing: Repairing, deliver: boolean): Promise<void> {
   const { runs, workflows, starts, ends } = repairing;
   for (const run of await runs.overdue()) {
     const duty = overdueDuty(run);
-    if (duty === "end" || duty === "giveUp") {
+    if (isToBeEnded(duty)) {
       ends.offer({ run, fault: "cancel or deadline not carried out" }, () => carryOut(repairing, run, duty));
     }
     if (duty === "deliver" && deliver) {

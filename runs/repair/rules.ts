@@ -20,6 +20,8 @@ export function overdueDuty({ sinceCancelMs, sinceDeadlineMs }: Omit<OverdueRun,
   return sinceCancelMs === undefined ? "none" : "deliver";
 }
 
+export const isToBeEnded = (duty: OverdueDuty): boolean => duty === "end" || duty === "giveUp";
+
 /** `report` the end of its containers to the run's workflow again; `end` the run from outside. */
 export type SettledDuty = "none" | "report" | "end";
 

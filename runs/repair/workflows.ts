@@ -5,6 +5,7 @@ import { belongsToAnother, isSameRun, textOf, type RunIdentity } from "../../mod
 import { isTerminal } from "../../model/run/run.ts";
 import { archiveLater, endOutside, settleOutside, stopped } from "./outside.ts";
 import type { LostRun, Repairing } from "./ports.ts";
+import { isToBeEnded, overdueDuty } from "./rules.ts";
 import type { Sightings } from "./sightings.ts";
 import { endForeign } from "./starts.ts";
 
@@ -39,11 +40,13 @@ export async function repairWorkflows(
 ): Promise<void> {
   const { runs, workflows, ends, archives } = repairing;
   // First the rows: a run that is there has had its workflow since before the list.
-  const [open, unarchived] = await Promise.all([runs.open(), runs.unarchived()]);
+  const [open, unarchived, overdue] = await Promise.all([runs.open(), runs.unarchived(), runs.overdue()]);
   const openWorkflows = await workflows.openRuns();
   const isListed = (run: RunIdentity): boolean => isSameRun(run, openWorkflows.get(run.id) ?? { id: 0 });
 
-  for (const run of open.filter((one) => !isListed(one))) {
+  // Those are ended by their cancel or deadline, which needs no Temporal: a run gets one heal at a time.
+  const ending = new Set(overdue.filter((run) => isToBeEnded(overdueDuty(run))).map(textOf));
+  for (const run of open.filter((one) => !isListed(one) && !ending.has(textOf(one)))) {
     ends.offer({ run, fault: "run without an open workflow" }, () => repairOrphan(repairing, run));
   }
   for (const { endedBy, ...run } of unarchived) {
