@@ -148,11 +148,13 @@ function identityIn(record: string): ProcessIdentity | undefined {
   }
 }
 
+/** Only root starts an engine: for other users, its folder is closed and an engine that it describes is not theirs. */
 function readIfThere(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8");
   } catch (err) {
-    if (errnoOf(err) !== "ENOENT") throw err;
+    const errno = errnoOf(err);
+    if (errno !== "ENOENT" && errno !== "EACCES") throw err;
     return undefined;
   }
 }
