@@ -103,7 +103,7 @@ const OWNED: Readonly<Record<string, readonly string[]>> = {
   fastify: ["api"],
 };
 /** Folders of test/ that mirror no folder of the tree. */
-const OF_TESTS = ["bench", "contract", "e2e", "fakes", "histories", "ports"];
+const OF_TESTS = ["bench", "contract", "e2e", "e2e/healing", "fakes", "histories", "ports"];
 
 const tracked = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: ROOT, encoding: "utf8" })
   .split("\n")

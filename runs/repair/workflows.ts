@@ -16,8 +16,8 @@ const REASONS: Record<Exclude<WorkflowPhase, "Open" | "Gone" | "Foreign">, strin
   Failed: "The workflow of the run failed",
   Completed: "The workflow of the run ended without recording how the run ended",
 };
-/** A workflow that is open for longer after all is done does not end by itself. */
-const IDLE_MS = 60_000;
+/** A workflow ends within a second of its archive: one that is open for longer does not end by itself. */
+const IDLE_MS = 20_000;
 
 /** Repeats what ends from outside owe. */
 export async function repairOutside(repairing: Repairing): Promise<void> {

@@ -1,45 +1,14 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, inject, onTestFinished, test } from "vitest";
 import { eventually } from "../eventually.ts";
+import { docker, ENGINE_ENV as env, startEngine } from "./engine.ts";
 import { containersOf, createRun, makeStack, run, showRun, startStack, type TestStack } from "./stack.ts";
 import { makeUser, whyNoUser, type OrdinaryUser } from "./users.ts";
 
 /** Programs that an engine with user mapping needs. */
 const MAPPING = ["dockerd", "docker", "unshare", "newuidmap"];
-const env = { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin" };
-
-const docker = (host: string, args: readonly string[]) => run("docker", ["--host", host, ...args], { env });
-
-/**
- * Starts another engine, that of the tests keeps running: in a network of its own, for without a bridge it would take
- * away the one that it finds. Ended when the test is over.
- */
-async function startEngine(host: string, logFile: string, command: readonly string[]): Promise<void> {
-  const log = openSync(logFile, "a");
-  const child = spawn("unshare", ["--net", ...command], { stdio: ["ignore", log, log], env, cwd: "/" });
-  closeSync(log);
-  onTestFinished(() => endEngine(child));
-  await eventually(async () => (await docker(host, ["info"])).code === 0, { withinMs: 30_000, everyMs: 200 }).catch(
-    async (err: unknown) => {
-      throw new Error(`The engine did not start: ${(await readFile(logFile, "utf8")).slice(-2000)}`, { cause: err });
-    },
-  );
-  const image = `${logFile}.tar`;
-  await run("docker", ["save", "--output", image, inject("testImage")], { env });
-  expect((await docker(host, ["load", "--input", image])).code).toBe(0);
-}
-
-async function endEngine(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGTERM");
-  await ended;
-}
-
 /** A stack on the engine at `host`: the main job, a cancel in mid-stream, the cleaning up. */
 async function useThrough(host: string, user?: OrdinaryUser): Promise<void> {
   const stack = await startStack({ env: { DOCKER_HOST: host }, ...(user && { user }) });
@@ -90,7 +59,7 @@ test("an engine with --userns-remap works for root's stack and for another user'
   // The containers' root, which is an unprivileged user here, has to get to its file systems.
   await run("chmod", ["711", home], { env });
   const host = `unix://${home}/docker.sock`;
-  await startEngine(host, join(home, "log"), [
+  const engine = await startEngine(host, join(home, "log"), [
     "dockerd",
     "--userns-remap",
     user.name,
@@ -108,6 +77,7 @@ test("an engine with --userns-remap works for root's stack and for another user'
     "none",
     "--iptables=false",
   ]);
+  onTestFinished(() => engine.stop());
   expect(await optionsOf(host)).toContain("name=userns");
   await makeNobody(host);
 
@@ -128,7 +98,7 @@ test("a rootless engine works for its own user's stack, and one sentence refuses
   const host = `unix://${runtimeDir}/docker.sock`;
   const inside =
     "rm -f /run/docker /run/containerd /run/xtables.lock; exec dockerd --rootless --bridge none --iptables=false";
-  await startEngine(host, join("/home", `${user.name}/rootless.log`), [
+  const engine = await startEngine(host, join("/home", `${user.name}/rootless.log`), [
     "setpriv",
     ...user.becoming,
     "env",
@@ -146,6 +116,7 @@ test("a rootless engine works for its own user's stack, and one sentence refuses
     "-c",
     inside,
   ]);
+  onTestFinished(() => engine.stop());
   expect(await optionsOf(host)).toContain("name=rootless");
   await makeNobody(host);
 

@@ -1,13 +1,12 @@
 import { spawn } from "node:child_process";
-import { appendFile, cp, mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { appendFile, readdir, readFile, readlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
 import { readProcessRecord } from "../../stack/supervisor/process-record.ts";
 import { identify, processesIn, type ProcessIdentity } from "../../stack/host/processes.ts";
 import { eventually } from "../eventually.ts";
-import { containersOf, createRun, run, showRun, startStack, type TestStack } from "./stack.ts";
+import { containersOf, copyPackage, createRun, run, showRun, startStack, type TestStack } from "./stack.ts";
 
-const ROOT = resolve(import.meta.dirname, "../..");
 const BOTH = { inputs: ["input"], outputs: ["output"] };
 /** Goes on until its input ends, so that a test decides when. */
 const COPY = 'echo begun; cat "$INPUT_PIPE" > "$OUTPUT_PIPE"';
@@ -71,12 +70,7 @@ test("a newer version takes over the jobs of the older one", async () => {
   const job = await begin();
   const versionOf = async () => / version (\w+)/.exec((await stack.tyger(["status"])).stdout.toString())?.[1];
   const before = await versionOf();
-  const newer = join(stack.env["HOME"] ?? "", "newer");
-  await mkdir(newer);
-  for (const part of ["bin", "db", "dist", "package.json", "temporal-dev.yaml"]) {
-    await cp(join(ROOT, part), join(newer, part), { recursive: true });
-  }
-  await symlink(join(ROOT, "node_modules"), join(newer, "node_modules"));
+  const newer = await copyPackage(stack, "newer");
   await appendFile(join(newer, "dist/worker.js"), "\n// newer\n");
 
   const { code, stderr } = await stack.shell(`${newer}/bin/tyger up`, { limitMs: 150_000 });

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
@@ -83,6 +83,17 @@ export async function makeStack({ env: more, user }: StackOptions = {}): Promise
     },
   };
   return stack;
+}
+
+/** A copy of the package that a test can change, in the stack's home; gives its folder. */
+export async function copyPackage(stack: TestStack, name: string): Promise<string> {
+  const folder = join(stack.env["HOME"] ?? "", name);
+  await mkdir(folder);
+  for (const part of ["bin", "db", "dist", "package.json", "temporal-dev.yaml"]) {
+    await cp(join(ROOT, part), join(folder, part), { recursive: true });
+  }
+  await symlink(join(ROOT, "node_modules"), join(folder, "node_modules"));
+  return folder;
 }
 
 /** Ends all that a stack whose runs do not end would leave behind: its processes, its containers and their pumps. */

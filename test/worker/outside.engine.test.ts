@@ -266,16 +266,15 @@ describe("an open run whose container has ended unnoticed", () => {
   });
 });
 
-test("a workflow that is still open a minute after its run was archived is terminated", async () => {
+test("a workflow that is still open 20 s after its run was archived is terminated", async () => {
   const run = await rig.startedRun();
   await rig.untilListed(run);
   await rig.database.runs.finish(run, { status: "Succeeded" });
   await rig.database.runs.recordArchived(run);
-  await rig.pass();
-  rig.later(30);
-  await rig.pass();
-  expect(await rig.workflows.phaseOf(run)).toBe("Open");
-  rig.later(30);
+  for (let pass = 0; pass < 2; pass++) {
+    await rig.pass();
+    expect(await rig.workflows.phaseOf(run)).toBe("Open");
+  }
   await rig.pass();
   expect((await historyOf(run)).terminated).toBe(
     "The run has ended and its logs are archived: this workflow had nothing left to do",
