@@ -39,6 +39,7 @@ export class Heals {
   readonly #nowMs: () => number;
   readonly #waiting = new Map<string, { fault: Fault; heal: Heal }>();
   readonly #underWay = new Map<string, { fault: string; settled: Promise<void> }>();
+  /** By run and fault: while one fault of a run cannot be repaired, another one can. */
   readonly #failures = new Map<string, Failures>();
   #taken = 0;
 
@@ -48,19 +49,16 @@ export class Heals {
   }
 
   offer(fault: Fault, heal: Heal): void {
-    const key = fault.run === undefined ? fault.fault : textOf(fault.run);
-    if (this.#waiting.has(key) || this.#underWay.get(key)?.fault === fault.fault) return;
-    const failures = this.#failures.get(key);
-    if (failures !== undefined && this.#nowMs() < failures.pauseEndMs) return;
+    const key = patientOf(fault);
+    if (this.#waiting.has(key) || this.#underWay.get(key)?.fault === fault.fault || this.#isPaused(fault)) return;
     this.#waiting.set(key, { fault, heal });
     this.#begin();
   }
 
-  /** Whether a heal of the run is under way or waits, for its turn or after a failure. */
-  isPending(run: RunIdentity): boolean {
-    const key = textOf(run);
-    const isPaused = this.#nowMs() < (this.#failures.get(key)?.pauseEndMs ?? 0);
-    return isPaused || this.#waiting.has(key) || this.#underWay.has(key);
+  /** Whether a heal of the run is under way, or one of this fault waits: for its turn, or after a failure. */
+  isPending(fault: Fault): boolean {
+    const key = patientOf(fault);
+    return this.#isPaused(fault) || this.#waiting.has(key) || this.#underWay.has(key);
   }
 
   /** Drops the heals that have not begun. */
@@ -83,6 +81,10 @@ export class Heals {
     }
   }
 
+  #isPaused(fault: Fault): boolean {
+    return this.#nowMs() < (this.#failures.get(failureKeyOf(fault))?.pauseEndMs ?? 0);
+  }
+
   async #heal(key: string, fault: Fault, heal: Heal): Promise<void> {
     const { failed, limitMs, log } = this.#options;
     const facts = { ...(fault.run && { runId: fault.run.id }), fault: fault.fault };
@@ -97,13 +99,14 @@ export class Heals {
       log.warn(facts, "a repair takes long, others continue without it");
       leave();
     }, limitMs);
-    const before = this.#failures.get(key);
+    const failureKey = failureKeyOf(fault);
+    const before = this.#failures.get(failureKey);
     try {
       await heal(before === undefined ? 0 : this.#nowMs() - before.sinceMs);
-      this.#failures.delete(key);
+      this.#failures.delete(failureKey);
     } catch (err) {
       log.warn({ ...facts, reason: messageOf(err) }, failed);
-      this.#recordFailure(key, before, err);
+      this.#recordFailure(failureKey, before, err);
     } finally {
       clearTimeout(timer);
       this.#underWay.delete(key);
@@ -126,3 +129,8 @@ export class Heals {
 }
 
 const FORGET_MS = 3_600_000;
+
+/** A run, or a part of the cluster. */
+const patientOf = ({ run, fault }: Fault): string => (run === undefined ? fault : textOf(run));
+
+const failureKeyOf = (fault: Fault): string => `${patientOf(fault)} ${fault.fault}`;

@@ -35,7 +35,7 @@ export async function endOutside(repairing: Repairing, run: RunRecord, ending: R
 /** Repeats all that an end from outside owes: the run can have ended while its cluster or Temporal did not answer. */
 export async function settleOutside(repairing: Repairing, identity: RunIdentity): Promise<void> {
   // An end from outside in this moment has done the rest, and waits for its archive.
-  if (repairing.archives.isPending(identity)) return;
+  if (isArchivePending(repairing, identity)) return;
   const run = await repairing.runs.load(identity);
   if (run.archivedAt !== undefined) return;
   await repairing.compute.stop(run);
@@ -55,10 +55,16 @@ async function cleanUp(repairing: Repairing, ended: RunRecord): Promise<void> {
   archiveLater(repairing, ended);
 }
 
+const ARCHIVE_FAULT = "logs not archived";
+
+/** Whether the run is in the queue of archives. */
+export const isArchivePending = ({ archives }: Repairing, run: RunIdentity): boolean =>
+  archives.isPending({ run, fault: ARCHIVE_FAULT });
+
 /** Archives in a queue of its own, because a long log takes minutes; then removes what the run left in the engine. */
 export function archiveLater(repairing: Repairing, run: RunIdentity): void {
   const { archives, runs, stopping, log } = repairing;
-  archives.offer({ run, fault: "logs not archived" }, async (failingForMs) => {
+  archives.offer({ run, fault: ARCHIVE_FAULT }, async (failingForMs) => {
     const ended = await runs.load(run);
     if (failingForMs < DISCARD_MS) {
       await archiveRun(repairing, ended, AbortSignal.any([stopping, AbortSignal.timeout(ARCHIVE_LIMIT_MS)]));

@@ -3,7 +3,7 @@ import type { RunState } from "../../model/ports/records.ts";
 import type { WorkflowPhase } from "../../model/ports/workflows.ts";
 import { belongsToAnother, isSameRun, textOf, type RunIdentity } from "../../model/run/identity.ts";
 import { isTerminal } from "../../model/run/run.ts";
-import { archiveLater, endOutside, settleOutside, stopped } from "./outside.ts";
+import { archiveLater, endOutside, isArchivePending, settleOutside, stopped } from "./outside.ts";
 import type { LostRun, Repairing } from "./ports.ts";
 import { isToBeEnded, overdueDuty } from "./rules.ts";
 import type { Sightings } from "./sightings.ts";
@@ -21,9 +21,9 @@ const IDLE_MS = 20_000;
 
 /** Repeats what ends from outside owe. */
 export async function repairOutside(repairing: Repairing): Promise<void> {
-  const { runs, ends, archives } = repairing;
+  const { runs, ends } = repairing;
   for (const { endedBy, ...run } of await runs.unarchived()) {
-    if (endedBy === "outside" && !archives.isPending(run)) {
+    if (endedBy === "outside" && !isArchivePending(repairing, run)) {
       ends.offer({ run, fault: "ended run not cleaned up" }, () => settleOutside(repairing, run));
     }
   }
@@ -38,7 +38,7 @@ export async function repairWorkflows(
   idle: Sightings,
   survey: () => Promise<readonly RunTrace[]>,
 ): Promise<void> {
-  const { runs, workflows, ends, archives } = repairing;
+  const { runs, workflows, ends } = repairing;
   // First the rows: a run that is there has had its workflow since before the list.
   const [open, unarchived, overdue] = await Promise.all([runs.open(), runs.unarchived(), runs.overdue()]);
   const openWorkflows = await workflows.openRuns();
@@ -50,7 +50,7 @@ export async function repairWorkflows(
     ends.offer({ run, fault: "run without an open workflow" }, () => repairOrphan(repairing, run));
   }
   for (const { endedBy, ...run } of unarchived) {
-    if (endedBy === "outside" || isListed(run) || archives.isPending(run)) continue;
+    if (endedBy === "outside" || isListed(run) || isArchivePending(repairing, run)) continue;
     ends.offer({ run, fault: "logs not archived" }, async () => {
       if ((await workflows.phaseOf(run)) !== "Open") archiveLater(repairing, run);
     });

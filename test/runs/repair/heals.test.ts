@@ -114,6 +114,20 @@ test("one that fails is logged, holds up no other one, and is tried again after 
   expect(begun).toHaveLength(6);
 });
 
+test("a fault that cannot be repaired puts off no other fault of its run", async () => {
+  const heals = healsOf({ pauses: doubling(1000, 4000) });
+  const begun: string[] = [];
+  const offer = async (fault: string): Promise<void> => {
+    heals.offer({ run: { id: 1 }, fault }, async () => {
+      begun.push(fault);
+      throw new Error("away");
+    });
+    await heals.settled();
+  };
+  for (const fault of ["no workflow", "overdue", "no workflow", "overdue"]) await offer(fault);
+  expect(begun).toEqual(["no workflow", "overdue"]);
+});
+
 test("a heal learns for how long it has been failing without a success", async () => {
   const heals = healsOf();
   const failing: number[] = [];
