@@ -1,13 +1,13 @@
 import type { RunTrace } from "../../model/ports/compute.ts";
 import type { RunState } from "../../model/ports/records.ts";
 import type { WorkflowPhase } from "../../model/ports/workflows.ts";
-import { belongsToAnother, isSameRun, textOf, type RunIdentity } from "../../model/run/identity.ts";
+import { isSameRun, textOf, type RunIdentity } from "../../model/run/identity.ts";
 import { isTerminal } from "../../model/run/run.ts";
 import { archiveLater, endOutside, isArchivePending, settleOutside, stopped } from "./outside.ts";
 import type { LostRun, Repairing } from "./ports.ts";
 import { isToBeEnded, overdueDuty } from "./rules.ts";
 import type { Sightings } from "./sightings.ts";
-import { endForeign } from "./starts.ts";
+import { startWorkflow } from "./starts.ts";
 
 /** Why a run is ended whose workflow no longer exists. */
 const REASONS: Record<Exclude<WorkflowPhase, "Open" | "Gone" | "Foreign">, string> = {
@@ -83,17 +83,11 @@ const lostOf = (executing: readonly (RunIdentity & Partial<RunTrace>)[], states:
 
 /** Ends an open run whose workflow is closed from its container's state; one whose workflow is gone gets a new one. */
 async function repairOrphan(repairing: Repairing, identity: RunIdentity): Promise<void> {
-  const { workflows, runs, log } = repairing;
+  const { workflows, runs } = repairing;
   const phase = await workflows.phaseOf(identity);
-  const runId = identity.id;
   if (phase === "Open") return;
-  if (phase === "Foreign") return endForeign(repairing, identity, belongsToAnother("The workflow", runId));
-  if (phase === "Gone") {
-    // Launch claims keep a second workflow from launching a second container.
-    await workflows.start(await runs.load(identity));
-    log.info({ runId }, "started a new workflow for a run whose workflow was gone");
-    return;
-  }
+  // Launch claims keep a second workflow from launching a second container. One of another run is a conflict.
+  if (phase === "Gone" || phase === "Foreign") return startWorkflow(repairing, identity);
   const run = await runs.load(identity);
   if (isTerminal(run.status)) return;
   const { replica, byItself } = await stopped(repairing, run);
