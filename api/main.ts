@@ -14,7 +14,7 @@ const STOP_MS = 8000;
 
 const config = readApiConfig(process.env);
 const log = createLog(config.TYGER_LOG_LEVEL, "api");
-const db = await openDatabase(config.DATABASE_URL);
+const db = await openDatabase(config.DATABASE_URL, { directUrl: config.DATABASE_DIRECT_URL });
 const compute = createDockerReader({ dockerHost: config.DOCKER_HOST, installationId: db.installationId });
 const [storeDir, logsDir] = [join(config.TYGER_DATA_DIR, "buffers"), join(config.TYGER_DATA_DIR, "logs")];
 

@@ -6,6 +6,8 @@ import type { Environment } from "./paths.ts";
 const serverSchema = z.object({
   /** A postgres:// URL. */
   DATABASE_URL: z.url(),
+  /** The database itself, where DATABASE_URL is that of a transaction pooler. */
+  DATABASE_DIRECT_URL: z.url().optional(),
   TEMPORAL_ADDRESS: z.string().min(1),
   TEMPORAL_NAMESPACE: z.string().default("default"),
   /** For Temporal Cloud; the connection then uses TLS. */

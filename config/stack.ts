@@ -10,6 +10,8 @@ export interface StackConfig {
   loginFile: string | undefined;
   /** A Postgres server that the stack does not manage. */
   databaseUrl: string | undefined;
+  /** The same database without the connection pooler that `databaseUrl` leads to. */
+  databaseDirectUrl: string | undefined;
   /** `host:port` of a Temporal server that the stack does not manage. */
   temporalAddress: string | undefined;
   temporalNamespace: string | undefined;
@@ -53,6 +55,7 @@ export function readStackConfig(env: Environment, uid: number = process.getuid?.
     cacheDir: cache ?? join(paths.dataDir, "cache"),
     loginFile: env["TYGER_CACHE_FILE"] || (cache && join(cache, ".tyger")),
     databaseUrl: env["DATABASE_URL"] || undefined,
+    databaseDirectUrl: env["DATABASE_DIRECT_URL"] || undefined,
     temporalAddress: env["TEMPORAL_ADDRESS"] || undefined,
     temporalNamespace: env["TEMPORAL_NAMESPACE"] || undefined,
     dockerHost: env["DOCKER_HOST"] || undefined,

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { sql } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
 import { base32 } from "../model/buffer/buffer.ts";
@@ -11,7 +11,7 @@ import type { Database } from "../model/ports/database.ts";
 import { every, retry } from "../waiting/retry.ts";
 import { bufferRecords } from "./buffers.ts";
 import { launchClaims } from "./claims.ts";
-import { drizzleOf, endClient, openClient } from "./client.ts";
+import { drizzleOf, endClient, openClient, type DatabaseServer, type Db } from "./client.ts";
 import { codespecRecords } from "./codespecs.ts";
 import { answered, guarded } from "./failures.ts";
 import { openLeases } from "./leases.ts";
@@ -20,6 +20,11 @@ import { runRecords } from "./runs/runs.ts";
 import { installation } from "./schema.ts";
 
 interface OpenOptions {
+  /**
+   * The database itself, where `url` is that of a transaction pooler: notifications and migrations need a session of their
+   * own.
+   */
+  directUrl?: string | undefined;
   /** Else `db/migrations` of the package. */
   migrationsFolder?: string;
   /** How long to wait for a server that does not answer yet. */
@@ -36,11 +41,15 @@ const PING_WITHIN_MS = 5_000;
  * @throws CodedError Unavailable when the server does not answer in time
  */
 export async function openDatabase(url: string, options: OpenOptions = {}): Promise<Database> {
-  const { migrationsFolder = join(packageRoot(), "db/migrations"), waitMs = WAIT_MS } = options;
-  const { installationId, schemaVersion } = await prepared(url, migrationsFolder, Date.now() + waitMs);
-  const client = openClient(url, { max: MAX_CONNECTIONS });
+  const { directUrl, migrationsFolder = join(packageRoot(), "db/migrations"), waitMs = WAIT_MS } = options;
+  const server = { url, isPooler: directUrl !== undefined };
+  const direct = { url: directUrl ?? url, isPooler: false };
+  const untilMs = Date.now() + waitMs;
+  const { installationId, schemaVersion } = await untilAnswered(() => migrated(direct, migrationsFolder), untilMs);
+  const client = openClient(server, { max: MAX_CONNECTIONS });
   const db = drizzleOf(client);
-  const leases = openLeases(url);
+  if (server.isPooler) await untilAnswered(() => checkInstallation(db, installationId), untilMs);
+  const leases = openLeases(server);
   const listeners = new Set<{ close(): Promise<void> }>();
   return {
     installationId,
@@ -50,7 +59,7 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
     runs: {
       ...guarded(runRecords(db)),
       listen: async (changed) => {
-        const listener = await listenToRuns(url, changed);
+        const listener = await listenToRuns(direct, changed);
         listeners.add(listener);
         return listener;
       },
@@ -69,17 +78,17 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
 
 type Prepared = Pick<Database, "installationId" | "schemaVersion">;
 
-function prepared(url: string, migrationsFolder: string, untilMs: number): Promise<Prepared> {
-  return retry(() => answered(migrated(url, migrationsFolder), Math.max(1, untilMs - Date.now())), {
+function untilAnswered<T>(work: () => Promise<T>, untilMs: number): Promise<T> {
+  return retry(() => answered(work(), Math.max(1, untilMs - Date.now())), {
     pauses: every(RETRY_AFTER_MS),
     untilMs,
     passes: (err) => err instanceof CodedError && err.code === "Unavailable",
   });
 }
 
-async function migrated(url: string, migrationsFolder: string): Promise<Prepared> {
+async function migrated(server: DatabaseServer, migrationsFolder: string): Promise<Prepared> {
   // One connection, because the lock belongs to it and is released when it ends.
-  const client = openClient(url, { max: 1, statementTimeoutMs: 0 });
+  const client = openClient(server, { max: 1, statementTimeoutMs: 0 });
   try {
     const db = drizzle(client);
     await db.execute(sql`select pg_advisory_lock(hashtextextended('tyger migrations', 0))`);
@@ -95,6 +104,13 @@ async function migrated(url: string, migrationsFolder: string): Promise<Prepared
   } finally {
     await endClient(client);
   }
+}
+
+/** Two URLs of different databases would look like one whose notifications never arrive. */
+async function checkInstallation(db: Db, id: string): Promise<void> {
+  const [table] = await db.execute(sql`select from pg_class where oid = to_regclass('installation')`);
+  const isSame = table !== undefined && (await db.$count(installation, eq(installation.id, id))) === 1;
+  if (!isSame) throw new Error("DATABASE_URL and DATABASE_DIRECT_URL lead to different databases");
 }
 
 /** The folder of our package.json: this file runs from db/ or, bundled, from dist/. */

@@ -8,8 +8,14 @@ const PASSING_STATE = /^(08...|53...|57014|57P0.|58030|25006|40001|40P01|55P03|2
 const LOST_CONNECTION = /^(CONNECT_TIMEOUT|CONNECTION_\w+)$/;
 /** Values that the column cannot hold: too large a number, a date out of range, too long an index entry. */
 const UNSTORABLE_STATE = /^(22003|22008|22021|22P05|54000)$/;
-/** Classes of refusals that the user can fix, because they come from DATABASE_URL. */
+/** A pooler does not know our session settings, or has given a statement to a connection that does not know it. */
+const NEEDS_DIRECT_URL =
+  "DATABASE_URL seems to lead to a connection pooler; set DATABASE_DIRECT_URL to the URL of the database itself, too";
+/** Codes and classes of refusals that the user can fix, because they come from DATABASE_URL. */
 const REFUSALS: Record<string, string> = {
+  "08P01": NEEDS_DIRECT_URL,
+  "26000": NEEDS_DIRECT_URL,
+  "42P05": NEEDS_DIRECT_URL,
   "28": "The database refuses the user or the password of DATABASE_URL",
   "3D": "The database that DATABASE_URL names does not exist on its server",
   "42": "The database refuses the statement; is this user allowed to create tables?",
@@ -36,12 +42,12 @@ function translated(thrown: unknown): Error {
       .map((key) => [key, Reflect.get(failure as object, key)])
       .filter(([, value]) => typeof value === "string"),
   );
+  const refusal = REFUSALS[code] ?? REFUSALS[code.slice(0, 2)];
   const isLost = LOST_CONNECTION.test(code) || connectionFailureOf(failure) !== undefined;
-  if (PASSING_STATE.test(code) || isLost) return unavailable(facts);
+  if ((PASSING_STATE.test(code) && refusal === undefined) || isLost) return unavailable(facts);
   if (UNSTORABLE_STATE.test(code)) {
     return new CodedError("InvalidInput", "A value is too large or too long to be stored", { cause: facts });
   }
-  const refusal = REFUSALS[code.slice(0, 2)];
   return new Error(`${refusal ?? "A query failed"} (SQLSTATE ${code})`, { cause: facts });
 }
 

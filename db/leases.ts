@@ -1,7 +1,7 @@
 import { and, eq, lte, or, sql } from "drizzle-orm";
 import type postgres from "postgres";
 import type { Leases } from "../model/ports/database.ts";
-import { drizzleOf, endClient, openClient, type Db } from "./client.ts";
+import { drizzleOf, endClient, openClient, type DatabaseServer, type Db } from "./client.ts";
 import { answered } from "./failures.ts";
 import { leases } from "./schema.ts";
 
@@ -12,15 +12,15 @@ const ANSWER_WITHIN_MS = 5_000;
  * Leases over a connection of their own, so that a busy pool delays no renewal. Each call is one statement and leaves nothing
  * in its session, so that a transaction pooler can be in between.
  */
-export function openLeases(url: string): Leases & { close(): Promise<void> } {
-  let connection = connect(url);
+export function openLeases(server: DatabaseServer): Leases & { close(): Promise<void> } {
+  let connection = connect(server);
   const ask = async <T>(statement: (db: Db) => Promise<T>): Promise<T> => {
     const asked = connection;
     try {
       return await answered(statement(asked.db), ANSWER_WITHIN_MS);
     } catch (err) {
       // No answer can mean that the connection is dead without having noticed: the next statement would wait behind this one.
-      if (connection === asked) connection = connect(url);
+      if (connection === asked) connection = connect(server);
       void endClient(asked.client);
       throw err;
     }
@@ -47,7 +47,7 @@ export function openLeases(url: string): Leases & { close(): Promise<void> } {
   };
 }
 
-function connect(url: string): { client: postgres.Sql; db: Db } {
-  const client = openClient(url, { max: 1 });
+function connect(server: DatabaseServer): { client: postgres.Sql; db: Db } {
+  const client = openClient(server, { max: 1 });
   return { client, db: drizzleOf(client) };
 }

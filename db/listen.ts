@@ -1,6 +1,6 @@
 import type postgres from "postgres";
 import { messageOf } from "../model/errors.ts";
-import { endClient, openClient } from "./client.ts";
+import { endClient, openClient, type DatabaseServer } from "./client.ts";
 import { answered, unavailable } from "./failures.ts";
 
 const CHECK_EVERY_MS = 5_000;
@@ -13,7 +13,7 @@ const ANSWER_WITHIN_MS = 5_000;
  * which costs nothing while it holds. After each loss `changed(undefined)` reports that notifications can be missing.
  */
 export async function listenToRuns(
-  url: string,
+  server: DatabaseServer,
   changed: (runId: number | undefined) => void,
 ): Promise<{ close(): Promise<void> }> {
   let isClosed = false;
@@ -22,7 +22,7 @@ export async function listenToRuns(
   let client = open();
 
   function open(): postgres.Sql {
-    const opened: postgres.Sql = openClient(url, {
+    const opened: postgres.Sql = openClient(server, {
       max: 1,
       onnotify: (_channel, payload) => changed(Number(payload)),
       onclose: () => {

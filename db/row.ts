@@ -1,8 +1,18 @@
 import { getTableColumns, type InferSelectModel } from "drizzle-orm";
 import type { PgTable } from "drizzle-orm/pg-core";
+import { nanosecondsOf, timestampOf } from "../model/time/timestamp.ts";
 
-/** The instant as Postgres writes it (`2024-01-25 18:20:49.95+00`) in the form that is shown. */
-export const shownInstant = (text: string): string => `${text.replace(" ", "T")}:00`;
+/**
+ * The instant as Postgres writes it (`2024-01-25 18:20:49.95+00`) in the form that is shown. It is UTC unless a pooler has lost
+ * the time zone of our sessions.
+ */
+export function shownInstant(text: string): string {
+  const instant = text.replace(" ", "T");
+  if (instant.endsWith("+00")) return `${instant}:00`;
+  const nanoseconds = nanosecondsOf(instant.replace(/[+-]\d\d$/, "$&:00"));
+  if (nanoseconds === undefined) throw new Error("The database writes instants in an unknown form");
+  return timestampOf(nanoseconds);
+}
 
 /** The same for a column that can be empty. */
 export const shownIfAny = (text: string | null): string | undefined => (text === null ? undefined : shownInstant(text));

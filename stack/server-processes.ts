@@ -63,6 +63,7 @@ function serverEnvironment(settings: StackSettings): Record<string, string> {
     ...settings.inherited,
     PATH: settings.path,
     DATABASE_URL: postgres.url,
+    ...(postgres.kind === "given" && postgres.directUrl !== undefined && { DATABASE_DIRECT_URL: postgres.directUrl }),
     TEMPORAL_ADDRESS: given ? temporal.address : temporalAddressOf(temporal),
     TEMPORAL_NAMESPACE: given ? temporal.namespace : temporal.config.namespace,
     TYGER_DATA_DIR: paths.dataDir,

@@ -24,13 +24,13 @@ type Ports = z.infer<typeof portsSchema>;
  */
 export async function settleDatabase(config: StackConfig, report: Report): Promise<StackSettings["postgres"]> {
   if (config.databaseUrl) {
-    const { host, port } = postgresAddressOf(config.databaseUrl);
-    await mustReach("Postgres", "DATABASE_URL", host, port);
-    // The driver is loaded only if it is needed.
-    const { databaseProblem } = await import("./postgres/postgres-trial.ts");
-    const problem = await databaseProblem(config.databaseUrl);
-    if (problem) throw new Error(`The Postgres of DATABASE_URL at '${host}:${port}' ${problem}`);
-    return { kind: "given", url: config.databaseUrl, address: `${host}:${port}` };
+    const { databaseUrl: url, databaseDirectUrl: directUrl } = config;
+    const address = await tryDatabase("DATABASE_URL", url);
+    if (directUrl !== undefined) await tryDatabase("DATABASE_DIRECT_URL", directUrl);
+    return { kind: "given", url, ...(directUrl !== undefined && { directUrl }), address };
+  }
+  if (config.databaseDirectUrl) {
+    throw new Error("DATABASE_DIRECT_URL is set, but DATABASE_URL, the URL of the connection pooler, is not");
   }
   const { dataDir, stateDir } = config.paths;
   const folder = settlePostgres(dataDir, config.cacheDir, config.uid);
@@ -42,6 +42,17 @@ export async function settleDatabase(config: StackConfig, report: Report): Promi
   writePorts(stateDir, { postgres: port });
   const { user } = folder;
   return { kind: "embedded", url: created.url(port), binaries, dataDir: created.dataDir, port, ...(user && { user }) };
+}
+
+/** Returns the address of a given server. @throws Error naming its problem */
+async function tryDatabase(variable: string, url: string): Promise<string> {
+  const { host, port } = postgresAddressOf(url, variable);
+  await mustReach("Postgres", variable, host, port);
+  // The driver is loaded only if it is needed.
+  const { databaseProblem } = await import("./postgres/postgres-trial.ts");
+  const problem = await databaseProblem(url, variable);
+  if (problem) throw new Error(`The Postgres of ${variable} at '${host}:${port}' ${problem}`);
+  return `${host}:${port}`;
 }
 
 /**

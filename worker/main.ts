@@ -14,7 +14,7 @@ const config = readWorkerConfig(process.env);
 const log = createLog(config.TYGER_LOG_LEVEL, "worker");
 logTemporalTo(log);
 const folderOf = (name: string): string => join(config.TYGER_DATA_DIR, name);
-const db = await openDatabase(config.DATABASE_URL);
+const db = await openDatabase(config.DATABASE_URL, { directUrl: config.DATABASE_DIRECT_URL });
 const engine = {
   dockerHost: config.DOCKER_HOST,
   installationId: db.installationId,

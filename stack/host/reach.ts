@@ -25,19 +25,19 @@ export async function mustReach(server: string, variable: string, host: string, 
 }
 
 /**
- * Takes host and port from a `postgres://` URL.
+ * Takes host and port from the `postgres://` URL of a variable.
  * @throws Error that quotes no part of the URL, because the password can be anywhere in an invalid one
  */
-export function postgresAddressOf(url: string): { host: string; port: number } {
+export function postgresAddressOf(url: string, variable: string): { host: string; port: number } {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (!parsed || !/^postgres(ql)?:$/.test(parsed.protocol) || !isDecodable(parsed)) {
     throw new Error(
-      "DATABASE_URL must be a URL such as postgres://user:password@host:5432/database; percent-encode special characters in the password (%, /, @ → %25, %2F, %40)",
+      `${variable} must be a URL such as postgres://user:password@host:5432/database; percent-encode special characters in the password (%, /, @ → %25, %2F, %40)`,
     );
   }
   const host = decodeURIComponent(parsed.hostname).replace(/^\[|\]$/g, "");
   if (host === "" || host.includes("/")) {
-    throw new Error("DATABASE_URL must name a host; Postgres on a Unix socket is not supported");
+    throw new Error(`${variable} must name a host; Postgres on a Unix socket is not supported`);
   }
   return { host, port: Number(parsed.port || 5432) };
 }

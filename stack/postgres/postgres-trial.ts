@@ -14,10 +14,14 @@ interface Rights {
 }
 
 /**
- * Returns why the server at `url` cannot be used and what to do about it, or undefined if it can. Quotes the server's own
+ * Returns why the server at `url`, the value of `variable`, cannot be used and what to do about it, or undefined if it can. Quotes the server's own
  * message, which never contains the password.
  */
-export async function databaseProblem(url: string, withinMs = WITHIN_MS): Promise<string | undefined> {
+export async function databaseProblem(
+  url: string,
+  variable: string,
+  withinMs = WITHIN_MS,
+): Promise<string | undefined> {
   const client = postgres(url, { max: 1, connect_timeout: withinMs / 1000, fetch_types: false, onnotice: () => {} });
   try {
     const [rights] = await within(withinMs, rightsIn(client), () => new Error("late"));
@@ -29,7 +33,7 @@ export async function databaseProblem(url: string, withinMs = WITHIN_MS): Promis
     const code = errnoOf(err) ?? "";
     if (FOR_NOW.test(code)) return undefined;
     if (SQLSTATE.test(code)) {
-      return `refuses the connection: ${messageOf(err)}; correct the URL and check it with 'psql "$DATABASE_URL"'`;
+      return `refuses the connection: ${messageOf(err)}; correct the URL and check it with 'psql "$${variable}"'`;
     }
     const tls = new URL(url).searchParams.has("sslmode") ? " with TLS" : "";
     return `does not answer like a Postgres server${tls}; correct the host, port, and parameters of the URL`;

@@ -4,7 +4,13 @@ import { temporalConfigSchema } from "../temporal/temporal-config.ts";
 const user = z.object({ uid: z.number(), gid: z.number() });
 
 const postgres = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("given"), url: z.string(), address: z.string() }),
+  z.object({
+    kind: z.literal("given"),
+    url: z.string(),
+    /** Where `url` is that of a connection pooler. */
+    directUrl: z.string().optional(),
+    address: z.string(),
+  }),
   z.object({
     kind: z.literal("embedded"),
     url: z.string(),

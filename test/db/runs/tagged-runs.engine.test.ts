@@ -77,7 +77,7 @@ test.each([
       oldest: "i < 1500",
     },
   });
-  const client = openClient(url, { max: 1 });
+  const client = openClient({ url, isPooler: false }, { max: 1 });
   onTestFinished(() => client.end({ timeout: 1 }));
   const entriesRead = async (): Promise<number> => {
     await client.unsafe("select pg_stat_force_next_flush()");

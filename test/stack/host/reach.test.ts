@@ -16,13 +16,13 @@ test.each([
   ["postgres://u:p@db.example:6000/x", { host: "db.example", port: 6000 }],
   ["postgresql://u:p@[::1]/x", { host: "::1", port: 5432 }],
 ])("%s names a server", (url, expected) => {
-  expect(postgresAddressOf(url)).toEqual(expected);
+  expect(postgresAddressOf(url, "DATABASE_URL")).toEqual(expected);
 });
 
 test.each(["mysql://u:hunter2@h/x", "u:hunter2@h", "postgres://u:hunter2%@h/x", ""])(
   "'%s' is refused without its password",
   (url) => {
-    expect(() => postgresAddressOf(url)).toThrow(/^DATABASE_URL must be a URL such as/);
+    expect(() => postgresAddressOf(url, "DATABASE_URL")).toThrow(/^DATABASE_URL must be a URL such as/);
   },
 );
 
@@ -36,7 +36,7 @@ test.each([
 test.each(["postgres:///x?host=/run/postgresql", "postgres://u@%2Frun%2Fpostgresql/x"])(
   "%s is refused, for the driver would look for a server elsewhere",
   (url) => {
-    expect(() => postgresAddressOf(url)).toThrow("DATABASE_URL must name a host");
+    expect(() => postgresAddressOf(url, "DATABASE_URL")).toThrow("DATABASE_URL must name a host");
   },
 );
 

@@ -12,7 +12,7 @@ const urlWith = (change: (url: URL) => void): string => {
 };
 
 test("a database whose owner asks has no problem", async () => {
-  expect(await databaseProblem(inject("postgresUrl"))).toBeUndefined();
+  expect(await databaseProblem(inject("postgresUrl"), "DATABASE_URL")).toBeUndefined();
 });
 
 test.each([
@@ -26,7 +26,7 @@ test.each([
     /^does not accept writes/,
   ],
 ])("a wrong %s is reported with the server's message, without the password", async (_what, change, words) => {
-  const problem = await databaseProblem(urlWith(change));
+  const problem = await databaseProblem(urlWith(change), "DATABASE_URL");
   expect(problem).toMatch(words);
   expect(problem).not.toContain("hunter2");
 });
@@ -44,7 +44,9 @@ test("a user who cannot create tables is reported", async () => {
   const url = new URL(fresh.url);
   url.username = role;
   url.password = "p";
-  expect(await databaseProblem(url.href)).toMatch(/^does not let its user create tables in the database '/);
+  expect(await databaseProblem(url.href, "DATABASE_URL")).toMatch(
+    /^does not let its user create tables in the database '/,
+  );
 });
 
 test.each([
@@ -59,5 +61,7 @@ test.each([
   await once(server.listen(0, "127.0.0.1"), "listening");
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
-  expect(await databaseProblem(`postgres://u:p@127.0.0.1:${port}/d`, 1000)).toMatch(/^does not answer like a Postgres/);
+  expect(await databaseProblem(`postgres://u:p@127.0.0.1:${port}/d`, "DATABASE_URL", 1000)).toMatch(
+    /^does not answer like a Postgres/,
+  );
 });
