@@ -5,6 +5,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { errnoWordsOf } from "../model/errno.ts";
 import { messageOf } from "../model/errors.ts";
+import { poll } from "../waiting/bounded.ts";
 import { isLoopback } from "./http/hosts.ts";
 import { answerUnreadable } from "./http/unreadable-request.ts";
 
@@ -49,6 +50,18 @@ export async function listenOnTcp(
     server.listen({ host: address, port }, resolve);
   });
   return { origin: `${tls ? "https" : "http"}://${host}:${(server.address() as AddressInfo).port}`, server };
+}
+
+/** Stops listening and lets requests under way end; those that take longer than `withinMs` are cut. */
+export async function drain(server: Server, withinMs: number): Promise<void> {
+  let isClosed = false;
+  server.close(() => (isClosed = true));
+  const look = async (): Promise<true | undefined> => {
+    // One whose request has just ended would be kept for the next.
+    server.closeIdleConnections();
+    return isClosed || undefined;
+  };
+  if (!(await poll(look, { everyMs: 20, withinMs }))) server.closeAllConnections();
 }
 
 function hostAndPortOf(address: string): { host: string; port: number } {

@@ -21,7 +21,7 @@ import { loadSigningKeys } from "./data-plane/signing-keys.ts";
 import { createSigner, createVerifier } from "./data-plane/signing.ts";
 import { createHostCheck, ownNamesOf } from "./http/hosts.ts";
 import { listenOnSocket } from "./listen.ts";
-import { listenOnTcp, type TcpEndpoint } from "./listen-tcp.ts";
+import { drain, listenOnTcp, type TcpEndpoint } from "./listen-tcp.ts";
 import { answerBoth, answerData } from "./planes.ts";
 import { createRunChanges } from "./runs/run-changes.ts";
 import { createRunService } from "./runs/run-service.ts";
@@ -33,6 +33,8 @@ const OWNER_ONLY = 0o600;
 /** A signed URL is all that a client needs. */
 const EVERY_USER = 0o666;
 
+/** For requests under way at a stop; the process ends soon after. */
+const DRAIN_MS = 5000;
 const OPEN_TO_ALL = "authentication is off: every program that can connect to the control plane can run containers";
 
 export interface ApiBackends {
@@ -105,12 +107,8 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
 
   return {
     async stop() {
-      for (const server of servers) {
-        server.close();
-        server.closeIdleConnections();
-      }
-      await Promise.all([control.close(), data.close()]);
-      for (const server of servers) server.closeAllConnections();
+      const drained = servers.map((server) => drain(server, DRAIN_MS));
+      await Promise.all([control.close(), data.close(), ...drained]);
       await Promise.all([changes.close(), workflows.close()]);
       await temporal.connection.close();
       await db.close();

@@ -1,4 +1,6 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -114,6 +116,30 @@ test("with 'authentication: none' it does, and each start warns of it", async ()
     await served?.stop();
   }
   expect(warnings()[0]).toMatch(/^authentication is off/);
+  served = undefined;
+});
+
+test("a request that is under way over TCP is answered before a stop ends; a watch is cut", async () => {
+  await start("controlPlane: { listen: 127.0.0.1:0 }");
+  const control = String(ready()["control"]);
+  const url = await accessUrl(control);
+  const post = { method: "POST", headers: { "content-type": "application/json" } };
+  const job = { job: { codespec: { kind: "job", image: "ubuntu" } } };
+  await fetch(`${control}/runs?api-version=1.0`, { ...post, body: JSON.stringify(job) });
+  const watch = await fetch(`${control}/runs/1?watch=true&api-version=1.0`);
+  const headers = { "content-length": "10", expect: "100-continue" };
+  const sending = request(blobAt(url), { method: "PUT", headers, agent: new Agent({ keepAlive: true }) });
+  const answered = new Promise<number | undefined>((resolve, reject) => {
+    sending.on("response", ({ statusCode }) => resolve(statusCode)).on("error", reject);
+  });
+  sending.flushHeaders();
+  await once(sending, "continue");
+  sending.write("12345");
+  const stopping = served?.stop();
+  await expect(watch.text()).rejects.toThrow("terminated");
+  sending.end("67890");
+  expect(await answered).toBe(201);
+  await stopping;
   served = undefined;
 });
 
