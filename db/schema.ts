@@ -69,6 +69,15 @@ export const buffers = pgTable("buffers", {
 /** The run has not ended. Literal text, without parameters: the planner matches it with the partial indexes. */
 export const isOpen = sql`status in ('Pending', 'Running')`;
 
+/** The same of a status as it is shown. */
+export const isShownOpen = sql`status in ('Pending', 'Running', 'Canceling')`;
+
+/**
+ * Started, not admitted, and not about to end: such a run needs a slot, and the oldest gets it first. The lists of the oldest ones
+ * walk an index that has no other runs.
+ */
+export const needsSlot = sql`${isOpen} and admitted_at is null and workflow_started_at is not null and cancel_requested_at is null`;
+
 /** The run has ended and its logs are not in the archive. */
 export const isUnarchived = sql`status not in ('Pending', 'Running') and archived_at is null`;
 
@@ -108,9 +117,9 @@ export const runs = pgTable(
     idempotencyKeyHash: text("idempotency_key_hash").unique(),
   },
   (table) => [
-    index("runs_newest").on(table.createdAt, table.id),
     index("runs_by_status").on(table.shownStatus, table.createdAt, table.id),
     index("runs_open").on(table.id).where(isOpen),
+    index("runs_without_slot").on(table.id).where(needsSlot),
     index("runs_unarchived").on(table.id).where(isUnarchived),
   ],
 );
@@ -131,13 +140,17 @@ export const runTags = pgTable(
   ],
 );
 
-/** Kept by triggers: runs by shown status. Each backend adds to a shard, so that writers rarely wait for each other. */
+/**
+ * Kept by triggers: runs by shown status, and how many of them were admitted. Each backend adds to a shard, so that writers rarely
+ * wait for each other.
+ */
 export const runCounts = pgTable(
   "run_counts",
   {
     status: runStatus("status").notNull(),
     shard: integer("shard").notNull(),
     total: bigint("total", { mode: "number" }).notNull(),
+    admitted: bigint("admitted", { mode: "number" }).notNull().default(0),
   },
   (table) => [primaryKey({ columns: [table.status, table.shard] })],
 );

@@ -1,17 +1,15 @@
 import { and, eq, isNull, sql } from "drizzle-orm";
 import type { Db } from "../client.ts";
-import { isOpen, runs } from "../schema.ts";
+import { isOpen, isShownOpen, needsSlot, runCounts, runs } from "../schema.ts";
 
-/** Started, not admitted, and not about to end: such a run needs a slot, and the oldest gets it first. */
-const needsSlot = sql`${isOpen} and admitted_at is null and workflow_started_at is not null and cancel_requested_at is null`;
-
-/** How many of `limit` slots are free. */
+/** How many of `limit` slots are free: the kept counts have the open runs that were admitted. */
 const freeOf = (limit: number) =>
-  sql`(${limit} - (select count(*) from runs where ${isOpen} and admitted_at is not null))`;
+  sql`(select ${limit} - coalesce(sum(admitted), 0)::bigint from ${runCounts} where ${isShownOpen})`;
 
-/** How many older runs than `id` need a slot, counted up to `limit`, as more change nothing. */
-const olderThan = (id: number, limit: number) =>
-  sql`(select count(*) from (select from runs where ${needsSlot} and id < ${id} limit ${limit}) as older)`;
+/** Whether a slot is left for `id` when each older run that needs one has got it. No more of them are read than are free. */
+const isNext = (id: number, limit: number) => sql`exists (
+  select from (select ${freeOf(limit)} as free) as slots where free > (
+    select count(*) from (select from runs where ${needsSlot} and id < ${id} limit greatest(0, free)) as older))`;
 
 /**
  * Admits the run to one of `limit` slots, unless the free ones belong to older runs. A run that is refused is queued,
@@ -38,7 +36,7 @@ async function takeSlot(db: Db, id: number, limit: number): Promise<boolean> {
       isOpen,
       isNull(runs.admittedAt),
       isNull(runs.cancelRequestedAt),
-      sql`${olderThan(id, limit)} < ${freeOf(limit)}`,
+      isNext(id, limit),
     );
     const set = { admittedAt: sql`clock_timestamp()` };
     const admitted = await tx.update(runs).set(set).where(mayEnter).returning({ id: runs.id });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { admitRun, nextToAdmit } from "../../../db/runs/admission.ts";
 import type { Database } from "../../../model/ports/database.ts";
-import { createdId, endRun, openFresh, openTransaction, twentyAtOnce } from "../fixture.ts";
+import { clientOf, createdId, endRun, entriesRead, openFresh, openTransaction, twentyAtOnce } from "../fixture.ts";
 
 async function startedRuns(database: Database, count: number): Promise<number[]> {
   const ids: number[] = [];
@@ -97,4 +98,48 @@ test("a run that ends frees its slot for the oldest queued run", async () => {
   expect(await database.runs.admit(third, 1)).toBe(false);
   expect(await database.runs.admit(second, 1)).toBe(true);
   expect(await database.runs.admit(404, 9)).toBe(false);
+});
+
+test.each([
+  "delete from runs where id = ID",
+  "truncate runs cascade",
+  "update runs set admitted_at = null, cancel_requested_at = now() where id = ID",
+  "update runs set status = 'Failed' where id = ID",
+])("the slot of a run is free again after `%s`", async (statement) => {
+  const { database, url } = await openFresh();
+  const [first = 0, second = 0] = await startedRuns(database, 2);
+  expect(await database.runs.admit(first, 1)).toBe(true);
+  expect(await database.runs.admit(second, 1)).toBe(false);
+  await clientOf(url).unsafe(statement.replace("ID", `${first}`));
+  const third = await createdId(database);
+  const next = (await database.runs.find(second)) ? second : third;
+  expect(await database.runs.admit(next, 1)).toBe(true);
+});
+
+test("a slot that is taken by hand is taken", async () => {
+  const { database, url } = await openFresh();
+  const [first = 0, second = 0] = await startedRuns(database, 2);
+  await clientOf(url)`update runs set admitted_at = now() where id = ${second}`;
+  expect(await database.runs.admit(first, 1)).toBe(false);
+  expect(await database.runs.admit(first, 2)).toBe(true);
+});
+
+test("an admission reads few runs, however many are open or queued", async () => {
+  const { url } = await openFresh();
+  const client = clientOf(url);
+  await client`
+    insert into runs (job, timeout_seconds, buffer_access_ttl, status, workflow_started_at, admitted_at, queued_at)
+    select '{}', 1, '01:00:00', case when i <= 3000 then 'Running' else 'Pending' end::run_status, now(),
+      case when i <= 3000 then now() end, now()
+    from generate_series(1, 6000) as i`;
+  await client`vacuum analyze runs`;
+  const indexes = ["runs_pkey", "runs_open", "runs_without_slot"];
+  const answers: boolean[] = [];
+  const read = await entriesRead(url, indexes, async (db) => {
+    answers.push(await admitRun(db, 3001, 3002), await admitRun(db, 6000, 3002));
+    expect(await nextToAdmit(db, 3002)).toEqual([3002]);
+  });
+  expect(answers).toEqual([true, false]);
+  expect(read).toBeGreaterThan(0);
+  expect(read).toBeLessThan(100);
 });

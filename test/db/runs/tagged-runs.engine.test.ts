@@ -1,17 +1,9 @@
-import { expect, onTestFinished, test } from "vitest";
-import postgres from "postgres";
-import { drizzleOf, openClient } from "../../../db/client.ts";
+import { expect, test } from "vitest";
 import { listRuns } from "../../../db/runs/run-pages.ts";
 import type { RunFilter } from "../../../model/ports/records.ts";
 import { idsOf, pagesOf } from "../../ports/records.ts";
-import { openFresh } from "../fixture.ts";
+import { clientOf, entriesRead, openFresh } from "../fixture.ts";
 import { insertManyRuns } from "../many-runs.ts";
-
-function clientOf(url: string): postgres.Sql {
-  const client = postgres(url, { max: 1, onnotice: () => {} });
-  onTestFinished(() => client.end({ timeout: 1 }));
-  return client;
-}
 
 test("pages and counts by several tags have exactly the runs that match, in order, however the tags are spread", async () => {
   const { database, url } = await openFresh();
@@ -77,18 +69,9 @@ test.each([
       oldest: "i < 1500",
     },
   });
-  const client = openClient({ url, isPooler: false }, { max: 1 });
-  onTestFinished(() => client.end({ timeout: 1 }));
-  const entriesRead = async (): Promise<number> => {
-    await client.unsafe("select pg_stat_force_next_flush()");
-    const [row] = await client.unsafe(
-      "select idx_tup_read from pg_stat_user_indexes where indexrelname = 'run_tags_newest'",
-    );
-    return Number(row?.["idx_tup_read"]);
-  };
-  const before = await entriesRead();
-  await listRuns(drizzleOf(client), { limit: 20, tags: Object.fromEntries(keys.map((key) => [key, "yes"])) });
-  const read = (await entriesRead()) - before;
+  const read = await entriesRead(url, ["run_tags_newest"], (db) =>
+    listRuns(db, { limit: 20, tags: Object.fromEntries(keys.map((key) => [key, "yes"])) }),
+  );
   expect(read).toBeGreaterThan(0);
   expect(read).toBeLessThan(4000);
 });
