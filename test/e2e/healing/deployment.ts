@@ -64,6 +64,7 @@ export async function deployBadWorkflows(scene: Scene): Promise<void> {
   await healed("a bad deployment of two minutes", () => areAll(scene, ids, "Succeeded"), backMs);
   for (const id of ids) {
     expect(scene.startsOf(id)).toBe(1);
-    expect(await workflowStatusOf(scene, id)).toBe("COMPLETED");
+    // The row is recorded first, then the workflow closes.
+    await eventually(async () => (await workflowStatusOf(scene, id)) === "COMPLETED", LONG);
   }
 }
