@@ -8,6 +8,7 @@ import { containerNameOf, LABEL_INSTALLATION } from "../../model/run/names.ts";
 import { writerOf } from "../../model/run/pump.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { settleAll } from "../../waiting/bounded.ts";
+import { doubling, retry } from "../../waiting/retry.ts";
 import { EngineRefusal } from "../engine/engine-call.ts";
 import { startPump, type PumpCommandLine } from "../pump/pump-process.ts";
 import { isThere, makeAttemptFolder } from "./attempt-folder.ts";
@@ -25,8 +26,9 @@ export interface LaunchPorts extends ReplicaPorts {
   runtimeWithoutGpu(): Promise<string | undefined>;
 }
 
-/** How often a name may turn out to be taken by what an earlier attempt left. */
-const MAX_CREATES = 5;
+/** How long the name of what an earlier attempt left can stay taken, on an engine under load. */
+const FREE_MS = 10_000;
+const FREE_PAUSES = doubling(10, 500);
 
 /**
  * Launches a run at most once, however often it is called and by however many workers.
@@ -119,15 +121,21 @@ async function create(ports: LaunchPorts, run: RunRecord, attempt: string): Prom
   const runtimeWithoutGpu = await ports.runtimeWithoutGpu();
   const place = { installationId, attempt, folder: folderOf(ports, run, attempt), runtimeWithoutGpu };
   const spec = createOptionsOf(run, place);
-  for (let tries = 1; ; tries++) {
+  const createOnce = async (): Promise<string | undefined> => {
     try {
       return await engine.create(name, spec);
     } catch (err) {
-      if (!(err instanceof EngineRefusal) || err.statusCode !== 409 || tries === MAX_CREATES) throw err;
+      if (!isNameTaken(err)) throw err;
+      if (!(await isNameFree(ports, run, attempt))) return undefined;
+      throw new CodedError("Unavailable", `The container name '${name}' is still taken`, { cause: err });
     }
-    if (!(await isNameFree(ports, run, attempt))) return undefined;
-  }
+  };
+  const passes = (err: unknown): boolean => err instanceof CodedError && isNameTaken(err.cause);
+  return retry(createOnce, { pauses: FREE_PAUSES, outageMs: FREE_MS, passes });
 }
+
+/** The engine knows a name before its container can be inspected, and until the container is wholly removed. */
+const isNameTaken = (err: unknown): boolean => err instanceof EngineRefusal && err.statusCode === 409;
 
 /**
  * Frees the name of the container: we hold the claim, so what has it is what an attempt before us left behind. False when

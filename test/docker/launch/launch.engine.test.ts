@@ -144,6 +144,21 @@ test.each([false, true])("whenever a second worker launches, one job is begun (b
   expect(steps).toBeGreaterThan(3);
 });
 
+test("a name that stays taken for a moment, by a container that cannot be seen, only delays the launch", async () => {
+  const engine = await openFlakyEngine();
+  onTestFinished(() => engine.close());
+  const run = rig.run({});
+  const body = JSON.stringify({ message: "Conflict. The container name is already in use" });
+  engine.answerInstead.push({ pattern: /^POST \S*\/containers\/create/, status: 409, body });
+  const launching = rig.writerWith(rig.claims, engine.dockerHost).launch(run);
+  await eventually(() => engine.requests.filter((line) => line.includes("/containers/create")).length > 6);
+  engine.answerInstead = [];
+  expect((await launching).container.phase).toMatch(/^(Running|Exited)$/);
+  await exited(run);
+  expect(rig.begins(run)).toBe(1);
+  await rig.writer.remove(run);
+});
+
 test.each(POINTS)("an attempt suspended at '%s' starts nothing after the run was stopped", async (point) => {
   const run = rig.run({});
   const late = suspendedAt(point);
