@@ -21,11 +21,17 @@ const RUN_WORKFLOWS = [RUN_WORKFLOW, "executeRun", NUMBER_WORKFLOW].map((type) =
 const WATCH_WORKFLOW = "watchWorkflow";
 
 /** The start of Temporal's name for each way to close. */
-const CLOSED: [string, WorkflowPhase][] = [
+const CLOSED: readonly (readonly [string, WorkflowPhase])[] = [
   ["COMPLETED", "Completed"],
   ["CANCEL", "Canceled"],
   ["TERMINATED", "Terminated"],
+  ["FAILED", "Failed"],
+  ["TIMED_OUT", "Failed"],
 ];
+
+/** The phase of a workflow by Temporal's name for its status. One that is paused is open, and so are states of newer servers. */
+export const phaseOfStatus = (status: string): WorkflowPhase =>
+  CLOSED.find(([start]) => status.startsWith(start))?.[1] ?? "Open";
 
 /** Longer than a loaded server needs. Every caller either tries again or leaves the rest to the reconciler. */
 const CALL_MS = 10_000;
@@ -55,9 +61,10 @@ export function createRunWorkflows(client: Client, installation: string, cluster
 
   const tagging = createTagging();
   const withIdentity = (run: StartedRun & { uid: string }) => {
-    const { uid, replicas, codespecRef } = argumentOf(run, cluster);
+    const argument = argumentOf(run, cluster);
+    const { uid, replicas, codespecRef } = argument;
     const memo = { uid, codespec: codespecShown(codespecRef), image: run.job.codespec.image, cluster, replicas };
-    return { args: [argumentOf(run, cluster)], memo };
+    return { args: [argument], memo };
   };
 
   const phaseOf = (run: RunIdentity): Promise<WorkflowPhase> =>
@@ -65,8 +72,7 @@ export function createRunWorkflows(client: Client, installation: string, cluster
       try {
         const { status, memo } = await handleOf(run).describe();
         if (!isSameRun(run, runOf(run.id, memo))) return "Foreign";
-        if (status.name === "RUNNING" || status.name === "CONTINUED_AS_NEW") return "Open";
-        return CLOSED.find(([start]) => status.name.startsWith(start))?.[1] ?? "Failed";
+        return phaseOfStatus(status.name);
       } catch (err) {
         if (err instanceof WorkflowNotFoundError) return "Gone";
         throw err;
@@ -130,7 +136,7 @@ export function createRunWorkflows(client: Client, installation: string, cluster
     terminate: (run, reason) =>
       unlessClosed(async () => {
         const { status, memo, runId } = await handleOf(run).describe();
-        if (status.name !== "RUNNING" || !isSameRun(run, runOf(run.id, memo))) return;
+        if (phaseOfStatus(status.name) !== "Open" || !isSameRun(run, runOf(run.id, memo))) return;
         // This execution alone: a reset can begin another one meanwhile.
         await client.workflow.getHandle(idOf(run), runId).terminate(reason);
       }),
