@@ -7,11 +7,18 @@ const ASK_MS = 2000;
 /** Temporal's number for the type of ours. */
 const KEYWORD = 2;
 
-/** Tells whether the namespace has our search attributes, as of at most 5 s ago: a workflow that sets unknown ones cannot continue. */
+/** gRPC's numbers for a server that does not let us ask: it will not let us set them either. */
+const DENIED: ReadonlySet<number> = new Set([7, 12]);
+
+/**
+ * Tells whether the namespace has our search attributes, as of at most 5 s ago: a workflow that sets unknown ones cannot continue.
+ * While Temporal does not answer, the last answer counts, because a run that ends meanwhile would be shown as running forever.
+ */
 export function searchAttributeCheck(client: Client): () => Promise<boolean> {
   const { namespace } = client.options;
   let answer: Promise<boolean> | undefined;
   let askedAtMs = 0;
+  let last = false;
 
   const ask = async (): Promise<boolean> => {
     try {
@@ -19,11 +26,11 @@ export function searchAttributeCheck(client: Client): () => Promise<boolean> {
         client.connection.operatorService.listSearchAttributes({ namespace }),
       );
       const { customAttributes } = await listed;
-      return Object.values(SEARCH_ATTRIBUTES).every(({ name }) => Number(customAttributes?.[name]) === KEYWORD);
-    } catch {
-      // A namespace that does not let us ask will not let us set them either.
-      return false;
+      last = Object.values(SEARCH_ATTRIBUTES).every(({ name }) => Number(customAttributes?.[name]) === KEYWORD);
+    } catch (err) {
+      if (isGrpcServiceError(err) && DENIED.has(err.code)) last = false;
     }
+    return last;
   };
 
   return () => {
