@@ -48,8 +48,10 @@ export async function endRun(
  */
 export async function recordEnd(ports: EndPorts, run: RunIdentity, outcome: Outcome, by: EndedBy): Promise<EndedRun> {
   const ended = await ports.runs.finish(run, outcome, by);
-  // The reconciler offers it again.
-  await Promise.all([settleIfPossible(ports, ended), offerFreeSlots(ports).catch(() => undefined)]);
+  await Promise.all([
+    ifPossible(ports, ended, "the outputs of the run have no end marks yet", () => settleOutputs(ports, ended)),
+    ifPossible(ports, ended, "the slot of the run is not offered yet", () => offerFreeSlots(ports)),
+  ]);
   const isOurs = ended.status === outcome.status && ended.statusReason === outcome.statusReason;
   return isOurs && outcome.cause !== undefined ? { ...ended, cause: outcome.cause } : ended;
 }
@@ -71,11 +73,11 @@ export function recordedOutcome(run: EndedRun): Outcome {
   };
 }
 
-/** A full disk holds up neither the end nor the slot: the reconciler settles the outputs that are left over. */
-async function settleIfPossible(ports: EndPorts, run: RunRecord): Promise<void> {
+/** A full disk or a lost connection holds up neither the end nor the other step: the reconciler does what is left over. */
+async function ifPossible({ log }: EndPorts, run: RunRecord, failed: string, step: () => Promise<void>): Promise<void> {
   try {
-    await settleOutputs(ports, run);
+    await step();
   } catch (err) {
-    ports.log.warn({ runId: run.id, reason: messageOf(err) }, "the outputs of the run have no end marks yet");
+    log.warn({ runId: run.id, reason: messageOf(err) }, failed);
   }
 }
