@@ -153,8 +153,8 @@ function readIfThere(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8");
   } catch (err) {
-    const errno = errnoOf(err);
-    if (errno !== "ENOENT" && errno !== "EACCES") throw err;
+    const isClosed = errnoOf(err) === "EACCES" && process.getuid?.() !== 0;
+    if (errnoOf(err) !== "ENOENT" && !isClosed) throw err;
     return undefined;
   }
 }
