@@ -83,7 +83,7 @@ export class OutputPipe {
       for (; !next.done; next = await chunks.next()) yield next.value;
       checkPath();
     }
-    // The pipe of a job that is killed ends as any other, and a reader takes the final blob for the end of the output.
+    // The pipe of a killed job ends like any other, and a reader takes the final blob for the end of the output.
     const mayEnd = (): Promise<void> => {
       if (!this.#isReleased) this.#onHeld(this);
       return this.#release.promise;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { eventually } from "./eventually.ts";
 
-/** A program with few descriptors, which does what it is told. */
+/** A program with few file descriptors, and our commands to it. */
 export interface Starved<T> {
   /** The lines that it has printed so far, parsed. */
   said: T[];

@@ -115,13 +115,13 @@ async function connectSocket(path: string): Promise<Socket | undefined> {
   try {
     return await retry(connectOnce, options);
   } catch (err) {
-    if (!isNobodyThere(err)) throw err;
+    if (!isNothingListening(err)) throw err;
     return undefined;
   }
 }
 
 const isBacklogFull = (err: unknown): boolean => errnoOf(err) === "EAGAIN";
-const isNobodyThere = (err: unknown): boolean => ["ENOENT", "ECONNREFUSED"].includes(errnoOf(err) ?? "");
+const isNothingListening = (err: unknown): boolean => ["ENOENT", "ECONNREFUSED"].includes(errnoOf(err) ?? "");
 
 function linkOver(socket: Socket, heard: Heard): PumpLink {
   const closed = new Promise<void>((resolve) => {

@@ -28,7 +28,7 @@ export function argumentOf(run: StartedRun & { uid: string }, cluster: string): 
 const REPLICAS = 1;
 const MAX_REPLICAS = 100_000;
 
-/** Undefined when it is not one: any program can start a workflow, with any argument. */
+/** Undefined for a value of another shape: every program can start a workflow, with whatever argument it has. */
 export function parseArgument(value: unknown): RunArgument | undefined {
   if (!isRecord(value)) return undefined;
   const { id, uid, deadlineAt, cluster, replicas, codespecRef } = value;

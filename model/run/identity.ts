@@ -15,7 +15,7 @@ export const referenceTo = ({ id, uid }: RunIdentity): RunReference => (uid === 
 
 export const identityOf = (run: RunReference): RunIdentity => (typeof run === "number" ? { id: run } : run);
 
-/** Undefined when it is not one: any program can start a workflow, with any argument. */
+/** Undefined for a value of another shape: every program can start a workflow, with whatever argument it has. */
 export function parseReference(value: unknown): RunIdentity | undefined {
   const { id, uid }: { id?: unknown; uid?: unknown } = Object(typeof value === "number" ? { id: value } : value);
   return typeof id === "number" && (uid === undefined || typeof uid === "string")

@@ -127,7 +127,7 @@ describe("a container that does not exist", () => {
     },
   );
 
-  test("and an image that does not exist either is told apart from a proxy's 404, too", async () => {
+  test("and a proxy's 404 is not taken for a missing image", async () => {
     answer = says(404, '{"message":"No such image: ubuntu:latest"}');
     expect(await engine.hasImage("ubuntu")).toBe(false);
     answer = says(404, "<h1>Not Found</h1>");
