@@ -51,6 +51,8 @@ export function createApp({ codespecs, buffers, runs, server, address, callerOf,
     exposeHeadRoutes: false,
     forceCloseConnections: "idle",
     requestTimeout: REQUEST_MS,
+    // Requests on connections from before the close are answered.
+    return503OnClosing: false,
     keepAliveTimeout: KEEP_ALIVE_MS,
     http: { requireHostHeader: false },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },

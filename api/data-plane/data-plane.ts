@@ -40,6 +40,8 @@ export function createDataPlane({ store, verify, log }: DataPlaneParts): Fastify
     exposeHeadRoutes: false,
     forceCloseConnections: true,
     requestTimeout: REQUEST_MS,
+    // Requests on connections from before the close are answered.
+    return503OnClosing: false,
     http: { requireHostHeader: false },
     genReqId: () => randomUUID(),
     routerOptions: { maxParamLength: 1024 },

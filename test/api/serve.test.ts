@@ -1,8 +1,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { Agent, request } from "node:http";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { serveApi, type ServedApi } from "../../api/serve.ts";
 import { createFilesystemStore } from "../../buffers/filesystem/filesystem-store.ts";
@@ -139,6 +141,29 @@ test("a request that is under way over TCP is answered before a stop ends; a wat
   await expect(watch.text()).rejects.toThrow("terminated");
   sending.end("67890");
   expect(await answered).toBe(201);
+  await stopping;
+  served = undefined;
+});
+
+test("a request on a connection from before a stop is answered too, on both planes", async () => {
+  await start("controlPlane: { listen: 127.0.0.1:0 }");
+  const control = String(ready()["control"]);
+  const { pathname, search } = await accessUrl(control);
+  const post = { method: "POST", headers: { "content-type": "application/json" } };
+  const job = { job: { codespec: { kind: "job", image: "ubuntu" } } };
+  await fetch(`${control}/runs?api-version=1.0`, { ...post, body: JSON.stringify(job) });
+  const asked = ["/runs/1?api-version=1.0", `${pathname}/00/000${search}`].map((path) => {
+    const socket = connect(Number(new URL(control).port), "127.0.0.1");
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n`);
+    return { socket, answer: text(socket) };
+  });
+  // Opened after them, so they are accepted when it answers.
+  const watch = await fetch(`${control}/runs/1?watch=true&api-version=1.0`);
+  const stopping = served?.stop();
+  await expect(watch.text()).rejects.toThrow("terminated");
+  for (const { socket } of asked) socket.write("\r\n");
+  const answers = await Promise.all(asked.map(({ answer }) => answer));
+  expect(answers.map((answer) => answer.slice(0, "HTTP/1.1 200".length))).toEqual(["HTTP/1.1 200", "HTTP/1.1 404"]);
   await stopping;
   served = undefined;
 });

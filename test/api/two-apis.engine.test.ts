@@ -161,8 +161,11 @@ describe("two API processes behind a round-robin proxy", () => {
 
   test("the signing key rotates, one process after the other, without refusing a URL in use", async () => {
     const id = await newBuffer();
-    const access = async (): Promise<string> =>
-      (await api.call("POST", `/buffers/${id}/access?writeable=true&api-version=1.0`)).json().uri;
+    const access = async (): Promise<string> => {
+      const answer = await api.call("POST", `/buffers/${id}/access?writeable=true&api-version=1.0`);
+      if (answer.statusCode !== 201) throw new Error(`${answer.statusCode}: ${answer.body}`);
+      return answer.json().uri;
+    };
     const [first, second] = [pair.keyFile("first"), pair.keyFile("second")];
     const urls: string[] = [await access()];
     const refused: string[] = [];

@@ -152,7 +152,7 @@ test("a container that is removed while the engine cannot be reached is gone whe
   await eventually(() => reads() > before);
   expect(seen.get(run.id)?.container.phase).toBe("Running");
   await eventually(() => seen.get(run.id)?.container.phase === "Gone", { withinMs: 20_000 });
-  expect(reads()).toBe(before + 2);
+  expect(reads()).toBeGreaterThanOrEqual(before + 2);
 });
 
 test("a watcher that is out of descriptors knows nothing about a healthy pump, and asks it again", async () => {

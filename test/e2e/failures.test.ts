@@ -134,7 +134,14 @@ async function damagedBuffer(at: "first" | "last"): Promise<{ values: { id: stri
 
 async function failedBuffer(): Promise<{ values: { id: string } }> {
   const id = await newBuffer();
-  await stack.shell(`(echo half; sleep 3) | timeout 1 tyger buffer write ${id}`);
+  const started = join(stack.dataDir, "buffers", id, ".bufferstart");
+  const ended = await stack.shell(
+    `mkfifo '${folder}/half' && exec 3<> '${folder}/half' && echo half >&3 || exit 0
+     tyger buffer write ${id} <&3 & writer=$!
+     until [ -e '${started}' ] || ! kill -0 $writer; do sleep 0.05; done
+     kill $writer && wait $writer`,
+  );
+  expect(ended.code).not.toBe(0);
   return { values: { id } };
 }
 
@@ -163,7 +170,11 @@ async function killPump(runId: number): Promise<void> {
     const listed = await run("pgrep", ["-f", `pump.js ${stack.dataDir}/runs/${runId}-`], { env: stack.env });
     return Number(listed.stdout.toString().trim().split("\n")[0]);
   });
-  await eventually(async () => (await containersOf(stack, runId)).length === 1);
+  // Until it has been launched, its launch fails instead.
+  await eventually(async () => {
+    const { stdout } = await stack.tyger(["run", "show", String(runId)]);
+    return (JSON.parse(stdout.toString()) as { status: string }).status === "Running";
+  });
   process.kill(pump, "SIGKILL");
 }
 
