@@ -70,5 +70,10 @@ export const errnoWordsOf = (thrown: unknown, doing: "connecting" | "reading" | 
 /** Whether the disk, or the user's part of it, is full. */
 export const isDiskFull = (thrown: unknown): boolean => ["ENOSPC", "EDQUOT"].includes(errnoOf(thrown) ?? "");
 
+const AWAY = ["EIO", "ENOTCONN", "ESTALE", "ENODEV", "EROFS", "EACCES"];
+
+/** Whether a whole file system does not work, or not for us: disconnected, broken, read-only or closed. */
+export const isFileSystemAway = (thrown: unknown): boolean => AWAY.includes(errnoOf(thrown) ?? "");
+
 /** Whether there is no file of this path, also because a part of the path is not a folder. */
 export const isNoFile = (thrown: unknown): boolean => ["ENOENT", "ENOTDIR"].includes(errnoOf(thrown) ?? "");

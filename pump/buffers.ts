@@ -73,7 +73,7 @@ export async function connectBuffers(spec: PumpSpec, journal: Journal): Promise<
 async function reachOf({ buffers }: PumpSpec, journal: Journal): Promise<Reach> {
   if ("storeDir" in buffers) {
     const { createFilesystemStore } = await import("../buffers/filesystem/filesystem-store.ts");
-    const { storedBlobs } = await import("../buffers/filesystem/stored-blobs.ts");
+    const { storedBlobs } = await import("../buffers/format/stored-blobs.ts");
     const store = createFilesystemStore(buffers.storeDir);
     return (bufferId) => storedBlobs(store, bufferId);
   }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -22,11 +22,12 @@ export interface TestDataPlane {
   close(): Promise<void>;
 }
 
-/** A real data plane over a real store on a Unix socket in its own folder. */
-export async function startDataPlane(): Promise<TestDataPlane> {
+/** A real data plane on a Unix socket in its own folder, over a real store there unless it is given another one. */
+export async function startDataPlane(given?: BufferStore): Promise<TestDataPlane> {
   const dir = await mkdtemp(join(tmpdir(), "tyger-data-"));
   const socketPath = join(dir, "data.sock");
-  const store = createFilesystemStore(join(dir, "buffers"));
+  await mkdir(join(dir, "buffers"));
+  const store = given ?? createFilesystemStore(join(dir, "buffers"));
   const keys = await loadSigningKeys(undefined, join(dir, "keys"));
   const sign = createSigner(keys, socketPath);
   const start = () => createDataPlane({ store, verify: createVerifier(keys), log: pino({ level: "silent" }) });

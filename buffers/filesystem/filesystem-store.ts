@@ -5,8 +5,9 @@ import { isDiskFull } from "../../model/errno.ts";
 import { CodedError, errnoOf } from "../../model/errors.ts";
 import type { Blob, BlobHead, BufferStore } from "../../model/ports/store.ts";
 import { readBlobFile, readRest, restOf } from "./blob-file.ts";
-import { checkBlobPath, checkContainerName } from "./blob-names.ts";
+import { checkBlobPath, checkContainerName } from "../format/blob-names.ts";
 import { writeBlobFile, writeWholeBlob } from "./blob-writer.ts";
+import { folderAway, whileThere } from "./folder-away.ts";
 import { watchFolder } from "./folder-changes.ts";
 import { createFolderSync } from "./folder-sync.ts";
 
@@ -17,35 +18,12 @@ const LEFTOVER_MS = 3_600_000;
 /** Polling interval where folders cannot be watched. */
 const POLL_MS = 500;
 
-/** Facts about a blob that is in memory as a whole. */
-interface BlobFacts {
-  contentMd5: string;
-  metadata: Record<string, string>;
-}
-
-/** The store for processes that share its disk; they can write and wait at the same time. */
-export interface FilesystemStore extends BufferStore {
-  /**
-   * Stores a blob from memory. It trusts the caller that `contentMd5` is the MD5 of `bytes`.
-   * @throws CodedError UnauthorizedBlobOverwrite, ContainerNotFound, Unavailable
-   */
-  putWhole(bufferId: string, blobPath: string, bytes: Uint8Array, facts: BlobFacts): Promise<BlobHead>;
-  /**
-   * Reads a blob into the memory that `allocate` returns for its size.
-   * @throws CodedError BlobNotFound, ContainerNotFound
-   */
-  getWhole(
-    bufferId: string,
-    blobPath: string,
-    allocate: (sizeBytes: number) => Buffer,
-  ): Promise<BlobHead & { bytes: Buffer }>;
-}
-
 /**
  * A store in the folder `rootDir`: one folder per buffer, one file per blob, with `-` for `/` in the blob's path.
- * `link` publishes a file that is already whole and durable, and its EEXIST is what makes a blob write-once.
+ * `link` publishes a file that is already whole and durable, and its EEXIST is what makes a blob write-once. Processes that share
+ * the disk can write and wait at the same time. The folder must be there: while it is missing, so is the disk that it is on.
  */
-export function createFilesystemStore(rootDir: string): FilesystemStore {
+export function createFilesystemStore(rootDir: string): BufferStore {
   const passage = join(rootDir, PASSAGE);
   const syncFolder = createFolderSync();
   let prepared: Promise<void> | undefined;
@@ -53,7 +31,7 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
   const prepare = (): Promise<void> => {
     prepared ??= preparePassage(passage).catch((err: unknown) => {
       prepared = undefined;
-      throw err;
+      throw errnoOf(err) === "ENOENT" ? folderAway(rootDir, err) : err;
     });
     return prepared;
   };
@@ -66,6 +44,12 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
     checkBlobPath(blobPath);
     return join(folder, blobPath.replaceAll("/", "-"));
   };
+  /** @throws CodedError Unavailable when that is not known */
+  const isProvisioned = async (bufferId: string): Promise<boolean> => {
+    if (await isThere(folderOf(bufferId))) return true;
+    if (await isThere(rootDir)) return false;
+    throw folderAway(rootDir);
+  };
   const inPassage = (): string => join(passage, randomBytes(12).toString("hex"));
 
   const openBlob = async (bufferId: string, blobPath: string): Promise<FileHandle> => {
@@ -74,14 +58,14 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
       return await open(path, "r");
     } catch (err) {
       if (errnoOf(err) !== "ENOENT") throw err;
-      if (!(await isThere(folderOf(bufferId)))) throw containerNotFound(bufferId, err);
+      if (!(await isProvisioned(bufferId))) throw containerNotFound(bufferId, err);
       throw new CodedError("BlobNotFound", `The blob '${blobPath}' does not exist`, { cause: err });
     }
   };
 
   /** The buffer, or else the temporary file: when that is gone, its upload can be repeated. */
   const missing = async (bufferId: string, cause: unknown): Promise<CodedError> => {
-    if (!(await isThere(folderOf(bufferId)))) return containerNotFound(bufferId, cause);
+    if (!(await isProvisioned(bufferId))) return containerNotFound(bufferId, cause);
     prepared = undefined;
     return new CodedError("Unavailable", "The unfinished upload was removed from the buffer store", { cause });
   };
@@ -94,7 +78,7 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
   ): Promise<BlobHead> => {
     const path = fileOf(bufferId, blobPath);
     await prepare();
-    if (!(await isThere(folderOf(bufferId)))) throw containerNotFound(bufferId);
+    if (!(await isProvisioned(bufferId))) throw containerNotFound(bufferId);
     // Saves a repeated upload the disk write; `link` below decides.
     if (await isThere(path)) throw overwrite(blobPath);
     const temporary = inPassage();
@@ -113,16 +97,19 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
     }
   };
 
-  return {
+  return whileThere<BufferStore>(rootDir, {
     async provision(bufferId) {
       const folder = folderOf(bufferId);
       await prepare();
-      await mkdir(folder, { mode: 0o700 }).catch(unless("EEXIST"));
+      await mkdir(folder, { mode: 0o700 }).catch((err: unknown) => {
+        if (errnoOf(err) === "ENOENT") throw folderAway(rootDir, err);
+        if (errnoOf(err) !== "EEXIST") throw err;
+      });
       await syncFolder(rootDir);
     },
 
     async exists(bufferId) {
-      return isThere(folderOf(bufferId));
+      return isProvisioned(bufferId);
     },
 
     put: (bufferId, blobPath, body, expect) =>
@@ -179,11 +166,18 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
       }
     },
 
-    async *list(bufferId) {
-      const names = await readdir(folderOf(bufferId)).catch((err: unknown) => {
-        throw errnoOf(err) === "ENOENT" ? containerNotFound(bufferId, err) : err;
+    async list(bufferId, { limit, after = "" }) {
+      const names = await readdir(folderOf(bufferId)).catch(async (err: unknown) => {
+        if (errnoOf(err) !== "ENOENT" || (await isProvisioned(bufferId))) throw err;
+        throw containerNotFound(bufferId, err);
       });
-      yield* names.map((name) => name.replaceAll("-", "/")).sort();
+      const left = names
+        .map((name) => name.replaceAll("-", "/"))
+        .filter((path) => path > after)
+        .sort();
+      const paths = left.slice(0, limit);
+      const last = paths.at(-1);
+      return left.length > limit && last !== undefined ? { paths, next: last } : { paths };
     },
 
     async delete(bufferId) {
@@ -191,11 +185,15 @@ export function createFilesystemStore(rootDir: string): FilesystemStore {
       await prepare();
       const gone = inPassage();
       // Renamed first, so that a reader sees the whole buffer or none of it.
-      await rename(folder, gone).catch(unless("ENOENT"));
+      await rename(folder, gone).catch(async (err: unknown) => {
+        if (errnoOf(err) !== "ENOENT") throw err;
+        const reason = await missing(bufferId, err);
+        if (reason.code !== "ContainerNotFound") throw reason;
+      });
       await syncFolder(rootDir);
       await rm(gone, { recursive: true, force: true });
     },
-  };
+  });
 }
 
 async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
@@ -203,7 +201,7 @@ async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
 }
 
 async function preparePassage(passage: string): Promise<void> {
-  await mkdir(passage, { recursive: true, mode: 0o700 });
+  await mkdir(passage, { mode: 0o700 }).catch(unless("EEXIST"));
   for (const name of await readdir(passage)) {
     const path = join(passage, name);
     const found = await stat(path).catch(unless("ENOENT"));

@@ -52,6 +52,8 @@ async function openApi(temporalAddress: string): Promise<Api> {
     put: refuse,
     get: refuse,
     head: refuse,
+    putWhole: refuse,
+    getWhole: refuse,
     waitFor: refuse,
     list: refuse,
   };

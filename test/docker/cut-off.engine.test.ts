@@ -7,7 +7,7 @@ import { buffer } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createFilesystemStore } from "../../buffers/filesystem/filesystem-store.ts";
-import { storedBlobs } from "../../buffers/filesystem/stored-blobs.ts";
+import { storedBlobs } from "../../buffers/format/stored-blobs.ts";
 import { writeBuffer } from "../../buffers/format/writer.ts";
 import { isSettled, outcomeOf, type Outcome, type ReplicaState } from "../../model/run/lifecycle.ts";
 import { deadlineOf, type RunRecord } from "../../model/run/run.ts";

@@ -48,7 +48,9 @@ export function createFakeApi({
     exists: async (id) => fake.places.has(id),
     delete: async (id) => void fake.places.delete(id),
     put: refuse,
+    putWhole: refuse,
     get: refuse,
+    getWhole: refuse,
     async head(id, path) {
       if (fake.written.get(id) === path) return { sizeBytes: 0, contentMd5: "", metadata: {} };
       throw new CodedError("BlobNotFound", `The blob '${path}' does not exist`);

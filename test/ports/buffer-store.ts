@@ -19,10 +19,18 @@ async function allOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
+/** Less than the blobs of most tests. */
+const PAGE = 2;
+
 async function pathsOf(store: BufferStore, bufferId: string): Promise<string[]> {
   const paths: string[] = [];
-  for await (const path of store.list(bufferId)) paths.push(path);
-  return paths;
+  for (let after: string | undefined; ;) {
+    const page = await store.list(bufferId, { limit: PAGE, after });
+    expect(page.paths.length).toBeLessThanOrEqual(PAGE);
+    paths.push(...page.paths);
+    if (page.next === undefined) return paths;
+    after = page.next;
+  }
 }
 
 /** The tests of every implementation of the port; `makeStore` is called once per test and cleans up after itself. */
@@ -163,13 +171,66 @@ export function testBufferStore(makeStore: () => Promise<BufferStore>): void {
     expect(await pathsOf(store, id)).toEqual(paths);
   });
 
+  test("a list continues where it was, whatever was stored meanwhile", async () => {
+    const { store, id } = await newBuffer();
+    for (const path of ["00/001", "00/003", "00/005", "00/007"])
+      await store.put(id, path, streamOf(path), { metadata: {} });
+    const seen: string[] = [];
+    let after: string | undefined;
+    do {
+      const page = await store.list(id, { limit: PAGE, after });
+      seen.push(...page.paths);
+      after = page.next;
+      // Before what was listed, and so not in the rest of the list.
+      await store.put(id, `0${seen.length}/000`, streamOf("x"), { metadata: {} }).catch(() => undefined);
+    } while (after !== undefined && seen.length < 20);
+    expect(seen.filter((path) => path.startsWith("00/"))).toEqual(["00/001", "00/003", "00/005", "00/007"]);
+    expect(new Set(seen).size).toBe(seen.length);
+  });
+
+  test.for([0, 1, 16_384, 5_000_001])(
+    "a blob of %d bytes in memory goes there and back without a stream",
+    async (size) => {
+      const { store, id } = await newBuffer();
+      const bytes = randomBytes(size);
+      const facts = { contentMd5: md5Of(bytes), metadata: { a: "b" } };
+      expect(await store.putWhole(id, "00/000", bytes, facts)).toEqual({ sizeBytes: size, ...facts });
+      expect((await bytesOf(store, id, "00/000")).equals(bytes)).toBe(true);
+      const memory: Buffer[] = [];
+      const allocate = (sizeBytes: number): Buffer => {
+        const allocated = Buffer.alloc(sizeBytes);
+        memory.push(allocated);
+        return allocated;
+      };
+      const { bytes: read, ...head } = await store.getWhole(id, "00/000", allocate);
+      expect(head).toEqual({ sizeBytes: size, ...facts });
+      expect([read.equals(bytes), read === memory[0]]).toEqual([true, true]);
+    },
+  );
+
+  test("a blob from memory replaces none, and needs its buffer", async () => {
+    const { store, id } = await newBuffer();
+    const facts = { contentMd5: md5Of(Buffer.from("x")), metadata: {} };
+    await store.put(id, "00/000", streamOf("first"), { metadata: {} });
+    const put = (bufferId: string) => store.putWhole(bufferId, "00/000", Buffer.from("x"), facts);
+    await expect(put(id)).rejects.toMatchObject({ code: "UnauthorizedBlobOverwrite" });
+    await expect(put(`x${id}`)).rejects.toMatchObject({ code: "ContainerNotFound" });
+    await expect(store.getWhole(id, "00/001", (size) => Buffer.alloc(size))).rejects.toMatchObject({
+      code: "BlobNotFound",
+    });
+    await expect(store.getWhole(`x${id}`, "00/000", (size) => Buffer.alloc(size))).rejects.toMatchObject({
+      code: "ContainerNotFound",
+    });
+    expect((await bytesOf(store, id, "00/000")).toString()).toBe("first");
+  });
+
   test("deleting removes a buffer with all blobs, and deleting again is harmless", async () => {
     const { store, id } = await newBuffer();
-    await store.put(id, "00/000", streamOf("x"), { metadata: {} });
+    for (let number = 100; number < 140; number++) await store.put(id, `00/${number}`, streamOf("x"), { metadata: {} });
     await store.delete(id);
     await store.delete(id);
     expect(await store.exists(id)).toBe(false);
-    await expect(store.get(id, "00/000")).rejects.toMatchObject({ code: "ContainerNotFound" });
+    await expect(store.get(id, "00/100")).rejects.toMatchObject({ code: "ContainerNotFound" });
     await store.provision(id);
     expect(await pathsOf(store, id)).toEqual([]);
   });

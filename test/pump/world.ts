@@ -80,9 +80,7 @@ export async function startWorld(): Promise<World> {
       return Buffer.concat(content);
     },
     async blobsOf(bufferId) {
-      const paths: string[] = [];
-      for await (const path of plane.store.list(bufferId)) paths.push(path);
-      return paths;
+      return (await plane.store.list(bufferId, { limit: 1000 })).paths;
     },
     async endOf(bufferId) {
       const { body } = await plane.store.get(bufferId, ".bufferend");

@@ -21,6 +21,8 @@ const NO_STORE: BufferStore = {
   put: refuse,
   get: refuse,
   head: refuse,
+  putWhole: refuse,
+  getWhole: refuse,
   waitFor: refuse,
   list: refuse,
   delete: refuse,

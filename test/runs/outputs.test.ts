@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createFilesystemStore, type FilesystemStore } from "../../buffers/filesystem/filesystem-store.ts";
-import { storedBlobs } from "../../buffers/filesystem/stored-blobs.ts";
+import { createFilesystemStore } from "../../buffers/filesystem/filesystem-store.ts";
+import { storedBlobs } from "../../buffers/format/stored-blobs.ts";
 import { END_BLOB, END_COMPLETE, END_FAILED, START_BLOB, START_CONTENT } from "../../buffers/format/buffer-format.ts";
 import { readBuffer } from "../../buffers/format/reader.ts";
 import { writeBuffer } from "../../buffers/format/writer.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { OutputClaim } from "../../model/ports/records.ts";
+import type { BufferStore } from "../../model/ports/store.ts";
 import { writerOf } from "../../model/run/pump.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { newBufferId } from "../../runs/buffers.ts";
@@ -18,7 +19,7 @@ import { checkUnwritten, endOfOutput, settleOutputs } from "../../runs/outputs.t
 import { eventually } from "../eventually.ts";
 
 let dir: string;
-let store: FilesystemStore;
+let store: BufferStore;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "tyger-outputs-"));
   store = createFilesystemStore(dir);

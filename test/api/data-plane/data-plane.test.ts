@@ -1,10 +1,12 @@
 import { request } from "node:http";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { CodedError } from "../../../model/errors.ts";
 import { startDataPlane, type TestDataPlane } from "../../data-plane.ts";
-import { testDataPlane } from "../../ports/data-plane.ts";
+import { FakeBucket } from "../../fakes/bucket.ts";
+import { createBucketStore } from "../../fakes/bucket-store.ts";
+import { testDataPlane, type DataPlane } from "../../ports/data-plane.ts";
 import { refusalOf, sendRaw, UNREADABLE } from "../../raw-request.ts";
 
 let plane: TestDataPlane;
@@ -51,11 +53,22 @@ function pathTo(id: string, blob: string, writeable = true, ttlSeconds = 3600): 
   return `${path}${blob === "" ? "" : `/${blob}`}?${query}`;
 }
 
-testDataPlane(() => ({
-  at: { socketPath: plane.socketPath, path: plane.socketPath },
-  newBuffer: () => plane.newBuffer(),
-  urlOf: (bufferId, writeable) => plane.urlOf(bufferId, writeable),
-}));
+const asClientsSee = (opened: TestDataPlane): DataPlane => ({
+  at: { socketPath: opened.socketPath, path: opened.socketPath },
+  newBuffer: () => opened.newBuffer(),
+  urlOf: (bufferId, writeable) => opened.urlOf(bufferId, writeable),
+});
+
+testDataPlane(() => asClientsSee(plane));
+
+describe("over a bucket", () => {
+  let overBucket: TestDataPlane;
+  beforeAll(async () => {
+    overBucket = await startDataPlane(createBucketStore(new FakeBucket(), "buffers/"));
+  });
+  afterAll(() => overBucket.close());
+  testDataPlane(() => asClientsSee(overBucket));
+});
 
 test("an unparsable request is refused with a Request-Id, too", async () => {
   for (const [text, status] of UNREADABLE) {

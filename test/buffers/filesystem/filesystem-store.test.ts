@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFilesystemStore } from "../../../buffers/filesystem/filesystem-store.ts";
+import type { BufferStore } from "../../../model/ports/store.ts";
 import { testBufferStore } from "../../ports/buffer-store.ts";
 import { eventually } from "../../eventually.ts";
 
@@ -112,3 +113,58 @@ test.for([0, 3, 10, 30])("a file of %d bytes without a blob is reported as damag
   await writeFile(join(root, "abc", "00-000"), Buffer.alloc(size, 7));
   await expect(store.get("abc", "00/000")).rejects.toThrow("The stored blob 'abc/00/000' is damaged");
 });
+
+describe("a store whose disk is away", () => {
+  let root: string;
+  let store: BufferStore;
+  const away = { code: "Unavailable", message: expect.stringMatching(/^The folder '.*' is missing; mount its disk/) };
+  const noBytes = { contentMd5: "1B2M2Y8AsgTpgAmY7PhCfg==", metadata: {} };
+  beforeEach(async () => {
+    root = join(await freshFolder(), "buffers");
+    await mkdir(root);
+    store = createFilesystemStore(root);
+    await store.provision("abc");
+    await store.putWhole("abc", "00/000", new Uint8Array(), noBytes);
+    await rename(root, `${root}-away`);
+  });
+
+  test.each<[string, () => Promise<unknown>]>([
+    ["provision", () => store.provision("def")],
+    ["exists", () => store.exists("abc")],
+    ["put", () => store.put("abc", "00/001", Readable.from([]), { metadata: {} })],
+    ["putWhole", () => store.putWhole("abc", "00/001", new Uint8Array(), noBytes)],
+    ["get", () => store.get("abc", "00/000")],
+    ["getWhole", () => store.getWhole("abc", "00/000", (size) => Buffer.alloc(size))],
+    ["head", () => store.head("abc", "00/000")],
+    ["list", () => store.list("abc", { limit: 10 })],
+    ["delete", () => store.delete("abc")],
+  ])("does not answer '%s', makes no folder, and works again when it is back", async (_name, call) => {
+    await expect(call()).rejects.toMatchObject(away);
+    // Neither does one that starts meanwhile.
+    await expect(createFilesystemStore(root).provision("def")).rejects.toMatchObject(away);
+    await expect(stat(root)).rejects.toMatchObject({ code: "ENOENT" });
+    await rename(`${root}-away`, root);
+    expect([await store.exists("abc"), await store.exists("def")]).toEqual([true, false]);
+    expect((await store.list("abc", { limit: 10 })).paths).toEqual(["00/000"]);
+  });
+
+  test("ends a wait, so that the reader asks again", async () => {
+    await store.waitFor("abc", "00/001", 20_000, new AbortController().signal);
+    await expect(store.get("abc", "00/001")).rejects.toMatchObject(away);
+  });
+});
+
+test.each(["EIO", "ENOTCONN", "ESTALE", "EROFS"])(
+  "a file system that answers %s is not a missing blob",
+  async (code) => {
+    const store = createFilesystemStore(await freshFolder());
+    await store.provision("abc");
+    const body = Readable.from(
+      (async function* () {
+        yield randomBytes(10);
+        throw Object.assign(new Error(`${code}: write`), { code });
+      })(),
+    );
+    await expect(store.put("abc", "00/000", body, { metadata: {} })).rejects.toMatchObject({ code: "Unavailable" });
+  },
+);

@@ -2,11 +2,14 @@ import { stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe } from "vitest";
 import { createFilesystemStore } from "../../../buffers/filesystem/filesystem-store.ts";
-import { storedBlobs } from "../../../buffers/filesystem/stored-blobs.ts";
+import { storedBlobs } from "../../../buffers/format/stored-blobs.ts";
 import { fromUrl } from "../../../buffers/access/access.ts";
 import { blobsOver } from "../../../buffers/access/blob-client.ts";
 import type { BlobSource } from "../../../buffers/format/blobs.ts";
+import { FakeBucket } from "../../fakes/bucket.ts";
+import { createBucketStore } from "../../fakes/bucket-store.ts";
 import { testBlobs } from "../../ports/blobs.ts";
+import { newBufferId } from "../../../runs/buffers.ts";
 import { startDataPlane, type TestDataPlane } from "../../data-plane.ts";
 
 let plane: TestDataPlane;
@@ -31,5 +34,18 @@ describe.each(Object.entries(ways))("blobs over %s", (_name, reach) => {
       return { source: reach(id), damage };
     },
     () => reach("x".repeat(26)),
+  );
+});
+
+describe("blobs in a bucket", () => {
+  const bucket = new FakeBucket();
+  const store = createBucketStore(bucket, "buffers/");
+  testBlobs(
+    async () => {
+      const id = newBufferId();
+      await store.provision(id);
+      return { source: storedBlobs(store, id), damage: async (path) => bucket.damage(`buffers/${id}/${path}`) };
+    },
+    () => storedBlobs(store, "x".repeat(26)),
   );
 });

@@ -1,14 +1,14 @@
 import { Buffer } from "node:buffer";
-import type { FilesystemStore } from "./filesystem-store.ts";
-import { CHAIN_METADATA } from "../format/buffer-format.ts";
 import { CodedError, type ErrorCode } from "../../model/errors.ts";
-import { isSameBlob, labelsOf, metadataOf, type Blobs, type BlobSource, type ReceivedBlob } from "../format/blobs.ts";
-import { hashOf } from "../format/blob-hash.ts";
+import type { BufferStore } from "../../model/ports/store.ts";
+import { hashOf } from "./blob-hash.ts";
+import { isSameBlob, labelsOf, metadataOf, type Blobs, type BlobSource, type ReceivedBlob } from "./blobs.ts";
+import { CHAIN_METADATA } from "./buffer-format.ts";
 
 const newBuffer = (sizeBytes: number): Buffer => Buffer.allocUnsafeSlow(sizeBytes);
 
-/** A buffer's blobs read from and written to the store's folder directly; behaves as over a signed URL. */
-export const storedBlobs = (store: FilesystemStore, bufferId: string): BlobSource => ({
+/** A buffer's blobs, without the data plane in between; behaves as over a signed URL. */
+export const storedBlobs = (store: BufferStore, bufferId: string): BlobSource => ({
   open({ signal, hash, allocate = newBuffer }): Blobs {
     const find = async (path: string): Promise<Omit<ReceivedBlob, "wasHeld"> | undefined> => {
       const blob = await store.getWhole(bufferId, path, allocate).catch(unless("BlobNotFound"));
