@@ -1,18 +1,16 @@
-import { writeSync } from "node:fs";
+import { createLineWriter } from "../disk/line-writer.ts";
 
 /** The pump's log: JSON lines on standard output. A full disk or a closed pipe there never stops a transfer. */
 export type Journal = (level: "info" | "warn" | "error", message: string, facts?: Record<string, unknown>) => void;
 
 /** A journal whose lines all carry `context`. */
 export function openJournal(context: Record<string, unknown>): Journal {
-  return (level, msg, facts) => {
-    const line = JSON.stringify({ time: new Date().toISOString(), level, ...context, ...facts, msg });
-    try {
-      writeSync(1, `${withoutSecrets(line)}\n`);
-    } catch {
-      // There is nowhere else to report it.
-    }
-  };
+  const textOf = (level: string, msg: string, facts?: Record<string, unknown>): string =>
+    `${withoutSecrets(JSON.stringify({ time: new Date().toISOString(), level, ...context, ...facts, msg }))}\n`;
+  const output = createLineWriter(1, (lines, reason) =>
+    textOf("warn", "lines of this log were lost", { lines, reason }),
+  );
+  return (level, msg, facts) => output.write(textOf(level, msg, facts));
 }
 
 /** `text` without the query of any URL and without signatures. */

@@ -1,13 +1,14 @@
 import { json } from "node:stream/consumers";
+import { createLineWriter } from "../disk/line-writer.ts";
 import { processesOf } from "./server-processes.ts";
 import { stackSettingsSchema } from "./supervisor/settings.ts";
 import { supervise } from "./supervisor/supervisor.ts";
 import { temporalAddressOf, webUiOf } from "./temporal/temporal.ts";
 
 /** The background process of a stack. Reads its settings from stdin and logs to stdout. */
-const log = (line: string) => process.stdout.write(`${new Date().toISOString()} ${line}\n`);
-// The supervisor must continue even if a full disk refuses its log.
-process.stdout.on("error", () => {});
+const textOf = (line: string) => `${new Date().toISOString()} ${line}\n`;
+const output = createLineWriter(1, (lines, reason) => textOf(`${lines} lines of this log were lost: ${reason}`));
+const log = (line: string) => output.write(textOf(line));
 
 const settings = stackSettingsSchema.parse(await json(process.stdin));
 const { postgres, temporal } = settings;

@@ -43,7 +43,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "docker/log": ["model", "docker"],
   "docker/pump": ["model", "docker/engine"],
   logs: ["model", "disk"],
-  config: ["model"],
+  config: ["model", "disk"],
   api: ["model", "contract", "api"],
   // Only main files know which backends there are.
   "api/main.ts": ["model", "runs", "config", ...BACKENDS],

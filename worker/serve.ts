@@ -29,6 +29,7 @@ const RECONCILE = { everyMs: 5_000, wholeEvery: 3 };
 /** How long the end of the process waits for repairs that it interrupts; the next worker makes them. */
 const REPAIRS_END_MS = 3_000;
 const RAISE_AGAIN_MS = 10_000;
+const MARK_AGAIN_MS = 2_000;
 
 export interface WorkerBackends {
   db: Database;
@@ -98,13 +99,12 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
   const raised = (await raiseNumbers(raising)) ? undefined : raiseLater(raising, stopping.signal);
   const running = worker.run();
   const stateDir = join(config.TYGER_DATA_DIR, "state");
-  await mkdir(stateDir, { recursive: true });
   const lease = await holdLease(db.leases, reconcilerLeaseOf(cluster), log);
   const reportLost = lostRunsReport(join(stateDir, LOST_RUNS_FILE), log);
   const repair = createRepair({ ...ports, reportLost, mayAct: () => lease.isHeld() });
   const reconciling = reconcileForever(repair, RECONCILE, lease, stopping.signal);
-  await writeFile(join(stateDir, "installation"), `${installationId}\n`);
-  await writeFile(join(stateDir, "worker.ready"), `${process.pid}\n`);
+  const marks = { installation: installationId, "worker.ready": String(process.pid) };
+  const marked = leaveMarks(stateDir, marks, log, stopping.signal);
   log.info({ taskQueue: worker.options.taskQueue }, "worker is ready");
 
   const end = async (): Promise<void> => {
@@ -112,7 +112,7 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
       await running;
     } finally {
       stopping.abort();
-      await Promise.all([reconciling, raised]);
+      await Promise.all([reconciling, raised, marked]);
       repair.stop();
       await atMost(REPAIRS_END_MS, repair.settled());
       await lease.release();
@@ -128,6 +128,26 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
       if (worker.getState() === "RUNNING") worker.shutdown();
     },
   };
+}
+
+/** Files that tell the supervisor and `tyger status` what is served. A full disk delays them: the worker works meanwhile. */
+async function leaveMarks(
+  folder: string,
+  marks: Record<string, string>,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const mark = async (): Promise<true | undefined> => {
+    try {
+      await mkdir(folder, { recursive: true });
+      for (const [name, content] of Object.entries(marks)) await writeFile(join(folder, name), `${content}\n`);
+      return true;
+    } catch (err) {
+      log.warn({ reason: messageOf(err) }, "could not write that the worker is ready, trying again");
+      return undefined;
+    }
+  };
+  await poll(mark, { everyMs: MARK_AGAIN_MS, signal });
 }
 
 /** Keeps the file that `tyger status` shows. */

@@ -100,10 +100,9 @@ export class KeptProcess {
   /** Runs the process once; returns how it ended. */
   async #runOnce(): Promise<string> {
     const { command, args, env, cwd, user, logFile } = this.#spec;
-    rotate(logFile);
-    const log = openSync(logFile, "a", 0o600);
-    const child = spawn(command, args, { env, cwd, ...user, stdio: ["ignore", log, log] });
-    closeSync(log);
+    const log = this.#openLog(logFile);
+    const child = spawn(command, args, { env, cwd, ...user, stdio: ["ignore", log ?? "ignore", log ?? "ignore"] });
+    if (log !== undefined) closeSync(log);
     const exit = new Promise<string>((resolve) => {
       child.once("error", (err) => resolve(err.message));
       child.once("exit", (code, signal) => resolve(signal ? `ended by ${signal}` : `ended with exit code ${code}`));
@@ -126,6 +125,17 @@ export class KeptProcess {
     return how;
   }
 
+  /** Undefined when it cannot be opened: on a full disk the process starts without its log. */
+  #openLog(file: string): number | undefined {
+    try {
+      rotate(file);
+      return openSync(file, "a", 0o600);
+    } catch (err) {
+      this.#log(`${this.#spec.name} has no log: ${messageOf(err)}`);
+      return undefined;
+    }
+  }
+
   async #awaitReady(pid: number, gone: AbortSignal): Promise<void> {
     const look = async (): Promise<true | undefined> => (await this.#spec.isReady(pid).catch(() => false)) || undefined;
     if (!(await poll(look, { everyMs: READY_POLL_MS, signal: gone })) || gone.aborted) return;
@@ -136,9 +146,6 @@ export class KeptProcess {
 }
 
 function rotate(logFile: string): void {
-  try {
-    if (statSync(logFile).size > LOG_LIMIT_BYTES) renameSync(logFile, `${logFile}.1`);
-  } catch {
-    // No log yet.
-  }
+  const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
+  if (size > LOG_LIMIT_BYTES) renameSync(logFile, `${logFile}.1`);
 }

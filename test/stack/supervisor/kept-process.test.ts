@@ -40,3 +40,27 @@ test("the pauses between the starts of a process that cannot start double up to 
   await kept.stop();
   expect(paused.slice(0, 9)).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
 });
+
+test("a process whose log cannot be opened starts without it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tyger-kept-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const said: string[] = [];
+  const kept = new KeptProcess(
+    {
+      name: "quiet",
+      command: process.execPath,
+      args: ["-e", "console.log('begun'); setInterval(() => {}, 1000)"],
+      env: {},
+      cwd: folder,
+      logFile: join(folder, "missing", "log"),
+      isReady: async () => true,
+      stopSignal: "SIGTERM",
+      graceMs: 5000,
+    },
+    { onChange: () => undefined, log: (line) => void said.push(line) },
+  );
+  await kept.start();
+  expect(kept.view()).toMatchObject({ state: "ready", restarts: 0 });
+  expect(said).toEqual([expect.stringMatching(/^quiet has no log: ENOENT/)]);
+  await kept.stop();
+});
