@@ -12,6 +12,7 @@ import { connectEngine, type ContainerInfo, type Engine } from "./engine/engine.
 import { readEvents } from "./engine/events.ts";
 import { hasPumpSpec } from "./pump/pump-folder.ts";
 import { JobEvents } from "./pump/job-events.ts";
+import { localPump } from "./pump/pump-link.ts";
 import { HELD_MS, PumpWatch } from "./pump/pump-watch.ts";
 
 export interface DockerWatcherOptions {
@@ -240,7 +241,7 @@ class Watch {
       if (this.#planned.has(textOf(replica.run))) return;
       this.#lookLater(replica.run, LOOK_AGAIN_MS, () => this.#look(replica.run, containerId));
     };
-    replica.pump ??= new PumpWatch(folder, changed, onHeld);
+    replica.pump ??= new PumpWatch(localPump(folder), changed, onHeld);
     replica.state = { ...replica.state, pump: await replica.pump.look() };
   }
 

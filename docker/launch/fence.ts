@@ -1,7 +1,7 @@
 import type { LaunchClaim } from "../../model/ports/compute.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { ContainerInfo } from "../engine/engine.ts";
-import { endPump } from "../pump/pump-link.ts";
+import { localPump } from "../pump/pump-link.ts";
 import { fenceFolder, findFolder, removeFolder, unfenceFolder } from "./attempt-folder.ts";
 import { attemptsToFence, type Verdict } from "./launch-plan.ts";
 import { findContainer, folderOf, hasPump, REPLICA, seenOf, type ReplicaPorts } from "./replica.ts";
@@ -51,7 +51,7 @@ export async function discard(
   for (const attempt of attempts) {
     const folder = await findFolder(folderOf(ports, run, attempt));
     if (folder === undefined) continue;
-    if (hasPump(run)) await endPump(folder, { command: "abandon" }, ABANDON_MS);
+    if (hasPump(run)) await localPump(folder).command({ command: "abandon" }, ABANDON_MS);
     await removeFolder(folder);
   }
 }

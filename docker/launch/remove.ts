@@ -1,7 +1,7 @@
 import { isSameRun } from "../../model/run/identity.ts";
 import { LABEL_INSTALLATION, LABEL_RUN } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
-import { endPump } from "../pump/pump-link.ts";
+import { localPump } from "../pump/pump-link.ts";
 import { attemptFoldersOf, removeFolder, runFolderOf } from "./attempt-folder.ts";
 import { runInLabels } from "./container-state.ts";
 import { ABANDON_MS } from "./fence.ts";
@@ -14,6 +14,6 @@ export async function remove({ engine, claims, installationId, runsDir }: Replic
   const ours = numbered.filter(({ Labels }) => isSameRun(runInLabels(Labels) ?? { id: 0 }, run));
   await Promise.all(ours.map(({ Id }) => engine.remove(Id, { force: true })));
   const folders = hasPump(run) ? await attemptFoldersOf(runsDir, run) : [];
-  await Promise.all(folders.map((folder) => endPump(folder, { command: "stop" }, ABANDON_MS)));
+  await Promise.all(folders.map((folder) => localPump(folder).command({ command: "stop" }, ABANDON_MS)));
   await removeFolder(runFolderOf(runsDir, run));
 }

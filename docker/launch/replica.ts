@@ -3,7 +3,7 @@ import type { PumpState, ReplicaState } from "../../model/run/lifecycle.ts";
 import { containerNameOf } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { ContainerInfo, Engine } from "../engine/engine.ts";
-import { pumpStateOf } from "../pump/pump-link.ts";
+import { localPump } from "../pump/pump-link.ts";
 import { attemptFolderOf } from "./attempt-folder.ts";
 import { LABEL_ATTEMPT, pipesOf } from "./container-spec.ts";
 import { containerStateOf, isContainerOf, wasStarted } from "./container-state.ts";
@@ -80,4 +80,4 @@ export async function replicaOf(ports: ReplicaPorts, run: RunRecord, info: Conta
 }
 
 const pumpOf = (ports: ReplicaPorts, run: RunRecord, attempt: string): Promise<PumpState> =>
-  pumpStateOf(folderOf(ports, run, attempt));
+  localPump(folderOf(ports, run, attempt)).state();

@@ -2,7 +2,7 @@ import type { PumpState, ReplicaState } from "../../model/run/lifecycle.ts";
 import type { PumpCommand } from "../../model/run/pump.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { ContainerInfo } from "../engine/engine.ts";
-import { endPump } from "../pump/pump-link.ts";
+import { localPump } from "../pump/pump-link.ts";
 import { containerStateOf, wasCutOff, wasStarted } from "./container-state.ts";
 import { discard, fence } from "./fence.ts";
 import { inspectSurely } from "./gone.ts";
@@ -69,7 +69,7 @@ async function stopStarted(ports: StopPorts, run: RunRecord, info: ContainerInfo
   const isRunning = info.State.Running;
   // The pump gets the command before the job is killed: the end of a killed job's pipe must not count as the end of its
   // output, and the watcher, which tells the pump that the job has ended, may be quicker than we are.
-  if (isRunning && hasPump(run)) await endPump(folder, STOP, STOP_HEARD_MS);
+  if (isRunning && hasPump(run)) await localPump(folder).command(STOP, STOP_HEARD_MS);
   if (isRunning) await engine.stop(info.Id, stopGraceSeconds);
   const ended = await inspectSurely(engine, info.Id);
   const container = containerStateOf(ended);
@@ -82,10 +82,10 @@ async function stopStarted(ports: StopPorts, run: RunRecord, info: ContainerInfo
 /** Ends the pump of a job that is over; `jobEnded` says how, unless the job was stopped. */
 async function settlePump(folder: string, jobEnded?: PumpCommand): Promise<PumpState> {
   if (jobEnded) {
-    const state = await endPump(folder, jobEnded, JOB_END_HEARD_MS);
+    const state = await localPump(folder).command(jobEnded, JOB_END_HEARD_MS);
     if (state.phase !== "Running") return state;
   }
-  const state = await endPump(folder, STOP, PUMP_END_MS);
+  const state = await localPump(folder).command(STOP, PUMP_END_MS);
   if (state.phase !== "Running") return state;
   // Suspended, for example. It has the command, and what it did not complete does not count.
   return { phase: "Failed", message: "The process that streams the buffers did not end in time", cutOff: true };

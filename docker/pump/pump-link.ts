@@ -4,12 +4,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf } from "../../model/errors.ts";
 import { atMost } from "../../waiting/bounded.ts";
 import { every, retry } from "../../waiting/retry.ts";
+import type { PumpChannel, PumpLink } from "../../model/ports/pump-channel.ts";
 import type { PumpState } from "../../model/run/lifecycle.ts";
 import { PUMP_FILES, stateOfResult, type PumpCommand, type PumpReport, type PumpResult } from "../../model/run/pump.ts";
 import { inFolder, known, readResultFile } from "./pump-folder.ts";
 
 /** The state of a pump that left no result and no longer listens. */
-export const DEAD_PUMP: PumpState = {
+const DEAD_PUMP: PumpState = {
   phase: "Dead",
   message: "The process that streams the buffers died before it finished",
 };
@@ -21,44 +22,29 @@ const CONNECT_MS = 5000;
 /** A pump sends its state at once; a suspended one still exists, but does not answer. */
 const ANSWER_MS = 1000;
 
-/** An open connection to the pump of one replica. */
-export interface PumpLink {
-  send(command: PumpCommand): void;
-  close(): void;
-  /** Settles when the connection is closed, from whichever side; never rejects. */
-  closed: Promise<void>;
-}
-
-/** Gets each report of a pump: its state, and {@link PumpReport.pipeEnds}. */
-type Heard = (state: PumpState, pipeEnds: number | undefined) => void;
+type Heard = (report: PumpReport) => void;
 
 /**
- * Connects to the pump of `folder` and passes each report that it sends to `heard`.
- * @returns undefined when no process listens there
- * @throws CodedError Unavailable when that cannot be found out
+ * The channel to the pump of an attempt on this machine: its socket, and the result file that it leaves in `folder`. When
+ * nothing listens and there is no result, the pump is dead.
  */
-export const connectPump = (folder: string, heard: Heard): Promise<PumpLink | undefined> =>
+export const localPump = (folder: string): PumpChannel<PumpState> => ({
+  state: () => askPump(folder, undefined, ANSWER_MS),
+  command: (command, withinMs) => askPump(folder, command, withinMs),
+  follow: (heard) => connectPump(folder, heard),
+});
+
+const connectPump = (folder: string, heard: Heard): Promise<PumpLink | undefined> =>
   inFolder(folder, async (path) => {
     const socket = await known(() => connectSocket(join(path, PUMP_FILES.socket)));
     return socket && linkOver(socket, heard);
   });
 
 /** The result of a pump that has ended, or undefined when it left none. @throws CodedError Unavailable */
-export async function readPumpResult(folder: string): Promise<PumpState | undefined> {
+async function readPumpResult(folder: string): Promise<PumpState | undefined> {
   const text = await readResultFile(folder);
   return text === undefined ? undefined : stateIn(text);
 }
-
-/** The present state of the pump of `folder`. @throws CodedError Unavailable */
-export const pumpStateOf = (folder: string): Promise<PumpState> => askPump(folder, undefined, ANSWER_MS);
-
-/**
- * Sends a command to the pump of `folder` and waits up to `withinMs` for the outcome.
- * @returns its result or failure; `Running` when it continues, `Dead` when it is gone without a result
- * @throws CodedError Unavailable
- */
-export const endPump = (folder: string, command: PumpCommand, withinMs: number): Promise<PumpState> =>
-  askPump(folder, command, withinMs);
 
 async function askPump(folder: string, command: PumpCommand | undefined, withinMs: number): Promise<PumpState> {
   const endMs = performance.now() + withinMs;
@@ -79,7 +65,8 @@ async function askOnce(
   const result = await readPumpResult(folder);
   if (result) return result;
   const answer = Promise.withResolvers<PumpState | "closed">();
-  const link = await connectPump(folder, (state) => {
+  const link = await connectPump(folder, (report) => {
+    const { pipeEnds: _, ...state } = report;
     if (command === undefined || state.phase !== "Running") answer.resolve(state);
   });
   // It can have ended between the two looks.
@@ -136,10 +123,7 @@ function linkOver(socket: Socket, heard: Heard): PumpLink {
     rest = lines.pop() ?? "";
     if (rest.length > MAX_LINE) socket.destroy();
     try {
-      for (const line of lines.filter(Boolean)) {
-        const { pipeEnds, ...state } = JSON.parse(line) as PumpReport;
-        heard(state, pipeEnds);
-      }
+      for (const line of lines.filter(Boolean)) heard(JSON.parse(line) as PumpReport);
     } catch {
       // It is not a pump: closing the connection reports that.
       socket.destroy();

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { CodedError, errnoOf, messageOf, type ErrorCode } from "../../model/errors.ts";
 import { PUMP_FILES, TRY_AGAIN_EXIT } from "../../model/run/pump.ts";
 import { poll } from "../../waiting/bounded.ts";
-import { connectPump, type PumpLink } from "./pump-link.ts";
+import type { PumpLink } from "../../model/ports/pump-channel.ts";
+import { localPump } from "./pump-link.ts";
 
 /** The Node binary that runs the pump, and its main file. */
 export interface PumpCommandLine {
@@ -51,7 +52,7 @@ export async function startPump({ node, main }: PumpCommandLine, folder: string)
     await log.close();
   }
   const look = async (): Promise<PumpLink | "failed" | undefined> =>
-    (await connectPump(folder, () => {})) ?? (failure === undefined ? undefined : "failed");
+    (await localPump(folder).follow(() => {})) ?? (failure === undefined ? undefined : "failed");
   const seen = await poll(look, { everyMs: LOOK_MS, withinMs: READY_MS });
   if (typeof seen === "object") return seen.close();
   const said = await readFile(join(folder, PUMP_FILES.log), "utf8").catch(() => "");

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { PumpChannel, PumpLink } from "../../model/ports/pump-channel.ts";
 import type { PumpState } from "../../model/run/lifecycle.ts";
 import type { PumpCommand } from "../../model/run/pump.ts";
 import { doubling, retry } from "../../waiting/retry.ts";
-import { connectPump, DEAD_PUMP, readPumpResult, type PumpLink } from "./pump-link.ts";
 
 /** Between two attempts to find out what became of a pump whose connection was lost. */
 const pauses = doubling(10, 5000);
@@ -17,7 +17,7 @@ interface Held {
 
 /** Stays connected to one pump: reports each of its states as it arrives, and its death when nothing listens any more. */
 export class PumpWatch {
-  readonly #folder: string;
+  readonly #channel: PumpChannel;
   readonly #changed: (state: PumpState) => void;
   readonly #onHeld: (heardAtMs: number) => void;
   readonly #closing = new AbortController();
@@ -33,8 +33,12 @@ export class PumpWatch {
    * `changed` gets each change that {@link look} did not return. `onHeld` is called when an output begins to wait for the
    * word on its job, at an instant of `performance.now()`, see {@link jobRunsOn}.
    */
-  constructor(folder: string, changed: (state: PumpState) => void, onHeld: (heardAtMs: number) => void = () => {}) {
-    this.#folder = folder;
+  constructor(
+    channel: PumpChannel,
+    changed: (state: PumpState) => void,
+    onHeld: (heardAtMs: number) => void = () => {},
+  ) {
+    this.#channel = channel;
     this.#changed = changed;
     this.#onHeld = onHeld;
   }
@@ -77,7 +81,7 @@ export class PumpWatch {
   }
 
   async #connectOnce(): Promise<void> {
-    const link = await connectPump(this.#folder, (state, pipeEnds) => {
+    const link = await this.#channel.follow(({ pipeEnds, ...state }) => {
       this.#losses = 0;
       this.#hold(pipeEnds);
       this.#move(state);
@@ -87,8 +91,9 @@ export class PumpWatch {
       void link.closed.then(() => this.#connectAgain());
       return;
     }
-    // No process listens any longer: the result that it left counts.
-    const last = (await readPumpResult(this.#folder)) ?? DEAD_PUMP;
+    const last = await this.#channel.state();
+    // It is there after all, or nothing is known: the next look follows it again.
+    if (last.phase === "Unknown" || last.phase === "Running") return;
     this.#hasEnded = true;
     this.#move(last);
   }

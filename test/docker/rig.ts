@@ -6,7 +6,7 @@ import { inject } from "vitest";
 import { attemptFoldersOf, runsWithFolders } from "../../docker/launch/attempt-folder.ts";
 import { connectEngine, type Engine } from "../../docker/engine/engine.ts";
 import { readEvents } from "../../docker/engine/events.ts";
-import { endPump } from "../../docker/pump/pump-link.ts";
+import { localPump } from "../../docker/pump/pump-link.ts";
 import { createDockerReader } from "../../docker/log/reader.ts";
 import { createDockerWatcher } from "../../docker/watcher.ts";
 import { createDockerWriter } from "../../docker/launch/writer.ts";
@@ -86,7 +86,8 @@ export async function openDockerRig(dockerHost?: string, storeDir?: string): Pro
       await counting;
       for (const { Id } of await engine.list(labels)) await engine.remove(Id, { force: true });
       for (const run of await runsWithFolders(runsDir)) {
-        for (const folder of await attemptFoldersOf(runsDir, run)) await endPump(folder, { command: "abandon" }, 500);
+        for (const folder of await attemptFoldersOf(runsDir, run))
+          await localPump(folder).command({ command: "abandon" }, 500);
       }
       await rm(runsDir, { recursive: true, force: true });
     },

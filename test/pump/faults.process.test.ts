@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { beforeEach, describe, expect, test } from "vitest";
-import { endPump } from "../../docker/pump/pump-link.ts";
+import { localPump } from "../../docker/pump/pump-link.ts";
 import { PUMP_FILES } from "../../model/run/pump.ts";
 import { fromUrl } from "../../buffers/access/access.ts";
 import { blobsOver } from "../../buffers/access/blob-client.ts";
@@ -173,7 +173,7 @@ describe("commands", () => {
     await started(out);
     // Like a pump on an overloaded machine.
     process.kill(pump.pid, "SIGSTOP");
-    await endPump(pump.folder, { command: "stop" }, 0);
+    await localPump(pump.folder).command({ command: "stop" }, 0);
     job.end();
     await job.ended;
     process.kill(pump.pid, "SIGCONT");

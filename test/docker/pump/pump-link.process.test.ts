@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { fenceFolder, unfenceFolder } from "../../../docker/launch/attempt-folder.ts";
-import { endPump, pumpStateOf, readPumpResult } from "../../../docker/pump/pump-link.ts";
+import { localPump } from "../../../docker/pump/pump-link.ts";
 import { startPump } from "../../../docker/pump/pump-process.ts";
 import { HELD_MS, PumpWatch } from "../../../docker/pump/pump-watch.ts";
 import type { PumpState } from "../../../model/run/lifecycle.ts";
@@ -47,11 +47,11 @@ const UNKNOWN = { code: "Unavailable", message: expect.stringContaining("could n
 
 describe("a pump is dead", () => {
   test("when its folder is gone", async () => {
-    expect(await pumpStateOf(join(folder, "gone"))).toMatchObject({ phase: "Dead" });
+    expect(await localPump(join(folder, "gone")).state()).toMatchObject({ phase: "Dead" });
   });
 
   test("when it has no socket", async () => {
-    expect(await pumpStateOf(folder)).toMatchObject({ phase: "Dead" });
+    expect(await localPump(folder).state()).toMatchObject({ phase: "Dead" });
   });
 
   test("when nothing listens on its socket", async () => {
@@ -59,7 +59,7 @@ describe("a pump is dead", () => {
     renameSync(fileOf("socket"), `${fileOf("socket")}.kept`);
     end();
     renameSync(`${fileOf("socket")}.kept`, fileOf("socket"));
-    expect(await pumpStateOf(folder)).toMatchObject({ phase: "Dead" });
+    expect(await localPump(folder).state()).toMatchObject({ phase: "Dead" });
   });
 });
 
@@ -77,9 +77,9 @@ describe("nothing is known about a pump", () => {
   ];
   test.each(faults)("%s", async (_name, break_) => {
     break_();
-    await expect(pumpStateOf(folder)).rejects.toMatchObject(UNKNOWN);
-    await expect(endPump(folder, { command: "stop" }, 100)).rejects.toMatchObject(UNKNOWN);
-    await expect(new PumpWatch(folder, () => {}).look()).rejects.toMatchObject(UNKNOWN);
+    await expect(localPump(folder).state()).rejects.toMatchObject(UNKNOWN);
+    await expect(localPump(folder).command({ command: "stop" }, 100)).rejects.toMatchObject(UNKNOWN);
+    await expect(new PumpWatch(localPump(folder), () => {}).look()).rejects.toMatchObject(UNKNOWN);
   });
 
   test("by a process that is out of descriptors, and it is asked again", async () => {
@@ -88,13 +88,13 @@ describe("nothing is known about a pump", () => {
     onTestFinished(() => asker.end());
     const answers = (): Record<string, string> =>
       Object.fromEntries(asker.said.map(({ way, answer }) => [way, answer]));
-    const known = { pumpStateOf: "Running", readPumpResult: "none", watch: "Running" };
+    const known = { state: "Running", follow: "followed", watch: "Running" };
     await eventually(() => isDeepStrictEqual(answers(), known));
     for (const spare of [0, 1]) {
       await eventually(async () => {
         // Again: connections that were just closed give back theirs.
         await asker.hog(spare);
-        return answers()["pumpStateOf"] !== "Running";
+        return answers()["state"] !== "Running";
       });
       await asker.free();
       await eventually(() => isDeepStrictEqual(answers(), known));
@@ -114,21 +114,21 @@ test("a pump whose folder is renamed meanwhile is not dead", async () => {
   };
   const renaming = rename(folder);
   onTestFinished(() => over.abort());
-  for (let i = 0; i < 300; i++) expect(await pumpStateOf(folder)).toEqual({ phase: "Running" });
+  for (let i = 0; i < 300; i++) expect(await localPump(folder).state()).toEqual({ phase: "Running" });
   over.abort();
   await renaming;
 });
 
 test.each(["", `{"status":`, `{"status":"Fine"}`, "null"])("a result of '%s' is a failure", async (text) => {
   writeFileSync(fileOf("result"), text);
-  expect(await readPumpResult(folder)).toMatchObject({ phase: "Failed", message: expect.stringMatching(/result/) });
+  expect(await localPump(folder).state()).toMatchObject({ phase: "Failed", message: expect.stringMatching(/result/) });
 });
 
 describe("a lost connection", () => {
   test("is not yet the end of the pump", async () => {
     const pump = await listening(sayRunning);
     const changes: PumpState[] = [];
-    const watch = new PumpWatch(folder, (state) => changes.push(state));
+    const watch = new PumpWatch(localPump(folder), (state) => changes.push(state));
     onTestFinished(() => watch.close());
     await watch.look();
     for (let count = 1; count <= 3; count++) {
@@ -151,7 +151,7 @@ describe("a lost connection", () => {
         client.write(`{"phase":"Succeeded"}\n`);
       });
     });
-    expect(await endPump(folder, { command: "jobEnded" }, 5000)).toEqual({ phase: "Succeeded" });
+    expect(await localPump(folder).command({ command: "jobEnded" }, 5000)).toEqual({ phase: "Succeeded" });
     expect(heard).toBe(`{"command":"jobEnded"}\n`);
   });
 });
@@ -168,7 +168,7 @@ describe("an output whose pipe has ended", () => {
     const heldAtMs: number[] = [];
     const changes: PumpState[] = [];
     const watch = new PumpWatch(
-      folder,
+      localPump(folder),
       (state) => changes.push(state),
       (atMs) => heldAtMs.push(atMs),
     );

@@ -1,16 +1,21 @@
 import { messageOf } from "../../../model/errors.ts";
 import { poll } from "../../../waiting/bounded.ts";
-import { pumpStateOf, readPumpResult } from "../../../docker/pump/pump-link.ts";
+import { localPump } from "../../../docker/pump/pump-link.ts";
 import { PumpWatch } from "../../../docker/pump/pump-watch.ts";
 import { obeyHogging, say } from "../../starved-process.ts";
 
 /** Asks the pump of a folder in each way again and again, and prints the answers. */
 const folder = process.argv[2] ?? "";
+const channel = localPump(folder);
 const ways = {
-  pumpStateOf: async () => (await pumpStateOf(folder)).phase,
-  readPumpResult: async () => (await readPumpResult(folder))?.phase ?? "none",
+  state: async () => (await channel.state()).phase,
+  follow: async () => {
+    const link = await channel.follow(() => {});
+    link?.close();
+    return link === undefined ? "Dead" : "followed";
+  },
   watch: async () => {
-    const watch = new PumpWatch(folder, () => {});
+    const watch = new PumpWatch(channel, () => {});
     try {
       return (await watch.look()).phase;
     } finally {
