@@ -67,7 +67,7 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
     apiKey: config.TEMPORAL_API_KEY,
   });
   const workflows = createBackgroundCalls({
-    workflows: createRunWorkflows(temporal, installationId, cluster),
+    workflows: createRunWorkflows(temporal, installationId),
     runs,
     log,
   });
@@ -82,7 +82,7 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
       buffers,
       store,
       compute,
-      checkMode,
+      clusters: { all: [{ name: cluster, checkMode }], areShown: false },
       archive,
       changes,
       workflows,

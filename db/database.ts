@@ -7,6 +7,7 @@ import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
 import { base32 } from "../model/buffer/buffer.ts";
 import { CodedError } from "../model/errors.ts";
+import type { RunRecords } from "../model/ports/records.ts";
 import type { Database } from "../model/ports/database.ts";
 import { every, retry } from "../waiting/retry.ts";
 import { bufferRecords } from "./buffers.ts";
@@ -16,6 +17,7 @@ import { codespecRecords } from "./codespecs.ts";
 import { answered, guarded } from "./failures.ts";
 import { openLeases } from "./leases.ts";
 import { listenToRuns } from "./listen.ts";
+import { clusterRunRecords } from "./runs/cluster-runs.ts";
 import { runRecords } from "./runs/runs.ts";
 import { installation } from "./schema.ts";
 
@@ -51,19 +53,18 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
   if (server.isPooler) await untilAnswered(() => checkInstallation(db, installationId), untilMs);
   const leases = openLeases(server);
   const listeners = new Set<{ close(): Promise<void> }>();
+  const listen: RunRecords["listen"] = async (changed) => {
+    const listener = await listenToRuns(direct, changed);
+    listeners.add(listener);
+    return listener;
+  };
   return {
     installationId,
     schemaVersion,
     codespecs: guarded(codespecRecords(db)),
     buffers: guarded(bufferRecords(db)),
-    runs: {
-      ...guarded(runRecords(db)),
-      listen: async (changed) => {
-        const listener = await listenToRuns(direct, changed);
-        listeners.add(listener);
-        return listener;
-      },
-    },
+    runs: { ...guarded(runRecords(db)), listen },
+    runsIn: (cluster) => ({ ...guarded(clusterRunRecords(db, cluster)), listen }),
     claims: guarded(launchClaims(db)),
     leases,
     ping: async () => {

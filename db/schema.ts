@@ -15,6 +15,7 @@ import {
 } from "drizzle-orm/pg-core";
 import { base32 } from "../model/buffer/buffer.ts";
 import type { Codespec } from "../model/codespec/codespec.ts";
+import { SOLE_CLUSTER } from "../model/run/names.ts";
 import { RUN_STATUSES, type JobTarget } from "../model/run/run.ts";
 
 /** Compared byte by byte, whatever the database's locale. */
@@ -104,6 +105,8 @@ export const runs = pgTable(
     codespecRef: text("codespec_ref"),
     timeoutSeconds: integer("timeout_seconds").notNull(),
     tags: tags(),
+    /** Where it runs. Older rows have the default: until then there was one cluster, of that name. */
+    cluster: text("cluster").notNull().default(SOLE_CLUSTER),
     bufferAccessTtl: text("buffer_access_ttl").notNull(),
     revision: integer("revision").notNull().default(0),
     workflowStartedAt: instant("workflow_started_at"),
@@ -118,9 +121,9 @@ export const runs = pgTable(
   },
   (table) => [
     index("runs_by_status").on(table.shownStatus, table.createdAt, table.id),
-    index("runs_open").on(table.id).where(isOpen),
-    index("runs_without_slot").on(table.id).where(needsSlot),
-    index("runs_unarchived").on(table.id).where(isUnarchived),
+    index("runs_open").on(table.cluster, table.id).where(isOpen),
+    index("runs_without_slot").on(table.cluster, table.id).where(needsSlot),
+    index("runs_unarchived").on(table.cluster, table.id).where(isUnarchived),
   ],
 );
 
@@ -141,18 +144,19 @@ export const runTags = pgTable(
 );
 
 /**
- * Kept by triggers: runs by shown status, and how many of them were admitted. Each backend adds to a shard, so that writers rarely
+ * Kept by triggers: runs by shown status and cluster, and how many of them were admitted. Each backend adds to a shard, so that writers rarely
  * wait for each other.
  */
 export const runCounts = pgTable(
   "run_counts",
   {
     status: runStatus("status").notNull(),
+    cluster: text("cluster").notNull().default(SOLE_CLUSTER),
     shard: integer("shard").notNull(),
     total: bigint("total", { mode: "number" }).notNull(),
     admitted: bigint("admitted", { mode: "number" }).notNull().default(0),
   },
-  (table) => [primaryKey({ columns: [table.status, table.shard] })],
+  (table) => [primaryKey({ columns: [table.status, table.cluster, table.shard] })],
 );
 
 /** Which attempt can start the container of a replica. No reference to runs: `removed` is also written for unknown ones. */

@@ -1,10 +1,10 @@
-import type { RunRecords } from "../model/ports/records.ts";
+import type { ClusterRunRecords } from "../model/ports/records.ts";
 import type { RunWorkflows } from "../model/ports/workflows.ts";
 import type { RunIdentity } from "../model/run/identity.ts";
 import { deadlineOf, isTerminal } from "../model/run/run.ts";
 
 export interface AdmissionPorts {
-  runs: RunRecords;
+  runs: ClusterRunRecords;
   workflows: Pick<RunWorkflows, "offerSlots">;
   /** Slots of the cluster: how many of its runs can be live at once. */
   maxLiveRuns: number;

@@ -9,6 +9,7 @@ import type { CodespecChoice, JobTarget, Run, RunRequest } from "../model/run/ru
 import { checkTags } from "../model/tags.ts";
 import { createBacklog } from "./backlog.ts";
 import { checkArgument, settleBuffers } from "./buffers.ts";
+import { chooseCluster, type Clusters } from "./clusters.ts";
 import type { ModeChecks } from "./mode-checks.ts";
 import { checkUnwritten } from "./outputs.ts";
 
@@ -17,7 +18,7 @@ export interface CreationPorts {
   codespecs: CodespecRecords;
   buffers: BufferRecords;
   store: BufferStore;
-  checkMode: ModeChecks;
+  clusters: Clusters<{ name: string; checkMode: ModeChecks }>;
   workflows: Pick<BackgroundCalls, "start">;
   maxOpenRuns: number;
 }
@@ -45,22 +46,24 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
     checkRequest(request);
     const codespec = await resolveCodespec(ports.codespecs, request.job.codespec);
     checkCodespec(codespec);
+    const cluster = chooseCluster(ports.clusters, request.cluster);
     const { name, version, createdAt, ...frozen } = codespec;
     const nowMs = Date.now();
     const { ids, created, given, givenOutputs } = settleBuffers(frozen, request.job, nowMs);
     await Promise.all([
       backlog.check(),
-      ports.checkMode(request, frozen),
+      cluster.checkMode(request, frozen),
       ...given.map(async (id) => checkArgument(id, await ports.buffers.find(id), nowMs)),
     ]);
     await Promise.all(givenOutputs.map((output) => checkUnwritten(ports.store, output)));
     // Before the commit: a client that sees the ids can use them in the next moment.
     await Promise.all(created.map(({ id }) => ports.store.provision(id)));
-    // The rest is stored as the request has it. These three concern only modes that have them, after their checks.
-    const { kind: _kind, cluster: _cluster, worker: _worker, ...stated } = request;
+    // The rest is stored as the request has it. These two concern only modes that have them, after their checks.
+    const { kind: _kind, worker: _worker, ...stated } = request;
     const unprovision = () => Promise.allSettled(created.map(({ id }) => ports.store.delete(id)));
     const creating = ports.runs.create({
       ...stated,
+      cluster: cluster.name,
       job: jobOf(frozen, ids, request.job),
       ...(name !== undefined && version !== undefined && { codespecRef: codespecRefOf(name, version) }),
       newBuffers: created,

@@ -1,5 +1,5 @@
 import type { ComputeWriter } from "../model/ports/compute.ts";
-import type { RunRecords } from "../model/ports/records.ts";
+import type { ClusterRunRecords, RunRecords } from "../model/ports/records.ts";
 import type { LaunchAnswer } from "../model/run/answers.ts";
 import type { RunIdentity } from "../model/run/identity.ts";
 import type { ReplicaState } from "../model/run/lifecycle.ts";
@@ -12,7 +12,7 @@ export interface LaunchPorts {
 }
 
 export interface AdmittedLaunchPorts extends LaunchPorts {
-  runs: Pick<RunRecords, "recordRunning" | "load" | "admit">;
+  runs: Pick<ClusterRunRecords, "recordRunning" | "load" | "admit">;
   /** Slots of the cluster: how many of its runs can be live at once. */
   maxLiveRuns: number;
 }

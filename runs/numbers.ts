@@ -7,21 +7,22 @@ import type { RunWorkflows } from "../model/ports/workflows.ts";
 export interface NumberPorts {
   runs: Pick<RunRecords, "numberCheck" | "recordNumberCheck" | "raiseNumbers">;
   workflows: Pick<RunWorkflows, "highestNumber">;
-  compute: Pick<ComputeWriter, "survey">;
+  /** All clusters of the server, and those of this worker, whose engines it asks: another one asks the others. */
+  clusters: { names: readonly string[]; own: readonly Pick<ComputeWriter, "survey">[] };
   archive: Pick<LogArchive, "highestNumber">;
   log: { info(facts: object, message: string): void; warn(facts: object, message: string): void };
 }
 
 /**
- * Gives later runs numbers above all that Temporal, the engine and the archive know: a restored database would give them
- * out a second time. False when one of the three could not be asked; the others count all the same.
+ * Gives later runs numbers above all that Temporal, the engines and the archive know: a restored database would give them
+ * out a second time. False when one of them could not be asked; the others count all the same.
  */
-export async function raiseNumbers({ runs, workflows, compute, archive, log }: NumberPorts): Promise<boolean> {
+export async function raiseNumbers({ runs, workflows, clusters, archive, log }: NumberPorts): Promise<boolean> {
   // It is restored with the database: until then, all numbers in use were below those that its sequence gives out.
   const { nowAt, since } = await runs.numberCheck();
   const asked = await Promise.allSettled([
-    workflows.highestNumber(since),
-    compute.survey().then((traces) => Math.max(0, ...traces.map(({ id }) => id))),
+    workflows.highestNumber(clusters.names, since),
+    ...clusters.own.map(async (compute) => Math.max(0, ...(await compute.survey()).map(({ id }) => id))),
     archive.highestNumber(),
   ]);
   const known = asked.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));

@@ -1,6 +1,8 @@
 import { Client, Connection } from "@temporalio/client";
 import { every, retry } from "../waiting/retry.ts";
 
+export type { Client };
+
 /** The server behind every connection that we open: the API's, the worker's and its native one. */
 export interface TemporalTarget {
   address: string;

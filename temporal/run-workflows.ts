@@ -5,7 +5,7 @@ import {
   type WorkflowStartOptions,
 } from "@temporalio/client";
 import { CodedError } from "../model/errors.ts";
-import type { RunWorkflows, WorkflowPhase } from "../model/ports/workflows.ts";
+import type { ClusterWorkflows, RunWorkflows, WorkflowPhase } from "../model/ports/workflows.ts";
 import { belongsToAnother, isSameRun, type RunIdentity } from "../model/run/identity.ts";
 import { changesOf } from "../model/run/replica-changes.ts";
 import { argumentOf, type StartedRun } from "../model/run/argument.ts";
@@ -39,36 +39,24 @@ const PAGE_SIZE = 1000;
 /** How much the clocks of Temporal and Postgres may differ. */
 const CLOCKS_APART_MS = 600_000;
 
-/** Every call that we make to the workflows of one cluster. Each fails after {@link CALL_MS} without an answer. */
-export function createRunWorkflows(client: Client, installation: string, cluster: string): RunWorkflows {
-  const taskQueue = taskQueueOf(installation, cluster);
+const bounded = <T>(client: Client, call: () => Promise<T>): Promise<T> =>
+  client.withDeadline(Date.now() + CALL_MS, call);
+
+/** Every call that we make to workflows of runs. Each fails after {@link CALL_MS} without an answer. */
+export function createRunWorkflows(client: Client, installation: string): RunWorkflows {
   const idOf = ({ id }: RunIdentity): string => workflowIdOf(installation, id);
   const handleOf = (run: RunIdentity) => client.workflow.getHandle(idOf(run));
 
-  const bounded = <T>(call: () => Promise<T>): Promise<T> => client.withDeadline(Date.now() + CALL_MS, call);
-
-  /** False when there is one with this id. */
-  const start = (workflowType: string, options: WorkflowStartOptions): Promise<boolean> =>
-    bounded(async () => {
-      try {
-        await client.workflow.start(workflowType, options);
-        return true;
-      } catch (err) {
-        if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
-        return false;
-      }
-    });
-
   const tagging = createTagging();
   const withIdentity = (run: StartedRun & { uid: string }) => {
-    const argument = argumentOf(run, cluster);
-    const { uid, replicas, codespecRef } = argument;
+    const argument = argumentOf(run);
+    const { uid, cluster, replicas, codespecRef } = argument;
     const memo = { uid, codespec: codespecShown(codespecRef), image: run.job.codespec.image, cluster, replicas };
     return { args: [argument], memo };
   };
 
   const phaseOf = (run: RunIdentity): Promise<WorkflowPhase> =>
-    bounded(async () => {
+    bounded(client, async () => {
       try {
         const { status, memo } = await handleOf(run).describe();
         if (!isSameRun(run, runOf(run.id, memo))) return "Foreign";
@@ -79,21 +67,9 @@ export function createRunWorkflows(client: Client, installation: string, cluster
       }
     });
 
-  /** The runs of all workflows that a query matches. */
-  async function* runsWhere(condition: string): AsyncGenerator<RunIdentity> {
-    const query = `TaskQueue = "${taskQueue}" AND WorkflowType IN (${RUN_WORKFLOWS}) ${condition}`;
-    const pages = client.workflow.list({ query, pageSize: PAGE_SIZE })[Symbol.asyncIterator]();
-    for (;;) {
-      const { done, value } = await bounded(() => pages.next());
-      if (done) return;
-      const id = runIdOf(installation, value.workflowId);
-      if (id !== undefined) yield runOf(id, value.memo);
-    }
-  }
-
   /** A workflow that has not started reads a cancel from its row; for one that is closed, no signal matters. */
   const unlessClosed = (signal: () => Promise<void>): Promise<void> =>
-    bounded(async () => {
+    bounded(client, async () => {
       try {
         await signal();
       } catch (err) {
@@ -107,7 +83,7 @@ export function createRunWorkflows(client: Client, installation: string, cluster
       const workflowId = idOf(run);
       const options = {
         workflowId,
-        taskQueue,
+        taskQueue: taskQueueOf(installation, run.cluster),
         ...(uid === undefined ? { args: [runId] } : withIdentity({ ...run, uid })),
         // An id that was ever used is refused, so that starting again is harmless; the default would run it again.
         workflowIdReusePolicy: "REJECT_DUPLICATE" as const,
@@ -116,19 +92,10 @@ export function createRunWorkflows(client: Client, installation: string, cluster
       };
       const type = uid === undefined ? NUMBER_WORKFLOW : RUN_WORKFLOW;
       const isStarted = await tagging.start(searchAttributesOf("Pending", run.codespecRef), (tags) =>
-        start(type, { ...options, ...tags }),
+        startOnce(client, type, { ...options, ...tags }),
       );
       if (isStarted || (await phaseOf(run)) !== "Foreign") return;
       throw new CodedError("Conflict", belongsToAnother(`The workflow '${workflowId}'`, runId));
-    },
-
-    async startWatcher() {
-      await start(WATCH_WORKFLOW, {
-        workflowId: watcherIdOf(installation, cluster),
-        taskQueue,
-        workflowIdConflictPolicy: "FAIL",
-        staticSummary: `Watcher of ${cluster}`,
-      });
     },
 
     cancel: (run) => unlessClosed(() => handleOf(run).signal(cancelRun, ...uidOf(run))),
@@ -151,21 +118,67 @@ export function createRunWorkflows(client: Client, installation: string, cluster
 
     phaseOf,
 
-    async openRuns() {
-      const open = new Map<number, RunIdentity>();
-      for await (const run of runsWhere(`AND ExecutionStatus = "Running"`)) open.set(run.id, run);
-      return open;
-    },
-
-    async highestNumber(since) {
+    async highestNumber(clusters, since) {
       const from = since === undefined ? undefined : new Date(Date.parse(since) - CLOCKS_APART_MS).toISOString();
+      const isSince = from === undefined ? "" : `AND StartTime >= "${from}"`;
       let highest = 0;
-      for await (const { id } of runsWhere(from === undefined ? "" : `AND StartTime >= "${from}"`)) {
-        highest = Math.max(highest, id);
-      }
+      for await (const { id } of runsWhere(client, installation, clusters, isSince)) highest = Math.max(highest, id);
       return highest;
     },
   };
+}
+
+/** As {@link createRunWorkflows}, with the calls that concern a cluster as a whole. */
+export function createClusterWorkflows(client: Client, installation: string, cluster: string): ClusterWorkflows {
+  return {
+    ...createRunWorkflows(client, installation),
+
+    async startWatcher() {
+      await startOnce(client, WATCH_WORKFLOW, {
+        workflowId: watcherIdOf(installation, cluster),
+        taskQueue: taskQueueOf(installation, cluster),
+        workflowIdConflictPolicy: "FAIL",
+        staticSummary: `Watcher of ${cluster}`,
+      });
+    },
+
+    async openRuns() {
+      const open = new Map<number, RunIdentity>();
+      const isOpen = `AND ExecutionStatus = "Running"`;
+      for await (const run of runsWhere(client, installation, [cluster], isOpen)) open.set(run.id, run);
+      return open;
+    },
+  };
+}
+
+/** False when there is a workflow with this id. */
+const startOnce = (client: Client, workflowType: string, options: WorkflowStartOptions): Promise<boolean> =>
+  bounded(client, async () => {
+    try {
+      await client.workflow.start(workflowType, options);
+      return true;
+    } catch (err) {
+      if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
+      return false;
+    }
+  });
+
+/** The runs of these clusters whose workflows match a condition. */
+async function* runsWhere(
+  client: Client,
+  installation: string,
+  clusters: readonly string[],
+  condition: string,
+): AsyncGenerator<RunIdentity> {
+  const queues = clusters.map((cluster) => `"${taskQueueOf(installation, cluster)}"`).join(", ");
+  const query = `TaskQueue IN (${queues}) AND WorkflowType IN (${RUN_WORKFLOWS}) ${condition}`;
+  const pages = client.workflow.list({ query, pageSize: PAGE_SIZE })[Symbol.asyncIterator]();
+  for (;;) {
+    const { done, value } = await bounded(client, () => pages.next());
+    if (done) return;
+    const id = runIdOf(installation, value.workflowId);
+    if (id !== undefined) yield runOf(id, value.memo);
+  }
 }
 
 /** The run with this number whose workflow has this memo. */

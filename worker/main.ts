@@ -7,6 +7,7 @@ import { createDockerWriter } from "../docker/launch/writer.ts";
 import { createDockerReader } from "../docker/log/reader.ts";
 import { createDockerWatcher } from "../docker/watcher.ts";
 import { createLogArchive } from "../logs/archive.ts";
+import { SOLE_CLUSTER } from "../model/run/names.ts";
 import { logTemporalTo } from "./runtime.ts";
 import { serveRuns } from "./serve.ts";
 
@@ -27,10 +28,16 @@ const serving = await serveRuns(config, log, {
   db,
   store: createFilesystemStore(folderOf("buffers")),
   archive: createLogArchive(folderOf("logs")),
-  cluster: "docker",
-  writer: createDockerWriter({ ...engine, pumpCommand: { node: process.execPath, main: config.TYGER_PUMP_MAIN } }),
-  logs: createDockerReader(engine),
-  watcher: createDockerWatcher({ ...engine, log }),
+  clusters: [
+    {
+      name: SOLE_CLUSTER,
+      maxLiveRuns: config.TYGER_MAX_LIVE_RUNS,
+      writer: createDockerWriter({ ...engine, pumpCommand: { node: process.execPath, main: config.TYGER_PUMP_MAIN } }),
+      logs: createDockerReader(engine),
+      watcher: createDockerWatcher({ ...engine, log }),
+    },
+  ],
+  clusterNames: [SOLE_CLUSTER],
 });
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => serving.stop());
 // Batch systems signal all processes of a job before its time is up; the stack stays.

@@ -1,61 +1,52 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { NativeConnection, Worker } from "@temporalio/worker";
+import { NativeConnection } from "@temporalio/worker";
 import type { Logger } from "pino";
-import { runActivities } from "../activities/run.ts";
-import { watchActivities } from "../activities/watch.ts";
 import type { WorkerConfig } from "../config/server.ts";
-import { writeWhole } from "../disk/write-whole.ts";
 import { messageOf } from "../model/errors.ts";
-import type { ComputeReader, ComputeWatcher, ComputeWriter } from "../model/ports/compute.ts";
 import type { Database } from "../model/ports/database.ts";
 import type { LogArchive } from "../model/ports/log.ts";
 import type { BufferStore } from "../model/ports/store.ts";
-import { LOST_RUNS_FILE, reconcilerLeaseOf, taskQueueOf } from "../model/run/names.ts";
+import { LOST_RUNS_FILE } from "../model/run/names.ts";
 import { raiseNumbers, type NumberPorts } from "../runs/numbers.ts";
-import type { LostRun } from "../runs/repair/ports.ts";
-import { createRepair } from "../runs/repair/repair.ts";
 import { connectClient, connectionOptionsOf } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { searchAttributeCheck } from "../temporal/search-attributes.ts";
-import { atMost, poll } from "../waiting/bounded.ts";
-import { holdLease } from "./lease.ts";
-import { reconcileForever } from "./reconciler.ts";
+import { poll } from "../waiting/bounded.ts";
+import { serveCluster, type ClusterBackend } from "./cluster.ts";
+import { createLostRuns } from "./lost-runs.ts";
 
 /** How long a Temporal server can take to answer at start; the supervisor starts us when its own probe has answered. */
 const CONNECT_MS = 60_000;
-/** Well within the minute in which everything half done must be repaired. */
-const RECONCILE = { everyMs: 5_000, wholeEvery: 3 };
-/** How long the end of the process waits for repairs that it interrupts; the next worker makes them. */
-const REPAIRS_END_MS = 3_000;
 const RAISE_AGAIN_MS = 10_000;
 const MARK_AGAIN_MS = 2_000;
+/** Of workflows, for all clusters together: more would cost memory that no waiting run needs. */
+const MAX_CACHED = 500;
 
 export interface WorkerBackends {
   db: Database;
   store: BufferStore;
   archive: LogArchive;
-  /** In the names of task queues and of the watcher. */
-  cluster: string;
-  writer: ComputeWriter;
-  logs: Pick<ComputeReader, "logs">;
-  watcher: ComputeWatcher;
+  /** Those that this process serves. */
+  clusters: readonly ClusterBackend[];
+  /** The names of all clusters of the server. */
+  clusterNames: readonly string[];
 }
 
 export interface ServedRuns {
-  /** Settles when all is closed; rejects when the worker failed. */
+  /** Settles when all is closed; rejects when a worker failed. */
   ended: Promise<void>;
   /** Takes no more work, and waits for activities that have begun. */
   stop(): void;
 }
 
 /**
- * Runs the workflows and activities of one cluster. `state/worker.ready` in the data folder contains our pid once they
+ * Runs the workflows and activities of clusters. `state/worker.ready` in the data folder contains our pid once they
  * can start.
  * @throws Error when Temporal does not answer within a minute
  */
 export async function serveRuns(config: WorkerConfig, log: Logger, backends: WorkerBackends): Promise<ServedRuns> {
-  const { db, store, archive, cluster, writer, logs, watcher } = backends;
+  const { db, store, archive, clusters, clusterNames } = backends;
   const { installationId, runs } = db;
   const target = {
     address: config.TEMPORAL_ADDRESS,
@@ -64,70 +55,60 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
   };
   const client = await connectClient(target, CONNECT_MS);
   const connection = await NativeConnection.connect(connectionOptionsOf(target));
-  const workflows = createRunWorkflows(client, installationId, cluster);
-  const ports = {
-    runs,
-    workflows,
-    compute: writer,
-    logs,
-    archive,
+  const stateDir = join(config.TYGER_DATA_DIR, "state");
+  const lostRuns = createLostRuns(join(stateDir, LOST_RUNS_FILE), log);
+  const surroundings = {
+    db,
     store,
-    log,
-    maxLiveRuns: config.TYGER_MAX_LIVE_RUNS,
-    hasSearchAttributes: searchAttributeCheck(client),
-  };
-  const worker = await Worker.create({
+    archive,
+    client,
     connection,
-    namespace: target.namespace,
-    taskQueue: taskQueueOf(installationId, cluster),
-    workflowBundle: { codePath: config.TYGER_WORKFLOW_BUNDLE },
-    activities: {
-      ...runActivities(ports),
-      ...watchActivities({ watcher, reportReplica: workflows.reportReplica, runs }),
-    },
-    // A waiting run holds no activity. Workflows beyond this are replayed when they are signaled.
-    maxCachedWorkflows: 500,
-    // A cancel reaches an activity by its heartbeat; the default throttle would hold it back.
-    maxHeartbeatThrottleInterval: "1 second",
-    // After this the watcher is canceled, and ends; the steps of runs are still waited for.
-    shutdownGraceTime: "1 second",
-  });
+    hasSearchAttributes: searchAttributeCheck(client),
+    workflowBundle: config.TYGER_WORKFLOW_BUNDLE,
+    maxCachedWorkflows: Math.ceil(MAX_CACHED / clusters.length),
+  };
+  const served = await Promise.all(
+    clusters.map((cluster) => {
+      const reportLost = lostRuns.reporterOf(cluster.name);
+      // With one cluster, its name tells nothing.
+      const ownLog = clusterNames.length > 1 ? log.child({ cluster: cluster.name }) : log;
+      return serveCluster(cluster, { ...surroundings, reportLost, log: ownLog });
+    }),
+  );
 
   const stopping = new AbortController();
-  const raising = { runs, workflows, compute: writer, archive, log };
+  const raising: NumberPorts = {
+    runs,
+    workflows: createRunWorkflows(client, installationId),
+    clusters: { names: clusterNames, own: clusters.map(({ writer }) => writer) },
+    archive,
+    log,
+  };
   // Before a workflow can run; what could not be asked is asked again until it answers.
   const raised = (await raiseNumbers(raising)) ? undefined : raiseLater(raising, stopping.signal);
-  const running = worker.run();
-  const stateDir = join(config.TYGER_DATA_DIR, "state");
-  const lease = await holdLease(db.leases, reconcilerLeaseOf(cluster), log);
-  const reportLost = lostRunsReport(join(stateDir, LOST_RUNS_FILE), log);
-  const repair = createRepair({ ...ports, reportLost, mayAct: () => lease.isHeld() });
-  const reconciling = reconcileForever(repair, RECONCILE, lease, stopping.signal);
+  const stop = (): void => {
+    stopping.abort();
+    for (const cluster of served) cluster.shutDown();
+  };
+  const running = served.map((cluster) => cluster.run());
+  // One that fails ends the process, so that all are started again.
+  for (const one of running) one.catch(stop);
+  const reconciling = await Promise.all(served.map((cluster) => cluster.reconcile(stopping.signal)));
   const marks = { installation: installationId, "worker.ready": String(process.pid) };
   const marked = leaveMarks(stateDir, marks, log, stopping.signal);
-  log.info({ taskQueue: worker.options.taskQueue }, "worker is ready");
+  log.info({ taskQueues: served.map(({ taskQueue }) => taskQueue) }, "worker is ready");
 
   const end = async (): Promise<void> => {
-    try {
-      await running;
-    } finally {
-      stopping.abort();
-      await Promise.all([reconciling, raised, marked]);
-      repair.stop();
-      await atMost(REPAIRS_END_MS, repair.settled());
-      await lease.release();
-      await client.connection.close();
-      await connection.close();
-      await db.close();
-    }
+    const ran = await Promise.allSettled(running);
+    stopping.abort();
+    await Promise.all([raised, marked, ...reconciling.map(({ ended }) => ended)]);
+    await client.connection.close();
+    await connection.close();
+    await db.close();
+    const failure = ran.find((one) => one.status === "rejected");
+    if (failure) throw failure.reason;
   };
-  return {
-    ended: end(),
-    stop() {
-      stopping.abort();
-      if (worker.getState() === "RUNNING") worker.shutdown();
-    },
-  };
+  return { ended: end(), stop };
 }
 
 /** Files that tell the supervisor and `tyger status` what is served. A full disk delays them: the worker works meanwhile. */
@@ -148,18 +129,6 @@ async function leaveMarks(
     }
   };
   await poll(mark, { everyMs: MARK_AGAIN_MS, signal });
-}
-
-/** Keeps the file that `tyger status` shows. */
-function lostRunsReport(file: string, log: Logger): (lost: readonly LostRun[]) => void {
-  let reported = "";
-  return (lost) => {
-    const text = JSON.stringify(lost);
-    if (text === reported) return;
-    writeWhole(file, text);
-    reported = text;
-    if (lost.length > 0) log.warn({ lost }, "runs execute that the database does not know");
-  };
 }
 
 async function raiseLater(ports: NumberPorts, signal: AbortSignal): Promise<void> {

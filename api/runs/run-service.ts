@@ -5,6 +5,7 @@ import type { Page, PageQuery, RunFilter, RunRecords } from "../../model/ports/r
 import type { Run, RunRecord, RunRequest, RunStatus } from "../../model/run/run.ts";
 import { checkTags } from "../../model/tags.ts";
 import { requestCancel, type CancelPorts } from "../../runs/cancel.ts";
+import { withShownCluster } from "../../runs/clusters.ts";
 import { createRunCreation, type CreationPorts } from "../../runs/create.ts";
 import { readLogs, type LogPorts } from "./run-logs.ts";
 import { watchRun, type WatchPorts } from "./run-watch.ts";
@@ -31,12 +32,13 @@ export interface RunService {
 
 export type RunPorts = CreationPorts &
   CancelPorts &
-  WatchPorts &
+  Omit<WatchPorts, "shown"> &
   LogPorts & { runs: Pick<RunRecords, "list" | "counts" | "setTags"> };
 
 export function createRunService(ports: RunPorts): RunService {
   const { runs } = ports;
   const creation = createRunCreation(ports);
+  const shown = (run: Run): Run => withShownCluster(ports.clusters, run);
 
   /** The run that `work` returns for the number in `id`. */
   const having = async (id: string, work: (id: number) => Promise<RunRecord | undefined>): Promise<RunRecord> => {
@@ -52,19 +54,21 @@ export function createRunService(ports: RunPorts): RunService {
   return {
     async findByKey(caller, key) {
       checkMember(caller);
-      return creation.findByKey(caller, key);
+      const run = await creation.findByKey(caller, key);
+      return run && shown(run);
     },
 
     async create(caller, request, key) {
       checkMember(caller);
-      return creation.create(caller, request, key);
+      return shown(await creation.create(caller, request, key));
     },
 
-    get: async (caller, id) => find(caller, id),
+    get: async (caller, id) => shown(await find(caller, id)),
 
     async list(caller, query) {
       checkMember(caller);
-      return runs.list(query);
+      const page = await runs.list(query);
+      return { ...page, items: page.items.map(shown) };
     },
 
     async counts(caller, filter) {
@@ -74,18 +78,18 @@ export function createRunService(ports: RunPorts): RunService {
 
     async cancel(caller, id) {
       checkMember(caller);
-      return having(id, (runId) => requestCancel(ports, runId));
+      return shown(await having(id, (runId) => requestCancel(ports, runId)));
     },
 
     async setTags(caller, id, tags, ifMatch) {
       checkMember(caller);
       checkTags(tags);
-      return having(id, (runId) => runs.setTags(runId, tags, ifMatch));
+      return shown(await having(id, (runId) => runs.setTags(runId, tags, ifMatch)));
     },
 
     async watch(caller, id) {
       const first = await find(caller, id);
-      return (signal) => watchRun(ports, first, signal);
+      return (signal) => watchRun({ ...ports, shown }, first, signal);
     },
 
     async logs(caller, id, query) {

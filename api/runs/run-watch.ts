@@ -12,6 +12,8 @@ const RETRY_MS = 500;
 export interface WatchPorts {
   runs: Pick<RunRecords, "find">;
   changes: RunChanges;
+  /** The run as clients see it. */
+  shown: (run: Run) => Run;
 }
 
 /** A change of any other field is not shown. */
@@ -22,7 +24,7 @@ const viewOf = answerOf({ object: RUN });
  * a slow reader can miss short states, but never the last. Waits while the database is down.
  */
 export async function* watchRun(
-  { runs, changes }: WatchPorts,
+  { runs, changes, shown: shownRun }: WatchPorts,
   first: RunRecord,
   signal: AbortSignal,
 ): AsyncGenerator<Run> {
@@ -31,10 +33,11 @@ export async function* watchRun(
     let run: RunRecord | undefined = first;
     let shown: string | undefined;
     while (run !== undefined && !signal.aborted) {
-      const text = JSON.stringify(viewOf(run));
+      const view = shownRun(run);
+      const text = JSON.stringify(viewOf(view));
       // A change between reading `first` and the subscription has no notification: read again at once.
       const isFirst = shown === undefined;
-      if (text !== shown) yield run;
+      if (text !== shown) yield view;
       shown = text;
       if (isTerminal(run.status)) return;
       if (!isFirst) await subscription.changed(REREAD_MS, signal);

@@ -1,5 +1,5 @@
-import { and, inArray, isNotNull, isNull, lte, not, or, sql, type SQL } from "drizzle-orm";
-import type { RunRecords } from "../../model/ports/records.ts";
+import { and, eq, inArray, isNotNull, isNull, lte, not, or, sql, type SQL } from "drizzle-orm";
+import type { ClusterRunRecords, RunState } from "../../model/ports/records.ts";
 import type { RunIdentity } from "../../model/run/identity.ts";
 import type { Db } from "../client.ts";
 import { present } from "../row.ts";
@@ -14,24 +14,26 @@ const key = { id: runs.id, uid: runs.uid };
 /** More numbers than a query may have parameters are asked in several queries. */
 const IDS_AT_ONCE = 10_000;
 
-/** The lists in which the reconciler finds the runs that it has to repair. All walk partial indexes, or ids. */
+/** The lists in which the reconciler of a cluster finds the runs that it has to repair. All walk partial indexes, or ids. */
 export function repairLists(
   db: Db,
-): Pick<RunRecords, "unstarted" | "open" | "overdue" | "unarchived" | "unsettled" | "states"> {
+  cluster: string,
+): Pick<ClusterRunRecords, "unstarted" | "open" | "overdue" | "unarchived" | "unsettled" | "states"> {
+  const isHere = eq(runs.cluster, cluster);
   return {
     unstarted: async () => {
-      const isUnstarted = and(isOpen, isNull(runs.workflowStartedAt));
+      const isUnstarted = and(isHere, isOpen, isNull(runs.workflowStartedAt));
       return (await db.select(key).from(runs).where(isUnstarted).orderBy(runs.id)).map(identityOf);
     },
 
     open: async () => {
       const columns = { ...key, status: runs.status };
-      const rows = await db.select(columns).from(runs).where(isOpen).orderBy(runs.id);
+      const rows = await db.select(columns).from(runs).where(and(isHere, isOpen)).orderBy(runs.id);
       return rows.map((row) => ({ ...identityOf(row), isRunning: row.status === "Running" }));
     },
 
     overdue: async () => {
-      const isOverdue = and(isOpen, or(isNotNull(runs.cancelRequestedAt), lte(deadline, now)));
+      const isOverdue = and(isHere, isOpen, or(isNotNull(runs.cancelRequestedAt), lte(deadline, now)));
       const columns = {
         ...key,
         sinceCancelMs: msSince(sql`${runs.cancelRequestedAt}`),
@@ -46,7 +48,7 @@ export function repairLists(
 
     unarchived: async () => {
       const columns = { ...key, endedOutsideAt: runs.endedOutsideAt };
-      const rows = await db.select(columns).from(runs).where(isUnarchived).orderBy(runs.id);
+      const rows = await db.select(columns).from(runs).where(and(isHere, isUnarchived)).orderBy(runs.id);
       return rows.map((row) => ({
         ...identityOf(row),
         endedBy: row.endedOutsideAt === null ? ("workflow" as const) : ("outside" as const),
@@ -55,12 +57,12 @@ export function repairLists(
 
     unsettled: async () => {
       const claiming = db.select({ runId: outputClaims.runId }).from(outputClaims);
-      const isUnsettled = and(not(isOpen), inArray(runs.id, claiming));
+      const isUnsettled = and(isHere, not(isOpen), inArray(runs.id, claiming));
       return (await db.select(key).from(runs).where(isUnsettled).orderBy(runs.id)).map(identityOf);
     },
 
     states: async (ids) => {
-      const phase = sql<"Open" | "Ended" | "Archived">`case when ${isOpen} then 'Open'
+      const phase = sql<RunState["phase"]>`case when not ${isHere} then 'Elsewhere' when ${isOpen} then 'Open'
         when archived_at is null then 'Ended' else 'Archived' end`;
       const states = [];
       for (let from = 0; from < ids.length; from += IDS_AT_ONCE) {

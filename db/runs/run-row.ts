@@ -1,4 +1,5 @@
 import { etagOf } from "../../model/etag.ts";
+import { SOLE_CLUSTER } from "../../model/run/names.ts";
 import type { Run, RunRecord } from "../../model/run/run.ts";
 import { present, shownRow } from "../row.ts";
 import { runs } from "../schema.ts";
@@ -17,5 +18,7 @@ export function recordOf(row: typeof runs.$inferSelect): RunRecord {
 function runEtagOf(run: Run): string {
   const { status, statusReason, runningCount, startedAt, finishedAt, cluster, job, worker, tags } = run;
   const nodePools = [job.nodePool, worker?.nodePool];
-  return etagOf({ status, statusReason, runningCount, startedAt, finishedAt, cluster, nodePools, tags });
+  // Rows that are older than clusters keep their eTags.
+  const stated = cluster === SOLE_CLUSTER ? undefined : cluster;
+  return etagOf({ status, statusReason, runningCount, startedAt, finishedAt, cluster: stated, nodePools, tags });
 }

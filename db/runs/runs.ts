@@ -6,14 +6,12 @@ import { isSameRun, type RunIdentity } from "../../model/run/identity.ts";
 import { outputsOf } from "../../model/run/outputs.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { normalTimestamp } from "../../model/time/timestamp.ts";
-import { admitRun, nextToAdmit } from "./admission.ts";
 import { insertBuffers } from "../buffers.ts";
 import type { Db } from "../client.ts";
 import { claimOutputs, findOutputClaims, releaseOutputs } from "../output-claims.ts";
 import { present, shownIfAny, shownInstant } from "../row.ts";
 import { countRuns, listRuns } from "./run-pages.ts";
 import { keyHashOf } from "./key-hash.ts";
-import { repairLists } from "./repair-lists.ts";
 import { recordOf } from "./run-row.ts";
 import { installation, isOpen, isShownOpen, isUnarchived, runCounts, runs } from "../schema.ts";
 import { refuseUnstorable, storable } from "../storable.ts";
@@ -50,9 +48,6 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
         .where(and(eq(runs.id, id), isNull(runs.workflowStartedAt)));
     },
 
-    admit: (id, limit) => admitRun(db, id, limit),
-    nextToAdmit: (limit) => nextToAdmit(db, limit),
-
     recordRunning: async (id, revision, startedAt) => {
       const set = { status: "Running" as const, revision, ...startOf(startedAt) };
       await db
@@ -76,8 +71,6 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
 
     outputClaims: ({ id }) => findOutputClaims(db, id),
     releaseOutputs: ({ id }) => releaseOutputs(db, id),
-
-    ...repairLists(db),
 
     numberCheck: async () => {
       const columns = { nowAt: sql<string>`clock_timestamp()::text`, since: installation.numbersCheckedAt };

@@ -1,5 +1,5 @@
 import type { LaunchClaims } from "./compute.ts";
-import type { BufferRecords, CodespecRecords, RunRecords } from "./records.ts";
+import type { BufferRecords, ClusterRunRecords, CodespecRecords, RunRecords } from "./records.ts";
 
 /** Decides which one of several processes does something. A lease that is not renewed expires, by the database's clock. */
 export interface Leases {
@@ -21,6 +21,7 @@ export interface Database {
   codespecs: CodespecRecords;
   buffers: BufferRecords;
   runs: RunRecords;
+  runsIn(cluster: string): ClusterRunRecords;
   claims: LaunchClaims;
   leases: Leases;
   /** @throws CodedError Unavailable within 5 s */

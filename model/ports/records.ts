@@ -84,8 +84,9 @@ export interface UnarchivedRun extends RunIdentity {
   endedBy: EndedBy;
 }
 
+/** `Elsewhere`: it is that of another cluster, whose reconciler looks after it. */
 export interface RunState extends RunIdentity {
-  phase: "Open" | "Ended" | "Archived";
+  phase: "Open" | "Ended" | "Archived" | "Elsewhere";
 }
 
 /** A buffer that an open run has as its output, or one that ended and did not settle it yet. */
@@ -121,8 +122,6 @@ export interface RunRecords {
   listen(changed: (runId: number | undefined) => void): Promise<{ close(): Promise<void> }>;
 
   recordWorkflowStarted(id: number): Promise<void>;
-  /** True when the run has a slot: at most `limit` are admitted and open at once, oldest first. */
-  admit(id: number, limit: number): Promise<boolean>;
   /** Moves Pending to Running where the row is older than `revision` and not terminal. */
   recordRunning(id: number, revision: number, startedAt: string | undefined): Promise<void>;
   /** Says why an open run waits; its end replaces the text. */
@@ -137,6 +136,17 @@ export interface RunRecords {
   outputClaims(run: RunIdentity): Promise<OutputClaim[]>;
   /** Lets other runs have the outputs of a run; it must have ended, and they must have their end marks. */
   releaseOutputs(run: RunIdentity): Promise<void>;
+  /** The present instant, and that of the last complete check of the numbers in use. */
+  numberCheck(): Promise<{ nowAt: string; since?: string }>;
+  recordNumberCheck(at: string): Promise<void>;
+  /** Gives later runs numbers above `number`; a sequence that is already above it stays. Returns whether it was raised. */
+  raiseNumbers(number: number): Promise<boolean>;
+}
+
+/** The rows of one cluster's runs, for its workers: those of other clusters are in no list, and cannot be loaded. */
+export interface ClusterRunRecords extends RunRecords {
+  /** True when the run has a slot: at most `limit` are admitted and open at once, oldest first. */
+  admit(id: number, limit: number): Promise<boolean>;
   /** The oldest queued runs, at most as many as there are free slots. */
   nextToAdmit(limit: number): Promise<number[]>;
 
@@ -149,12 +159,6 @@ export interface RunRecords {
   unarchived(): Promise<UnarchivedRun[]>;
   /** The ended runs whose outputs are not released. */
   unsettled(): Promise<RunIdentity[]>;
-  /** The runs with these numbers; of a number that no run has, there is none. */
+  /** The runs of all clusters with these numbers; of a number that no run has, there is none. */
   states(ids: readonly number[]): Promise<RunState[]>;
-
-  /** The present instant, and that of the last complete check of the numbers in use. */
-  numberCheck(): Promise<{ nowAt: string; since?: string }>;
-  recordNumberCheck(at: string): Promise<void>;
-  /** Gives later runs numbers above `number`; a sequence that is already above it stays. Returns whether it was raised. */
-  raiseNumbers(number: number): Promise<boolean>;
 }

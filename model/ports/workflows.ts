@@ -8,24 +8,28 @@ import type { ReplicaState } from "../run/lifecycle.ts";
  */
 export type WorkflowPhase = "Open" | "Completed" | "Canceled" | "Terminated" | "Failed" | "Gone" | "Foreign";
 
-/** The workflows of one cluster's runs. Starting one twice and signaling a closed one change nothing and are not errors. */
+/** The workflows of runs. Starting one twice and signaling a closed one change nothing and are not errors. */
 export interface RunWorkflows {
   /** @throws CodedError Conflict when the workflow with the run's number is that of another run */
   start: (run: StartedRun) => Promise<void>;
   cancel: (run: RunIdentity) => Promise<void>;
   /** Closes the run's open workflow, in the execution that it has at this moment. Temporal shows the reason. */
   terminate: (run: RunIdentity, reason: string) => Promise<void>;
-  /** Starts the workflow that watches the cluster, unless it is open. */
-  startWatcher: () => Promise<void>;
   /** Tells a run's workflow what was observed of its replica. */
   reportReplica: (run: RunIdentity, state: ReplicaState) => Promise<void>;
   /** Tells these runs that a slot may be free; each then asks for admission. */
   offerSlots: (runIds: readonly number[]) => Promise<void>;
   phaseOf: (run: RunIdentity) => Promise<WorkflowPhase>;
-  /** The runs of all open workflows, by number. The list can be a second behind. */
+  /** The highest number of a run of these clusters whose workflow was started after `since`; 0 without any. */
+  highestNumber: (clusters: readonly string[], since: string | undefined) => Promise<number>;
+}
+
+/** The workflows of one cluster. */
+export interface ClusterWorkflows extends RunWorkflows {
+  /** Starts the workflow that watches the cluster, unless it is open. */
+  startWatcher: () => Promise<void>;
+  /** The runs of all open workflows of the cluster's runs, by number. The list can be a second behind. */
   openRuns: () => Promise<Map<number, RunIdentity>>;
-  /** The highest number of a run whose workflow was started after `since`; 0 without any. */
-  highestNumber: (since: string | undefined) => Promise<number>;
 }
 
 /** The API's calls to workflows: no request waits for them, and the reconciler makes up for a lost one. */

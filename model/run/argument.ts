@@ -16,10 +16,13 @@ export interface RunArgument extends Required<RunIdentity> {
 }
 
 /** The fields of a run that its workflow is started with. */
-export type StartedRun = Pick<RunRecord, "id" | "uid" | "createdAt" | "timeoutSeconds" | "codespecRef" | "job">;
+export type StartedRun = Pick<
+  RunRecord,
+  "id" | "uid" | "createdAt" | "timeoutSeconds" | "codespecRef" | "job" | "cluster"
+>;
 
-export function argumentOf(run: StartedRun & { uid: string }, cluster: string): RunArgument {
-  const { id, uid, codespecRef } = run;
+export function argumentOf(run: StartedRun & { uid: string }): RunArgument {
+  const { id, uid, cluster, codespecRef } = run;
   const fixed = { id, uid, deadlineAt: deadlineOf(run), cluster, replicas: REPLICAS };
   return codespecRef === undefined ? fixed : { ...fixed, codespecRef };
 }

@@ -11,7 +11,10 @@ export function runIdOf(installation: string, workflowId: string): number | unde
   return /^[0-9]+$/.test(digits) ? Number(digits) : undefined;
 }
 
-/** The task queue on which the workers of a cluster take runs; `docker` is the cluster of Docker mode. */
+/** The cluster of a server whose configuration names none. Rows, task queues and leases have had it since before clusters. */
+export const SOLE_CLUSTER = "docker";
+
+/** The task queue on which the workers of a cluster take runs. */
 export const taskQueueOf = (installation: string, cluster: string): string => `${installation}-${cluster}`;
 
 /** The singleton workflow that watches a cluster. */

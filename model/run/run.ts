@@ -70,6 +70,8 @@ export interface Run extends StatedRun {
 export interface RunRecord extends Run {
   /** With the number, which run this is; absent for a run that was created before runs had uids. */
   uid?: string;
+  /** Where it runs, also when the server has only one and shows none. */
+  cluster: string;
   /** `name/versions/N` of the codespec that the run was made from; absent for an inline one. */
   codespecRef?: string;
   revision: number;

@@ -1,6 +1,6 @@
 import { CodedError } from "../../model/errors.ts";
 import type { ComputeWriter } from "../../model/ports/compute.ts";
-import type { RunWorkflows } from "../../model/ports/workflows.ts";
+import type { ClusterWorkflows } from "../../model/ports/workflows.ts";
 import type { RunIdentity } from "../../model/run/identity.ts";
 import type { ArchivePorts } from "../archive.ts";
 import type { EndPorts } from "../end.ts";
@@ -19,7 +19,7 @@ export interface RepairLog {
 
 export interface RepairPorts extends EndPorts, Omit<ArchivePorts, "runs" | "compute"> {
   compute: ComputeWriter;
-  workflows: RunWorkflows;
+  workflows: ClusterWorkflows;
   /** False once another worker can have begun to repair. */
   mayAct: () => boolean;
   /** Gets the lost runs that still execute, also when there are none. */

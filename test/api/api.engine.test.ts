@@ -23,6 +23,7 @@ import { dockerChecks } from "../../runs/mode-checks.ts";
 import { freshDatabase } from "../engines.ts";
 import { unknownRun } from "../fakes/run-ports.ts";
 import { eventually } from "../eventually.ts";
+import { soleCluster } from "../fakes/clusters.ts";
 
 /** An API process without its sockets. */
 interface Api {
@@ -62,7 +63,7 @@ async function openApi(temporalAddress: string): Promise<Api> {
   const warnings: string[] = [];
   const client = openClient({ address: temporalAddress, namespace: "default" });
   const background = createBackgroundCalls({
-    workflows: createRunWorkflows(client, db.installationId, "docker"),
+    workflows: createRunWorkflows(client, db.installationId),
     runs: db.runs,
     log: { warn: (_facts, message) => void warnings.push(message) },
   });
@@ -76,7 +77,7 @@ async function openApi(temporalAddress: string): Promise<Api> {
       archive: { read: async () => undefined },
       changes,
       workflows: background,
-      checkMode: dockerChecks(compute),
+      clusters: soleCluster(dockerChecks(compute)),
       maxOpenRuns: 10_000,
     }),
     server: createServerService({ compute, probes: [() => db.ping()], databaseVersion: db.schemaVersion }),

@@ -67,7 +67,7 @@ describe("on the routes", () => {
   let api: FakeApi;
   beforeEach(() => {
     api = createFakeApi();
-    api.runRows.set(7, { ...RUNNING, revision: 1, workflowStartedAt: AT });
+    api.runRows.set(7, { ...RUNNING, cluster: "docker", revision: 1, workflowStartedAt: AT });
   });
   afterEach(() => api.app.close());
   const get = (url: string) => api.app.inject({ method: "GET", url: `${url}api-version=1.0` });
@@ -76,7 +76,7 @@ describe("on the routes", () => {
     const text = JSON.stringify(RUNNING);
     expect((await get("/runs/7?")).body).toBe(text);
     expect((await get("/runs?")).body).toBe(`{"items":[${text}]}`);
-    api.runRows.set(7, { ...RUNNING, status: "Canceled", revision: 2 });
+    api.runRows.set(7, { ...RUNNING, cluster: "docker", status: "Canceled", revision: 2 });
     const canceled = JSON.stringify({ ...RUNNING, status: "Canceled" });
     expect((await get("/runs/7?watch=true&")).body).toBe(`${canceled}\n`);
     const cancel = await api.app.inject({ method: "POST", url: "/runs/7/cancel?api-version=1.0" });

@@ -21,6 +21,7 @@ import { LOCAL_USER } from "../../model/caller.ts";
 import type { RunRequest } from "../../model/run/run.ts";
 import { createRunCreation } from "../../runs/create.ts";
 import { createFakeRecords } from "../fakes/records.ts";
+import { soleCluster } from "../fakes/clusters.ts";
 
 /** Copies of two tables with made-up fields: what a new field would be, in its only place in contract/. */
 const NEW_CODESPEC = {
@@ -143,7 +144,7 @@ describe("a field that no code of the server reads", () => {
     const creation = createRunCreation({
       ...records,
       store: { provision: async () => {}, delete: async () => {} } as never,
-      checkMode: async () => {},
+      clusters: soleCluster(),
       workflows: { start: () => {} },
       maxOpenRuns: 5,
     });

@@ -20,10 +20,10 @@ test("a run has its outputs until they are released, and only an ended run with 
     { bufferId: given, hasToken: true },
     { bufferId: created, hasToken: true },
   ]);
-  expect([await runs.outputClaims(bare), await runs.unsettled()]).toEqual([[], []]);
+  expect([await runs.outputClaims(bare), await database.runsIn("docker").unsettled()]).toEqual([[], []]);
   await runs.finish(run, succeeded);
   await runs.finish(bare, succeeded);
-  expect(await runs.unsettled()).toEqual([run]);
+  expect(await database.runsIn("docker").unsettled()).toEqual([run]);
   // Its outputs have no end marks yet.
   const again = newRun({ job: jobWithOutputs(created ?? "") });
   await expect(runs.create(again)).rejects.toMatchObject({
@@ -31,7 +31,7 @@ test("a run has its outputs until they are released, and only an ended run with 
     message: `The buffer '${created}' is an output of the run '${run.id}', which has not ended; give the output 'out0' another one, or none`,
   });
   await runs.releaseOutputs(run);
-  expect([await runs.outputClaims(run), await runs.unsettled()]).toEqual([[], []]);
+  expect([await runs.outputClaims(run), await database.runsIn("docker").unsettled()]).toEqual([[], []]);
   expect((await runs.create(again)).created).toBe(true);
 });
 
@@ -128,6 +128,6 @@ test("an upgrade claims the outputs of runs that are open or not archived; of tw
     { buffer_id: shared, run_id: first, has_token: false },
     { buffer_id: own, run_id: second, has_token: false },
   ]);
-  expect(await newer.runs.unsettled()).toEqual([{ id: unmarked }]);
+  expect(await newer.runsIn("docker").unsettled()).toEqual([{ id: unmarked }]);
   await expect(newer.runs.create(newRun({ job: jobWithOutputs(shared) }))).rejects.toThrow(`the run '${first}'`);
 });

@@ -102,6 +102,7 @@ export function runOf(codespec: JobCodespec): RunRecord {
     uid: base32(randomBytes(10)),
     eTag: "1",
     status: "Pending",
+    cluster: "docker",
     createdAt: new Date().toISOString(),
     job: { codespec, buffers: Object.fromEntries(parameters.map((name) => [name, base32(randomBytes(16))])) },
     timeoutSeconds: 600,

@@ -15,6 +15,7 @@ import { CodedError } from "../../model/errors.ts";
 import type { LogArchive, LogLine } from "../../model/ports/log.ts";
 import type { BufferStore } from "../../model/ports/store.ts";
 import { createFakeRecords, type FakeRecords } from "./records.ts";
+import { soleCluster } from "./clusters.ts";
 
 /** The API over ports in memory. */
 export interface FakeApi extends FakeRecords {
@@ -108,7 +109,7 @@ export function createFakeApi({
         archive,
         changes,
         workflows,
-        checkMode: dockerChecks(compute),
+        clusters: soleCluster(dockerChecks(compute)),
         maxOpenRuns,
       }),
       server: createServerService({

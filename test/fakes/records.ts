@@ -12,6 +12,7 @@ import type {
   RunFilter,
   RunRecords,
 } from "../../model/ports/records.ts";
+import { SOLE_CLUSTER } from "../../model/run/names.ts";
 import { outputsOf } from "../../model/run/outputs.ts";
 import { isTerminal, type RunRecord } from "../../model/run/run.ts";
 import { storedInstant } from "../../model/time/instant.ts";
@@ -123,6 +124,7 @@ export function createFakeRecords(): FakeRecords {
         for (const buffer of newBuffers) insertBuffer(buffer);
         const { tags, ...given } = run;
         const row = withETag({
+          cluster: SOLE_CLUSTER,
           ...given,
           ...withTags(tags),
           id,

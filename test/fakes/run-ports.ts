@@ -4,12 +4,13 @@ import { CodedError } from "../../model/errors.ts";
 import type { RunTrace } from "../../model/ports/compute.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import type { StartedRun } from "../../model/run/argument.ts";
-import type { RunRecords } from "../../model/ports/records.ts";
+import type { ClusterRunRecords } from "../../model/ports/records.ts";
 
 /** The facts with which the workflow of a run is started that no database knows. */
 export const unknownRun: Omit<StartedRun, "id"> = {
   createdAt: "2026-01-01T00:00:00+00:00",
   timeoutSeconds: 3600,
+  cluster: "docker",
   job: { codespec: { kind: "job", image: "image" } },
 };
 
@@ -31,7 +32,7 @@ export interface FakeRunPorts extends RunActivityPorts {
 }
 
 export function createFakeRunPorts(
-  runs: RunRecords,
+  runs: ClusterRunRecords,
   options: { maxLiveRuns: number; offerSlot(runId: number): Promise<void> },
 ): FakeRunPorts {
   const refuse = (): never => {

@@ -335,6 +335,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
     expect(run).toEqual({
       id: 1,
       status: "Pending",
+      cluster: "docker",
       createdAt: expect.stringMatching(SHOWN),
       job,
       timeoutSeconds: 43_200,

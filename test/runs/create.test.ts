@@ -5,6 +5,7 @@ import type { BlobHead, BufferStore } from "../../model/ports/store.ts";
 import type { RunRequest } from "../../model/run/run.ts";
 import { createRunCreation } from "../../runs/create.ts";
 import { createFakeRecords } from "../fakes/records.ts";
+import { soleCluster } from "../fakes/clusters.ts";
 
 const EVE: Caller = { subject: "eve", roles: ["contributor"] };
 const REQUEST: RunRequest = {
@@ -49,7 +50,7 @@ test("a refusal by the run that another process has created with the same key is
   const creation = createRunCreation({
     ...records,
     store: { ...NO_STORE, head },
-    checkMode: async () => undefined,
+    clusters: soleCluster(),
     workflows: { start: refuse },
     maxOpenRuns: 10,
   });
@@ -63,7 +64,7 @@ test("a caller does not wait for a run that another one is creating with the sam
   const creation = createRunCreation({
     ...createFakeRecords(),
     store: NO_STORE,
-    checkMode: () => checked.promise,
+    clusters: soleCluster(() => checked.promise),
     workflows: { start: ({ id }) => void started.push(id) },
     maxOpenRuns: 10,
   });

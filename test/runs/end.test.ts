@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { CodedError } from "../../model/errors.ts";
-import type { RunRecords } from "../../model/ports/records.ts";
+import type { ClusterRunRecords } from "../../model/ports/records.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { endRun } from "../../runs/end.ts";
 import { createFakeRunPorts } from "../fakes/run-ports.ts";
@@ -10,6 +10,7 @@ test("an output that cannot be marked holds up neither the recorded end nor the 
     id: 7,
     uid: "abc",
     status: "Running",
+    cluster: "docker",
     job: {
       codespec: { kind: "job", image: "ubuntu", buffers: { outputs: ["out"] } },
       buffers: { out: "b".repeat(26) },
@@ -22,7 +23,7 @@ test("an output that cannot be marked holds up neither the recorded end nor the 
   };
   const offered: number[] = [];
   const released: number[] = [];
-  const runs: Partial<RunRecords> = {
+  const runs: Partial<ClusterRunRecords> = {
     load: async () => run,
     finish: async (_run, outcome) => ({ ...run, ...outcome }),
     nextToAdmit: async () => [8],
@@ -30,7 +31,7 @@ test("an output that cannot be marked holds up neither the recorded end nor the 
     releaseOutputs: async ({ id }) => void released.push(id),
   };
   // This test asks for no other record.
-  const ports = createFakeRunPorts(runs as RunRecords, {
+  const ports = createFakeRunPorts(runs as ClusterRunRecords, {
     maxLiveRuns: 1,
     offerSlot: async (id) => void offered.push(id),
   });

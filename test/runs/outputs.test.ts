@@ -52,6 +52,7 @@ function ended(status: RunRecord["status"], ids: string[], claim: Partial<Output
   const run: RunRecord = {
     ...NAME,
     status,
+    cluster: "docker",
     job: {
       codespec: { kind: "job", image: "ubuntu", buffers: { outputs } },
       buffers: Object.fromEntries(outputs.map((name, place) => [name, ids[place] ?? ""])),

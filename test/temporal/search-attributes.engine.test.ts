@@ -38,7 +38,7 @@ beforeEach(async () => {
   });
   client = new Client({ connection: rig.client.connection, namespace });
   ({ database } = await openFresh());
-  ports = createFakeRunPorts(database.runs, { maxLiveRuns: 10, offerSlot: async () => undefined });
+  ports = createFakeRunPorts(database.runsIn("docker"), { maxLiveRuns: 10, offerSlot: async () => undefined });
   ports.hasSearchAttributes = searchAttributeCheck(client);
 });
 
@@ -73,7 +73,7 @@ interface Begun {
 /** Plays a script with a worker of the namespace. `begin` starts a run as the API does, and waits until it is launched. */
 async function withWorker(script: (begin: () => Promise<Begun>) => Promise<void>): Promise<void> {
   const installation = namespace;
-  const workflows = createRunWorkflows(client, installation, CLUSTER);
+  const workflows = createRunWorkflows(client, installation);
   const taskQueue = taskQueueOf(installation, CLUSTER);
   const worker = await rig.createWorker({ namespace, taskQueue, activities: runActivities(ports) });
   const begin = async (): Promise<Begun> => {

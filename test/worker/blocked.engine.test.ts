@@ -60,7 +60,7 @@ describe("other runs are healed while", () => {
     const runs: RunIdentity[] = [];
     for (let n = 0; n < 20; n++) runs.push(await canceledRun());
     const repair = rig.repairOf({ archive: { write: never } });
-    const areAllEnded = async (): Promise<boolean> => (await rig.database.runs.open()).length === 0;
+    const areAllEnded = async (): Promise<boolean> => (await rig.database.runsIn("docker").open()).length === 0;
     repair.pass({ isWhole: true });
     await eventually(areAllEnded);
     // By now as many archives hang as can: a run that is canceled later ends all the same.
@@ -68,7 +68,7 @@ describe("other runs are healed while", () => {
     rig.later(16);
     repair.pass({ isWhole: true });
     await eventually(areAllEnded);
-    expect(await rig.database.runs.unarchived()).toHaveLength(runs.length);
+    expect(await rig.database.runsIn("docker").unarchived()).toHaveLength(runs.length);
   });
 
   test.each(["observe", "stop", "remove"] as const)("the engine answers no %s of one run", async (call) => {
@@ -107,7 +107,7 @@ describe("other runs are healed while", () => {
   });
 
   test("the database cannot say which runs have no workflow", async () => {
-    expect(await healsBy({ runs: { ...rig.database.runs, unstarted: fail } }, [await canceledRun()])).toBe(true);
+    expect(await healsBy({ runs: { ...rig.ports.runs, unstarted: fail } }, [await canceledRun()])).toBe(true);
   });
 });
 
@@ -154,7 +154,7 @@ describe("a worker that loses its lease in the middle of a heal", () => {
         });
       const acts: string[] = [];
       const recorded: Partial<RepairPorts> = {
-        runs: losing(rig.database.runs),
+        runs: losing(rig.ports.runs),
         compute: losing(rig.ports.compute),
         workflows: losing(rig.workflows),
         mayAct: () => isHeld,

@@ -14,7 +14,7 @@ import type { RunRecord } from "../../model/run/run.ts";
 import { raiseNumbers, type NumberPorts } from "../../runs/numbers.ts";
 import type { LostRun } from "../../runs/repair/ports.ts";
 import { createRepair } from "../../runs/repair/repair.ts";
-import { createRunWorkflows } from "../../temporal/run-workflows.ts";
+import { createClusterWorkflows } from "../../temporal/run-workflows.ts";
 import { newRun, openFresh } from "../db/fixture.ts";
 import { openDockerRig, type DockerRig } from "../docker/rig.ts";
 import { eventually } from "../eventually.ts";
@@ -40,13 +40,15 @@ async function openWorker() {
   const { installationId, runsDir, reader } = docker;
   const dir = await mkdtemp(join(tmpdir(), "tyger-lost-"));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
-  const workflows = createRunWorkflows(temporal.client, installationId, CLUSTER);
+  const workflows = createClusterWorkflows(temporal.client, installationId, CLUSTER);
   const archive = createLogArchive(dir);
+  const compute = docker.writerWith(database.claims);
   let lostRuns: readonly LostRun[] = [];
   const ports = {
-    ...createFakeRunPorts(database.runs, { maxLiveRuns: 100, offerSlot: async () => undefined }),
+    ...createFakeRunPorts(database.runsIn("docker"), { maxLiveRuns: 100, offerSlot: async () => undefined }),
     workflows,
-    compute: docker.writerWith(database.claims),
+    compute,
+    clusters: { names: [CLUSTER], own: [compute] },
     logs: reader,
     archive,
     reportLost: (found: readonly LostRun[]) => {
@@ -139,18 +141,20 @@ test("a run that gets the number of a lost one fails, and takes nothing of it", 
   expect((await create("true")).id).toBe(lost.id + 1);
 }, 180_000);
 
+const AWAY = { survey: () => Promise.reject(new Error("the engine is away")) };
+
 type TestWorker = Awaited<ReturnType<typeof openWorker>>;
 
 /** Makes `id` a number that only one place knows. */
 const KNOWN: Record<string, (worker: TestWorker, id: number) => Promise<Partial<NumberPorts>>> = {
   async Temporal({ workflows }, id) {
     await workflows.start({ ...unknownRun, id, uid: "lost" });
-    await eventually(async () => (await workflows.highestNumber(undefined)) >= id);
+    await eventually(async () => (await workflows.highestNumber(["other", CLUSTER], undefined)) >= id);
     return { workflows };
   },
   async "the engine"({ ports, create }, id) {
     await ports.compute.provision({ ...(await create("true")), id });
-    return { compute: ports.compute };
+    return { clusters: ports.clusters };
   },
   async "the archive"({ ports, create }, id) {
     await ports.archive.write(
@@ -168,7 +172,7 @@ test.each(Object.entries(KNOWN))("numbers are raised above those that only %s kn
   await worker.restore();
   const silent = {
     workflows: { highestNumber: async () => 0 },
-    compute: { survey: async () => [] },
+    clusters: { names: [CLUSTER], own: [{ survey: async () => [] }] },
     archive: { highestNumber: async () => 0 },
   };
   expect(await raiseNumbers({ ...worker.ports, ...silent, ...known })).toBe(true);
@@ -181,8 +185,8 @@ test("a place that cannot be asked is reported, and the others count", async () 
     { id: 2_000_000_000, uid: "lost" },
     ports.logs.logs(await create("true"), {}, AbortSignal.timeout(10_000)),
   );
-  const away = { survey: () => Promise.reject(new Error("the engine is away")) };
-  expect(await raiseNumbers({ ...ports, compute: away })).toBe(false);
+  const clusters = { names: [CLUSTER], own: [ports.compute, AWAY] };
+  expect(await raiseNumbers({ ...ports, clusters })).toBe(false);
   expect((await create("true")).id).toBe(2_000_000_001);
 });
 
@@ -190,13 +194,12 @@ test("only workflows since the last complete check are read, whatever was create
   const { ports, database, create } = await openWorker();
   const asked: (string | undefined)[] = [];
   const workflows = {
-    highestNumber: async (since: string | undefined) => {
+    highestNumber: async (_clusters: readonly string[], since: string | undefined) => {
       asked.push(since);
       return 0;
     },
   };
-  const away = { survey: () => Promise.reject(new Error("the engine is away")) };
-  await raiseNumbers({ ...ports, workflows, compute: away });
+  await raiseNumbers({ ...ports, workflows, clusters: { names: [CLUSTER], own: [AWAY] } });
   const { nowAt: before } = await database.runs.numberCheck();
   await raiseNumbers({ ...ports, workflows });
   const { nowAt: after } = await database.runs.numberCheck();

@@ -40,7 +40,7 @@ describe("an orphaned run", () => {
     expect(await rig.workflows.phaseOf(run)).toBe("Gone");
     await rig.pass();
     expect(await rig.workflows.phaseOf(run)).toBe("Open");
-    expect(await rig.database.runs.unstarted()).toEqual([]);
+    expect(await rig.database.runsIn("docker").unstarted()).toEqual([]);
     const { runId } = await rig.handleOf(run).describe();
     await rig.untilListed(run);
     await rig.pass();

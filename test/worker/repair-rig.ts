@@ -4,13 +4,13 @@ import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import { base32 } from "../../model/buffer/buffer.ts";
 import type { Database } from "../../model/ports/database.ts";
-import type { RunWorkflows } from "../../model/ports/workflows.ts";
+import type { ClusterWorkflows } from "../../model/ports/workflows.ts";
 import type { RunIdentity } from "../../model/run/identity.ts";
 import { workflowIdOf } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { LostRun, RepairPorts } from "../../runs/repair/ports.ts";
 import { createRepair, type Repair } from "../../runs/repair/repair.ts";
-import { createRunWorkflows } from "../../temporal/run-workflows.ts";
+import { createClusterWorkflows } from "../../temporal/run-workflows.ts";
 import { createdRun, newRun, openFresh } from "../db/fixture.ts";
 import { eventually } from "../eventually.ts";
 import { createFakeRunPorts, type FakeRunPorts } from "../fakes/run-ports.ts";
@@ -23,7 +23,7 @@ export interface RepairRig {
   database: Database;
   /** No other test uses its ids and its task queue. */
   installation: string;
-  workflows: RunWorkflows;
+  workflows: ClusterWorkflows;
   ports: FakeRunPorts;
   lost(): readonly LostRun[];
   /** Another reconciler of the same cluster, with ports of the test's own. */
@@ -49,8 +49,8 @@ const BETWEEN_PASSES_S = 16;
 export async function openRepairRig(temporal: TemporalRig): Promise<RepairRig> {
   const { database, url } = await openFresh();
   const installation = base32(randomBytes(8)).slice(0, 10);
-  const workflows = createRunWorkflows(temporal.client, installation, CLUSTER);
-  const ports = createFakeRunPorts(database.runs, { maxLiveRuns: 1000, offerSlot: async () => undefined });
+  const workflows = createClusterWorkflows(temporal.client, installation, CLUSTER);
+  const ports = createFakeRunPorts(database.runsIn("docker"), { maxLiveRuns: 1000, offerSlot: async () => undefined });
   const handleOf = (run: RunIdentity) => temporal.client.workflow.getHandle(workflowIdOf(installation, run.id));
   let lost: readonly LostRun[] = [];
   let nowMs = 0;

@@ -5,9 +5,9 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { watchActivities, type WatchPorts } from "../../activities/watch.ts";
 import { base32 } from "../../model/buffer/buffer.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
-import type { RunWorkflows } from "../../model/ports/workflows.ts";
+import type { ClusterWorkflows } from "../../model/ports/workflows.ts";
 import { taskQueueOf, watcherIdOf } from "../../model/run/names.ts";
-import { createRunWorkflows } from "../../temporal/run-workflows.ts";
+import { createClusterWorkflows } from "../../temporal/run-workflows.ts";
 import { eventually, stays } from "../eventually.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
@@ -16,7 +16,7 @@ const exited = (exitCode: number): ReplicaState => ({ container: { phase: "Exite
 
 let rig: TemporalRig;
 let installation: string;
-let workflows: RunWorkflows;
+let workflows: ClusterWorkflows;
 
 beforeAll(async () => {
   rig = await openTemporalRig();
@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => rig?.close());
 beforeEach(() => {
   installation = base32(randomBytes(8)).slice(0, 10);
-  workflows = createRunWorkflows(rig.client, installation, CLUSTER);
+  workflows = createClusterWorkflows(rig.client, installation, CLUSTER);
 });
 
 const workerWith = (ports: WatchPorts): Promise<Worker> =>

@@ -122,7 +122,7 @@ test("signals that arrive before the first task are taken by their handlers", as
     const handle = await stage.rig.client.workflow.signalWithStart(RUN_WORKFLOW, {
       taskQueue,
       workflowId: workflowIdOf(taskQueue, id),
-      args: [argumentOf({ ...run, uid }, "docker")],
+      args: [argumentOf({ ...run, uid })],
       signal: cancelRun,
       signalArgs: [],
     });

@@ -270,7 +270,7 @@ describe.each(TYPES)("a workflow of type %s", (type, closings) => {
     await withWorker(
       async ({ ports, begin }) => {
         const { run: holder } = await db.runs.create(newRun());
-        expect(await db.runs.admit(holder.id, 1)).toBe(true);
+        expect(await db.runsIn("docker").admit(holder.id, 1)).toBe(true);
         const { id, handle, report, end } = await begin();
         await queued(handle);
         expect(ports.calls).toEqual([]);
@@ -370,7 +370,7 @@ test("a slot that is offered while the run asks for one is taken", async () => {
   await stage.withWorker(
     async ({ ports, begin }) => {
       const { run: holder } = await db.runs.create(newRun());
-      expect(await db.runs.admit(holder.id, 1)).toBe(true);
+      expect(await db.runsIn("docker").admit(holder.id, 1)).toBe(true);
       const { promise: hasLeft, resolve: leave } = Promise.withResolvers<void>();
       const { hasSearchAttributes } = ports;
       // The answer that there is no slot is under way until the slot is offered.
@@ -379,7 +379,7 @@ test("a slot that is offered while the run asks for one is taken", async () => {
         return hasSearchAttributes();
       };
       const { id, handle, report, end } = await begin();
-      await eventually(async () => (await db.runs.nextToAdmit(2)).includes(id));
+      await eventually(async () => (await db.runsIn("docker").nextToAdmit(2)).includes(id));
       await db.runs.finish(holder, { status: "Succeeded", finishedAt: new Date().toISOString() });
       await handle.signal(slotFree);
       leave();

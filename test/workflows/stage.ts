@@ -49,7 +49,7 @@ export type RunWorkflowType = "superviseRun" | "executeRun" | "runWorkflow";
 /** Of the names of histories. */
 const PREFIX = { superviseRun: "supervised", executeRun: "executed", runWorkflow: "numbered" };
 const argumentFor: Record<RunWorkflowType, (run: RunRecord & { uid: string }) => unknown> = {
-  superviseRun: (run) => argumentOf(run, "docker"),
+  superviseRun: argumentOf,
   executeRun: ({ id, uid }) => ({ id, uid }),
   runWorkflow: ({ id }) => id,
 };
@@ -87,7 +87,7 @@ export async function openStage(): Promise<Stage> {
 
   const withWorker: Stage["withWorker"] = async (script, options = {}) => {
     const taskQueue = `test-${randomBytes(5).toString("hex")}`;
-    const ports = createFakeRunPorts(db.runs, {
+    const ports = createFakeRunPorts(db.runsIn("docker"), {
       maxLiveRuns: options.maxLiveRuns ?? 1000,
       offerSlot: (id) => rig.client.workflow.getHandle(workflowIdOf(taskQueue, id)).signal(slotFree),
     });

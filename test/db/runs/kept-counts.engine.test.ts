@@ -12,8 +12,8 @@ import { clientOf, createdId, endRun, openFresh, openTransaction, twentyAtOnce }
 /** The counts and tags that are kept beside the rows of runs. */
 async function keptIn(client: postgres.Sql): Promise<object> {
   const counts = await client`
-    select status, sum(total)::int as total, sum(admitted)::int as admitted from run_counts
-    group by status having sum(total) <> 0 or sum(admitted) <> 0 order by status`;
+    select status, cluster, sum(total)::int as total, sum(admitted)::int as admitted from run_counts
+    group by status, cluster having sum(total) <> 0 or sum(admitted) <> 0 order by status, cluster`;
   const tags = await client`select run_id, key, value, status, created_at from run_tags order by run_id, key`;
   return { counts: [...counts], tags: [...tags] };
 }
@@ -21,8 +21,8 @@ async function keptIn(client: postgres.Sql): Promise<object> {
 /** The counts and tags that follow from the rows. */
 async function dueIn(client: postgres.Sql): Promise<object> {
   const counts = await client`
-    select shown_status as status, count(*)::int as total, count(admitted_at)::int as admitted from runs
-    group by shown_status order by shown_status`;
+    select shown_status as status, cluster, count(*)::int as total, count(admitted_at)::int as admitted from runs
+    group by shown_status, cluster order by shown_status, cluster`;
   const tags = await client`
     select id as run_id, key, value, shown_status as status, created_at
     from runs cross join json_each_text(tags) order by id, key collate "C"`;
@@ -33,9 +33,10 @@ async function dueIn(client: postgres.Sql): Promise<object> {
 async function mixedRuns(database: Database): Promise<number[]> {
   const ids: number[] = [];
   for (let place = 0; place < 12; place += 1) {
-    const id = await createdId(database, { tags: { all: "yes", place: `${place % 3}` } });
+    const cluster = place % 3 === 0 ? "b" : "docker";
+    const id = await createdId(database, { cluster, tags: { all: "yes", place: `${place % 3}` } });
     await database.runs.recordWorkflowStarted(id);
-    if (place % 2 === 0) await database.runs.admit(id, 99);
+    if (place % 2 === 0) await database.runsIn(cluster).admit(id, 99);
     if (place % 4 === 0) await database.runs.recordRunning(id, 1, undefined);
     if (place % 5 === 0) await database.runs.requestCancel(id);
     if (place > 7) await endRun(database, id, { status: place % 2 ? "Failed" : "Succeeded" });
@@ -56,6 +57,7 @@ test.each([
   "update runs set status = 'Failed', admitted_at = now()",
   "update runs set status = case when id % 2 = 0 then 'Running' else 'Pending' end::run_status",
   "update runs set cancel_requested_at = now()",
+  "update runs set cluster = 'c' where id < 6",
   "update runs set created_at = created_at - interval '1 day', tags = case when id = 2 then '{}'::json else tags end",
   "with gone as (delete from runs where id < 4 returning *) update runs set admitted_at = null where id = 5",
   "merge into runs using (values (1), (2)) as given (id) on runs.id = given.id when matched and runs.id = 1 then delete when matched then update set status = 'Canceled'",
@@ -80,7 +82,7 @@ test("counts and tags follow runs that are created, moved and deleted at the sam
   const deleting = clientOf(url);
   await Promise.all([
     ...ids.map((id) => deleting`delete from runs where id = ${id} and id % 3 = 0`),
-    ...ids.map((id) => database.runs.admit(id, 99)),
+    ...ids.map((id) => database.runsIn("docker").admit(id, 99)),
     ...ids.map((id) => database.runs.requestCancel(id)),
     twentyAtOnce(() => createdId(database, { tags: { all: "yes" } })),
   ]);
@@ -91,12 +93,12 @@ test("a process that dies in the middle of a change leaves the counts as they we
   const { database, url } = await openFresh();
   await mixedRuns(database);
   const client = clientOf(url);
-  const before = await client`select * from run_counts order by status, shard`;
+  const before = await client`select * from run_counts order by status, cluster, shard`;
   await openTransaction(url, "update runs set admitted_at = now()", "delete from runs where id < 5");
   const changing = `from pg_stat_activity where datname = current_database() and state = 'idle in transaction'`;
   expect(await client.unsafe(`select pg_terminate_backend(pid) ${changing}`)).toHaveLength(1);
   await eventually(async () => (await client.unsafe(`select ${changing}`)).length === 0);
-  expect([...(await client`select * from run_counts order by status, shard`)]).toEqual([...before]);
+  expect([...(await client`select * from run_counts order by status, cluster, shard`)]).toEqual([...before]);
   expect(await keptIn(client)).toEqual(await dueIn(client));
 });
 

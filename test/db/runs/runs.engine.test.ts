@@ -124,7 +124,7 @@ test("a terminal run never changes again", async () => {
   await database.runs.recordRunning(id, 99, "2098-01-01T00:00:00Z");
   expect(await endRun(database, id, { status: "Failed", statusReason: "late" })).toEqual(done);
   expect(await database.runs.requestCancel(id)).toEqual(done);
-  expect(await database.runs.admit(id, 10)).toBe(false);
+  expect(await database.runsIn("docker").admit(id, 10)).toBe(false);
   expect(await database.runs.find(id)).toEqual(done);
 });
 
@@ -199,7 +199,7 @@ test("the eTag changes with the fields that clients see, and with nothing else",
   const eTagNow = async (): Promise<string> => (await database.runs.find(id))?.eTag ?? "";
   const seen = [await eTagNow()];
   await database.runs.recordWorkflowStarted(id);
-  await database.runs.admit(id, 1);
+  await database.runsIn("docker").admit(id, 1);
   expect(await eTagNow()).toBe(seen.at(-1));
   await database.runs.recordRunning(id, 1, undefined);
   seen.push(await eTagNow());
@@ -219,34 +219,34 @@ test("the eTag changes with the fields that clients see, and with nothing else",
 test("the reconciler's lists have the runs left to repair, and are empty once they are repaired", async () => {
   const { database } = await openFresh();
   const [first, second] = [await createdRun(database), await createdRun(database)];
-  expect(await database.runs.unstarted()).toEqual([first, second]);
+  expect(await database.runsIn("docker").unstarted()).toEqual([first, second]);
   await database.runs.recordWorkflowStarted(first.id);
   const { workflowStartedAt } = (await database.runs.find(first.id)) as RunRecord;
   await database.runs.recordWorkflowStarted(first.id);
   expect(await database.runs.find(first.id)).toMatchObject({ workflowStartedAt });
-  expect(await database.runs.unstarted()).toEqual([second]);
+  expect(await database.runsIn("docker").unstarted()).toEqual([second]);
 
   await database.runs.recordRunning(second.id, 1, undefined);
-  expect(await database.runs.open()).toEqual([
+  expect(await database.runsIn("docker").open()).toEqual([
     { ...first, isRunning: false },
     { ...second, isRunning: true },
   ]);
   await database.runs.recordArchived(first);
   expect(await database.runs.find(first.id)).not.toHaveProperty("archivedAt");
   await database.runs.finish(first, succeeded);
-  expect(await database.runs.unarchived()).toEqual([{ ...first, endedBy: "workflow" }]);
-  expect(await database.runs.states([second.id, first.id, 404])).toEqual(
+  expect(await database.runsIn("docker").unarchived()).toEqual([{ ...first, endedBy: "workflow" }]);
+  expect(await database.runsIn("docker").states([second.id, first.id, 404])).toEqual(
     expect.arrayContaining([
       { ...first, phase: "Ended" },
       { ...second, phase: "Open" },
     ]),
   );
   await database.runs.recordArchived(first);
-  expect(await database.runs.unarchived()).toEqual([]);
+  expect(await database.runsIn("docker").unarchived()).toEqual([]);
   expect(await database.runs.find(first.id)).toMatchObject({ archivedAt: expect.stringMatching(SHOWN) });
-  expect(await database.runs.states([first.id])).toEqual([{ ...first, phase: "Archived" }]);
-  expect(await database.runs.states([])).toEqual([]);
-  expect(await database.runs.open()).toHaveLength(1);
+  expect(await database.runsIn("docker").states([first.id])).toEqual([{ ...first, phase: "Archived" }]);
+  expect(await database.runsIn("docker").states([])).toEqual([]);
+  expect(await database.runsIn("docker").open()).toHaveLength(1);
   expect(await database.runs.countOpen()).toBe(1);
 });
 
@@ -256,7 +256,7 @@ test("runs whose cancel was requested, or whose deadline has passed, are listed 
   await createdRun(database);
   await database.runs.requestCancel(canceled.id);
   const listed = await eventually(async () => {
-    const overdue = await database.runs.overdue();
+    const overdue = await database.runsIn("docker").overdue();
     return overdue.length === 2 ? overdue : undefined;
   });
   expect(listed).toEqual([
@@ -267,7 +267,7 @@ test("runs whose cancel was requested, or whose deadline has passed, are listed 
     expect(sinceCancelMs + sinceDeadlineMs).toBeGreaterThan(0);
   }
   for (const run of listed) await database.runs.finish(run, succeeded);
-  expect(await database.runs.overdue()).toEqual([]);
+  expect(await database.runsIn("docker").overdue()).toEqual([]);
 });
 
 test("the reason for which an open run waits is shown until it ends, and no reason changes an ended run", async () => {
@@ -295,7 +295,7 @@ test("an end from outside is marked, and one that loses against the workflow's i
   expect(await database.runs.finish(outside, succeeded, "outside")).not.toHaveProperty("endedOutsideAt");
   const first = await database.runs.finish(inside, succeeded, "workflow");
   expect(await database.runs.finish(inside, { status: "Failed" }, "outside")).toEqual(first);
-  expect(await database.runs.unarchived()).toEqual([
+  expect(await database.runsIn("docker").unarchived()).toEqual([
     { ...outside, endedBy: "outside" },
     { ...inside, endedBy: "workflow" },
   ]);
