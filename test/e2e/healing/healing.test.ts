@@ -5,9 +5,9 @@ import { describe, expect, test } from "vitest";
 import { startEngine } from "../engine.ts";
 import type { StackOptions } from "../stack.ts";
 import { deployBadWorkflows } from "./deployment.ts";
-import { restartEngine, suspendPostgres } from "./engines.ts";
+import { denyWrites, restartEngine, starveJob, suspendPostgres } from "./engines.ts";
 import { openScene, undoneOf, type Row, type Scene } from "./scene.ts";
-import { restoreTemporal, suspendTemporal, terminateWorkflows } from "./temporal.ts";
+import { forgetWorkflow, restoreTemporal, suspendTemporal, terminateWorkflows } from "./temporal.ts";
 import { loseWorkers } from "./workers.ts";
 
 /** Most of it is waiting while something is broken, and the stacks share the wait. */
@@ -26,10 +26,10 @@ async function play(acts: readonly ((scene: Scene) => Promise<void>)[], options?
 
 describe.concurrent("every run ends right, and within a minute after the broken part is back", () => {
   test(
-    "Temporal is restored from a snapshot, its workflows are terminated, it is away",
+    "Temporal is restored from a snapshot, its workflows are forgotten or terminated, it is away",
     { timeout: LIMIT_MS },
     async () => {
-      expect(await play([restoreTemporal, terminateWorkflows, suspendTemporal])).toEqual([]);
+      expect(await play([restoreTemporal, forgetWorkflow, terminateWorkflows, suspendTemporal])).toEqual([]);
     },
   );
 
@@ -42,7 +42,7 @@ describe.concurrent("every run ends right, and within a minute after the broken 
   });
 
   test(
-    "Postgres is away, a container is pruned, one is killed, the engine restarts",
+    "Postgres is away or read-only, a container is pruned, one is killed, one out of memory, the engine restarts",
     { timeout: LIMIT_MS },
     async () => {
       const home = await mkdtemp(join(tmpdir(), "tyger-engine-"));
@@ -59,7 +59,9 @@ describe.concurrent("every run ends right, and within a minute after the broken 
       const engine = await startEngine(host, join(home, "log"), ["dockerd", "--host", host, ...folders, ...network]);
       try {
         const restart = (scene: Scene): Promise<void> => restartEngine(scene, engine);
-        expect(await play([suspendPostgres, restart], { env: { DOCKER_HOST: host } })).toEqual([]);
+        expect(await play([suspendPostgres, denyWrites, starveJob, restart], { env: { DOCKER_HOST: host } })).toEqual(
+          [],
+        );
       } finally {
         await engine.stop();
         await rm(home, { recursive: true, force: true });

@@ -1,6 +1,7 @@
 import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { workflowIdOf } from "../../../model/run/names.ts";
 import { eventually } from "../../eventually.ts";
 import { pidOf } from "../stack.ts";
 import {
@@ -55,6 +56,27 @@ export async function restoreTemporal(scene: Scene): Promise<void> {
   for (const id of [open, later]) await endJob(scene, id);
   await eventually(() => areAll(scene, [open, later, ended], "Succeeded"), LONG);
   for (const id of [open, later, ended]) expect(scene.startsOf(id)).toBe(1);
+}
+
+/** Row 21: Temporal forgets the closed workflow of a run that still executes, as a namespace whose retention is short does. */
+export async function forgetWorkflow(scene: Scene): Promise<void> {
+  const { temporal, installation } = scene;
+  const [id = ""] = await startJobs(scene, 1);
+  const workflowId = workflowIdOf(installation, Number(id));
+  // Without the worker, no one ends the run meanwhile.
+  const worker = await pidOf(scene.stack, "worker");
+  process.kill(worker, "SIGSTOP");
+  await temporal.workflow.getHandle(workflowId).terminate("by a test");
+  const namespace = "default";
+  await temporal.workflowService.deleteWorkflowExecution({ namespace, workflowExecution: { workflowId } });
+  await eventually(async () => (await workflowStatusOf(scene, id)) === "NONE", LONG);
+  process.kill(worker, "SIGCONT");
+  await healed("row 21, a workflow that Temporal no longer has", async () => {
+    return (await workflowStatusOf(scene, id)) === "RUNNING";
+  });
+  await endJob(scene, id);
+  await eventually(() => areAll(scene, [id], "Succeeded"), LONG);
+  expect(scene.startsOf(id)).toBe(1);
 }
 
 /** All workflows are terminated, runs and watcher: while containers run, and after they exited unnoticed. */

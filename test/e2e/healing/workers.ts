@@ -125,6 +125,25 @@ async function killWorkers(scene: Scene): Promise<void> {
   for (const id of ids) expect(scene.startsOf(id)).toBe(1);
 }
 
+/** Row 1: the worker is killed again and again, at no particular moment. */
+async function killAtRandom(scene: Scene): Promise<void> {
+  const ids: string[] = [];
+  const pauses = Array.from({ length: 5 }, () => Math.round(2000 + Math.random() * 8000));
+  process.stdout.write(`the worker is killed after ${pauses.join(", ")} ms\n`);
+  for (const pauseMs of pauses) {
+    for (let count = 0; count < 3; count += 1)
+      ids.push(await createRun(scene.stack, inject("testImage"), "echo said; sleep 2", { outputs: ["output"] }));
+    await untilBrokenFor(pauseMs / 1000, Date.now());
+    const worker = await pidOf(scene.stack, "worker").catch(() => undefined);
+    if (worker !== undefined) process.kill(worker, "SIGKILL");
+  }
+  await healed("row 1, kill -9 of the worker at random", async () => {
+    const isDone = await areAll(scene, ids, "Succeeded");
+    return isDone && areCleanedUp(scene, ids);
+  });
+  for (const id of ids) expect(scene.startsOf(id)).toBe(1);
+}
+
 export async function loseWorkers(scene: Scene): Promise<void> {
   const second = await suspendLaunch(scene);
   try {
@@ -133,4 +152,5 @@ export async function loseWorkers(scene: Scene): Promise<void> {
     second.kill("SIGKILL");
   }
   await killWorkers(scene);
+  await killAtRandom(scene);
 }
