@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { createFilesystemStore } from "../buffers/filesystem/filesystem-store.ts";
+import { createFolderObjects } from "../buffers/filesystem/folder-objects.ts";
 import { createLog } from "../config/log.ts";
 import { readApiConfig } from "../config/server.ts";
 import { openDatabase } from "../db/database.ts";
@@ -21,7 +22,7 @@ const [storeDir, logsDir] = [join(config.TYGER_DATA_DIR, "buffers"), join(config
 const serving = await serveApi(config, log, {
   db,
   store: createFilesystemStore(storeDir),
-  archive: createLogArchive(logsDir),
+  archive: createLogArchive(createFolderObjects(logsDir)),
   cluster: "docker",
   compute,
   checkMode: dockerChecks(compute),

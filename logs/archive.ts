@@ -1,10 +1,8 @@
-import { mkdir, open, readdir, rm, stat, type FileHandle } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { writeWholeBy } from "../disk/write-stream.ts";
 import { CodedError, errnoOf, messageOf } from "../model/errors.ts";
-import { logInstant } from "../model/time/instant.ts";
-import { identityInName, textOf, type RunIdentity } from "../model/run/identity.ts";
 import type { LogArchive, LogLine, LogLines } from "../model/ports/log.ts";
+import type { ObjectStore } from "../model/ports/objects.ts";
+import { identityInName, textOf, type RunIdentity } from "../model/run/identity.ts";
+import { logInstant } from "../model/time/instant.ts";
 import {
   blockOfInstant,
   blockOfLine,
@@ -17,33 +15,18 @@ import {
 } from "./archive-index.ts";
 import { decodeLine, encodeLine, withLineFeed } from "./line.ts";
 
-/** Runs in one folder; a file system is slow to list many more. */
-const RUNS_PER_FOLDER = 1000;
+/** Keys that share their start; a file system is slow to list many more, and a bucket lists no more at once. */
+const RUNS_PER_GROUP = 1000;
 const ENDING = ".log";
 const WRITE_BYTES = 256 * 1024;
-const READ_BYTES = 256 * 1024;
-/** Age at which an unfinished archive counts as left by a dead writer. */
-const STALE_MS = 24 * 3_600_000;
 const LINE_FEED = 0x0a;
 
-/** Keeps the log of each ended run in a file of its own below `dir`. */
-export function createLogArchive(dir: string): LogArchive {
-  const pathOf = (run: RunIdentity): string =>
-    join(dir, String(Math.floor(run.id / RUNS_PER_FOLDER)), `${textOf(run)}${ENDING}`);
+/** Keeps the log of each ended run in an object of its own. */
+export function createLogArchive(objects: ObjectStore): LogArchive {
   return {
     async write(run, lines) {
-      const path = pathOf(run);
       try {
-        await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-        if (!(await isThere(path))) {
-          await removeUnfinished(path, STALE_MS);
-          // The index tells readers that the lines before it are all there are.
-          await writeWholeBy(path, async (file) => file.appendFile(encodeIndex(await writeLines(file, lines))), {
-            once: true,
-          });
-        }
-        // With the whole log there, those of writers that died, or that are still busy, are worth nothing.
-        await removeUnfinished(path, 0);
+        await objects.put(keyOf(run), contentOf(lines));
       } catch (err) {
         if (errnoOf(err) === undefined) throw err;
         const message = `The log of run '${run.id}' could not be archived: ${messageOf(err)}`;
@@ -52,16 +35,20 @@ export function createLogArchive(dir: string): LogArchive {
     },
 
     async read(run, { tailLines, since }) {
-      const path = pathOf(run);
-      if (!(await isThere(path))) return undefined;
-      return readLines(path, tailLines, since === undefined ? undefined : logInstant(since));
+      const key = keyOf(run);
+      const found = await objects.head(key);
+      if (!found) return undefined;
+      const bytes: Bytes = (from, to) => objects.get(key, { from, to });
+      const after = since === undefined ? undefined : logInstant(since);
+      return readLines({ bytes, sizeBytes: found.sizeBytes }, tailLines, after);
     },
 
     async highestNumber() {
-      const folders = (await namesIn(dir)).filter((name) => /^[0-9]+$/.test(name)).map(Number);
-      for (const folder of folders.sort((a, b) => b - a)) {
-        const names = await namesIn(join(dir, String(folder)));
-        const ids = names.map((name) => identityInName(name.split(ENDING, 1)[0] ?? "")?.id ?? 0);
+      const groups = (await entriesBelow(objects, ""))
+        .map((entry) => /^([0-9]{1,12})\/$/.exec(entry)?.[1])
+        .filter((group) => group !== undefined);
+      for (const group of groups.sort((a, b) => Number(b) - Number(a))) {
+        const ids = (await entriesBelow(objects, `${group}/`)).map((key) => runIn(key)?.id ?? 0);
         // A writer that died can have left nothing but an empty folder.
         if (ids.length > 0) return Math.max(...ids);
       }
@@ -70,34 +57,25 @@ export function createLogArchive(dir: string): LogArchive {
   };
 }
 
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (err) {
-    if (errnoOf(err) === "ENOENT") return false;
-    throw err;
+const keyOf = (run: RunIdentity): string => `${Math.floor(run.id / RUNS_PER_GROUP)}/${textOf(run)}${ENDING}`;
+const runIn = (key: string): RunIdentity | undefined =>
+  identityInName(key.slice(key.indexOf("/") + 1).split(ENDING, 1)[0] ?? "");
+
+async function entriesBelow(objects: ObjectStore, prefix: string): Promise<string[]> {
+  const all: string[] = [];
+  for (let after: string | undefined; ;) {
+    const page = await objects.list(prefix, { limit: RUNS_PER_GROUP, after });
+    all.push(...page.entries);
+    if (page.next === undefined) return all;
+    after = page.next;
   }
 }
 
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (err) {
-    if (errnoOf(err) === "ENOENT") return [];
-    throw err;
-  }
-}
-
-async function writeLines(file: FileHandle, lines: LogLines): Promise<ArchiveIndex> {
+/** The lines as they are archived, and then their index, which tells readers that they are all there are. */
+async function* contentOf(lines: LogLines): AsyncGenerator<Uint8Array, void> {
   const index = new IndexBuilder();
   let pending: Buffer[] = [];
   let pendingBytes = 0;
-  const flush = async (): Promise<void> => {
-    await file.appendFile(Buffer.concat(pending));
-    pending = [];
-    pendingBytes = 0;
-  };
   const append = (line: LogLine): void => {
     const bytes = encodeLine(line);
     index.add(line.at, bytes.length);
@@ -110,25 +88,30 @@ async function writeLines(file: FileHandle, lines: LogLines): Promise<ArchiveInd
     for (const line of batch) {
       if (last) append(withLineFeed(last));
       last = line;
-      if (pendingBytes >= WRITE_BYTES) await flush();
+      if (pendingBytes < WRITE_BYTES) continue;
+      yield Buffer.concat(pending);
+      pending = [];
+      pendingBytes = 0;
     }
   }
   if (last) append(last);
-  await flush();
-  return index.build();
+  yield Buffer.concat([...pending, encodeIndex(index.build())]);
 }
 
-async function* readLines(path: string, tailLines: number | undefined, since: string | undefined): LogLines {
-  const file = await open(path, "r");
-  try {
-    yield* linesOf(file, await readIndex(file), tailLines, since);
-  } finally {
-    await file.close();
-  }
+type Bytes = (from: number, to: number) => AsyncIterable<Uint8Array>;
+
+/** An object that is being read. */
+interface Archived {
+  bytes: Bytes;
+  sizeBytes: number;
+}
+
+async function* readLines(archived: Archived, tailLines: number | undefined, since: string | undefined): LogLines {
+  yield* linesOf(archived.bytes, await readIndex(archived), tailLines, since);
 }
 
 async function* linesOf(
-  file: FileHandle,
+  bytes: Bytes,
   index: ArchiveIndex,
   tailLines: number | undefined,
   since: string | undefined,
@@ -137,12 +120,12 @@ async function* linesOf(
   if (since === undefined) {
     const first = tailLines === undefined ? 0 : Math.max(0, index.lineCount - tailLines);
     const block = blockOfLine(index, first);
-    if (block) yield* without(first - block.linesBefore, linesFrom(file, block.offset, index.sizeBytes));
+    if (block) yield* without(first - block.linesBefore, linesFrom(bytes(block.offset, index.sizeBytes)));
     return;
   }
   const block = blockOfInstant(index, since);
   if (!block) return;
-  const later = (): LogLines => laterThan(since, linesFrom(file, block.offset, index.sizeBytes));
+  const later = (): LogLines => laterThan(since, linesFrom(bytes(block.offset, index.sizeBytes)));
   if (tailLines === undefined) {
     yield* later();
     return;
@@ -152,29 +135,23 @@ async function* linesOf(
   yield* without(count - tailLines, later());
 }
 
-async function readIndex(file: FileHandle): Promise<ArchiveIndex> {
-  const { size } = await file.stat();
-  const trailer = await readRange(file, Math.max(0, size - TRAILER_BYTES), size);
+async function readIndex({ bytes, sizeBytes }: Archived): Promise<ArchiveIndex> {
+  const trailer = await allOf(bytes(Math.max(0, sizeBytes - TRAILER_BYTES), sizeBytes));
   const offset = indexOffsetOf(trailer);
-  return decodeIndex(await readRange(file, offset, size - TRAILER_BYTES));
+  return decodeIndex(await allOf(bytes(offset, sizeBytes - TRAILER_BYTES)));
 }
 
-async function readRange(file: FileHandle, from: number, to: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(Math.max(0, to - from));
-  let filled = 0;
-  while (filled < bytes.length) {
-    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, from + filled);
-    if (bytesRead === 0) throw new Error("The archived log is shorter than its index says");
-    filled += bytesRead;
-  }
-  return bytes;
+async function allOf(bytes: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of bytes) pieces.push(piece);
+  return Buffer.concat(pieces);
 }
 
-/** The lines of a range that starts with a line, a batch for each part that is read. */
-async function* linesFrom(file: FileHandle, from: number, to: number): LogLines {
+/** The lines in bytes that start with a line, a batch for each piece. */
+async function* linesFrom(pieces: AsyncIterable<Uint8Array>): LogLines {
   let begun: Buffer[] = [];
-  for (let offset = from; offset < to; offset += READ_BYTES) {
-    const part = await readRange(file, offset, Math.min(to, offset + READ_BYTES));
+  for await (const bytes of pieces) {
+    const part = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const lines: LogLine[] = [];
     let start = 0;
     for (let end = part.indexOf(LINE_FEED); end >= 0; end = part.indexOf(LINE_FEED, start)) {
@@ -202,21 +179,5 @@ async function* without(count: number, lines: LogLines): LogLines {
     const rest = batch.slice(toSkip);
     toSkip -= batch.length - rest.length;
     if (rest.length > 0) yield rest;
-  }
-}
-
-/** Removes archives of the run that were begun and not published, once they are `ageMs` old. */
-async function removeUnfinished(path: string, ageMs: number): Promise<void> {
-  const folder = dirname(path);
-  const prefix = `${basename(path)}.`;
-  for (const name of await readdir(folder)) {
-    if (!name.startsWith(prefix)) continue;
-    const unfinished = join(folder, name);
-    const age = await stat(unfinished).then(
-      ({ mtimeMs }) => Date.now() - mtimeMs,
-      // Another writer of this run has removed it.
-      () => undefined,
-    );
-    if (age !== undefined && age >= ageMs) await rm(unfinished, { force: true });
   }
 }

@@ -72,8 +72,10 @@ export const isDiskFull = (thrown: unknown): boolean => ["ENOSPC", "EDQUOT"].inc
 
 const AWAY = ["EIO", "ENOTCONN", "ESTALE", "ENODEV", "EROFS", "EACCES"];
 
-/** Whether a whole file system does not work, or not for us: disconnected, broken, read-only or closed. */
-export const isFileSystemAway = (thrown: unknown): boolean => AWAY.includes(errnoOf(thrown) ?? "");
+/** Whether a file system does not work, or not for us: disconnected, broken, read-only or closed. A refused socket is not one. */
+export const isFileSystemAway = (thrown: unknown): boolean =>
+  AWAY.includes(errnoOf(thrown) ?? "") &&
+  !(thrown instanceof Error && "syscall" in thrown && thrown.syscall === "connect");
 
 /** Whether there is no file of this path, also because a part of the path is not a folder. */
 export const isNoFile = (thrown: unknown): boolean => ["ENOENT", "ENOTDIR"].includes(errnoOf(thrown) ?? "");

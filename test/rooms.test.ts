@@ -42,7 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "docker/launch": ["model", "docker"],
   "docker/log": ["model", "docker"],
   "docker/pump": ["model", "docker/engine"],
-  logs: ["model", "disk"],
+  logs: ["model"],
   config: ["model", "disk"],
   api: ["model", "contract", "api"],
   // Only main files know which backends there are.

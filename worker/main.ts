@@ -1,5 +1,7 @@
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createFilesystemStore } from "../buffers/filesystem/filesystem-store.ts";
+import { createFolderObjects } from "../buffers/filesystem/folder-objects.ts";
 import { createLog } from "../config/log.ts";
 import { readWorkerConfig } from "../config/server.ts";
 import { openDatabase } from "../db/database.ts";
@@ -16,6 +18,7 @@ const log = createLog(config.TYGER_LOG_LEVEL, "worker");
 logTemporalTo(log);
 const folderOf = (name: string): string => join(config.TYGER_DATA_DIR, name);
 const db = await openDatabase(config.DATABASE_URL, { directUrl: config.DATABASE_DIRECT_URL });
+await Promise.all(["buffers", "logs"].map((name) => mkdir(folderOf(name), { recursive: true })));
 const engine = {
   dockerHost: config.DOCKER_HOST,
   installationId: db.installationId,
@@ -27,7 +30,7 @@ const engine = {
 const serving = await serveRuns(config, log, {
   db,
   store: createFilesystemStore(folderOf("buffers")),
-  archive: createLogArchive(folderOf("logs")),
+  archive: createLogArchive(createFolderObjects(folderOf("logs"))),
   clusters: [
     {
       name: SOLE_CLUSTER,

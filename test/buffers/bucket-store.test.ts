@@ -1,11 +1,17 @@
 import { Readable } from "node:stream";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { FakeBucket } from "../fakes/bucket.ts";
-import { createBucketStore } from "../fakes/bucket-store.ts";
+import { createBucketObjects, createBucketStore } from "../fakes/bucket-store.ts";
 import { testBufferStore } from "../ports/buffer-store.ts";
+import { testObjectStore } from "../ports/object-store.ts";
 
-/** The port over a bucket, which has neither folders nor renames, and notifies of nothing. */
-testBufferStore(async () => createBucketStore(new FakeBucket(), "tyger/abcdefghij/buffers/"));
+/** The ports over a bucket, which has neither folders nor renames, and notifies of nothing. */
+describe("buffers", () => {
+  testBufferStore(async () => createBucketStore(new FakeBucket(), "tyger/abcdefghij/buffers/"));
+});
+describe("objects", () => {
+  testObjectStore(async () => createBucketObjects(new FakeBucket(), "tyger/abcdefghij/logs/"));
+});
 
 test("stores with different prefixes in one bucket share nothing", async () => {
   const bucket = new FakeBucket();

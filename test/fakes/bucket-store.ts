@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { checkBlobPath, checkContainerName } from "../../buffers/format/blob-names.ts";
 import { CodedError } from "../../model/errors.ts";
+import type { ObjectStore } from "../../model/ports/objects.ts";
 import type { BlobHead, BufferStore } from "../../model/ports/store.ts";
 import { poll } from "../../waiting/bounded.ts";
 import { BucketRefusal, type BucketObject, type FakeBucket } from "./bucket.ts";
@@ -11,6 +12,7 @@ import { BucketRefusal, type BucketObject, type FakeBucket } from "./bucket.ts";
 const CONTAINER = "-container";
 const POLL_MS = 5;
 const DELETED_AT_ONCE = 32;
+const READ_BYTES = 64 * 1024;
 
 /** The second implementation of the port, over names in a bucket that start with `prefix`. It asks for missing blobs again and again. */
 export function createBucketStore(bucket: FakeBucket, prefix: string): BufferStore {
@@ -118,6 +120,41 @@ export function createBucketStore(bucket: FakeBucket, prefix: string): BufferSto
     },
   };
   return store;
+}
+
+/** As {@link createBucketStore}, for the other port. */
+export function createBucketObjects(bucket: FakeBucket, prefix: string): ObjectStore {
+  return {
+    async put(key, body) {
+      if (await isThere(bucket.stat(prefix + key))) return;
+      const pieces: Uint8Array[] = [];
+      for await (const piece of body) pieces.push(piece);
+      await bucket.upload(prefix + key, Buffer.concat(pieces), { ifGenerationMatch: 0 }).catch((err: unknown) => {
+        if (!isRefusal(err, 412)) throw err;
+      });
+    },
+
+    async head(key) {
+      if (!(await isThere(bucket.stat(prefix + key)))) return undefined;
+      return { sizeBytes: (await bucket.stat(prefix + key)).size };
+    },
+
+    async *get(key, { from, to }) {
+      for (let at = from; at < to; at += READ_BYTES) {
+        const end = Math.min(to, at + READ_BYTES);
+        const bytes = await bucket.download(prefix + key, { start: at, end });
+        if (bytes.length < end - at) throw new Error("The object is shorter than it was");
+        yield bytes;
+      }
+    },
+
+    async list(start, { limit, after }) {
+      const query = { prefix: prefix + start, delimiter: "/", maxResults: limit, pageToken: after };
+      const { items, prefixes, nextPageToken } = await bucket.list(query);
+      const entries = [...items.map(({ name }) => name), ...prefixes].map((name) => name.slice(prefix.length)).sort();
+      return { entries, ...(nextPageToken !== undefined && { next: nextPageToken }) };
+    },
+  };
 }
 
 const headOf = ({ size, md5Hash, metadata }: BucketObject): BlobHead => ({

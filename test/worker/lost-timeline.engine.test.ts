@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vites
 import { runActivities } from "../../activities/run.ts";
 import { watchActivities } from "../../activities/watch.ts";
 import { createDockerWatcher } from "../../docker/watcher.ts";
+import { createFolderObjects } from "../../buffers/filesystem/folder-objects.ts";
 import { createLogArchive } from "../../logs/archive.ts";
 import { containerNameOf, taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
@@ -41,7 +42,7 @@ async function openWorker() {
   const dir = await mkdtemp(join(tmpdir(), "tyger-lost-"));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
   const workflows = createClusterWorkflows(temporal.client, installationId, CLUSTER);
-  const archive = createLogArchive(dir);
+  const archive = createLogArchive(createFolderObjects(dir));
   const compute = docker.writerWith(database.claims);
   let lostRuns: readonly LostRun[] = [];
   const ports = {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { createFolderObjects } from "../../../buffers/filesystem/folder-objects.ts";
 import { createLogArchive } from "../../../logs/archive.ts";
 import { LABEL_INSTALLATION, LABEL_RUN, LABEL_RUN_UID, containerNameOf } from "../../../model/run/names.ts";
 import type { LogLine, LogLines, LogQuery } from "../../../model/ports/log.ts";
@@ -120,7 +121,7 @@ test("a slow reader holds the log back instead of filling memory", async () => {
 test("the same request gives the same lines live and archived", async () => {
   const dir = await mkdtemp(join(tmpdir(), "tyger-logs-"));
   try {
-    const archive = createLogArchive(dir);
+    const archive = createLogArchive(createFolderObjects(dir));
     const run = rig.shell(
       "for i in $(seq 300); do echo out $i; echo err $i >&2; done; head -c 50000 /dev/zero | tr '\\0' x",
       {
