@@ -14,6 +14,7 @@ import type { ModeChecks } from "../runs/mode-checks.ts";
 import { createBackgroundCalls } from "../temporal/background-calls.ts";
 import { openClient } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
+import { createChanges } from "../waiting/changes.ts";
 import { createApp } from "./app.ts";
 import { createDataPlaneAddress, type DataOrigins } from "./data-plane/data-plane-address.ts";
 import { createDataPlane } from "./data-plane/data-plane.ts";
@@ -23,7 +24,6 @@ import { createHostCheck, ownNamesOf } from "./http/hosts.ts";
 import { listenOnSocket } from "./listen.ts";
 import { drain, listenOnTcp, type TcpEndpoint } from "./listen-tcp.ts";
 import { answerBoth, answerData } from "./planes.ts";
-import { createRunChanges } from "./runs/run-changes.ts";
 import { createRunService } from "./runs/run-service.ts";
 import { createBufferService } from "./services/buffer-service.ts";
 import { createCodespecService } from "./services/codespec-service.ts";
@@ -60,7 +60,7 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
   const { installationId, codespecs, buffers, runs } = db;
   await Promise.all(folders.map((folder) => mkdir(folder, { recursive: true })));
   const keys = await loadSigningKeys(config.signingKeys, join(config.TYGER_DATA_DIR, "keys"));
-  const changes = createRunChanges(runs);
+  const changes = createChanges<number>((changed) => runs.listen(changed));
   const temporal = openClient({
     address: config.TEMPORAL_ADDRESS,
     namespace: config.TEMPORAL_NAMESPACE,

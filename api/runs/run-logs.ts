@@ -5,12 +5,12 @@ import type { LogArchive, LogLine, LogLines, LogQuery } from "../../model/ports/
 import type { RunRecords } from "../../model/ports/records.ts";
 import { isTerminal, type RunRecord } from "../../model/run/run.ts";
 import { createLogProgress, type LogProgress } from "./log-progress.ts";
-import type { RunChanges } from "./run-changes.ts";
+import type { Changes } from "../../waiting/changes.ts";
 import { findPatiently } from "./run-watch.ts";
 
 export interface LogPorts {
   runs: Pick<RunRecords, "find">;
-  changes: RunChanges;
+  changes: Changes<number>;
   compute: Pick<ComputeReader, "logs">;
   archive: Pick<LogArchive, "read">;
 }
@@ -96,7 +96,7 @@ async function* followUntilEnd(
 /** Aborts `over` a while after the run has ended, unless `signal` ends the wait first. */
 async function abortAfterEnd(
   runs: Pick<RunRecords, "find">,
-  changes: RunChanges,
+  changes: Changes<number>,
   id: number,
   over: AbortController,
   signal: AbortSignal,

@@ -3,7 +3,7 @@ import { RUN } from "../../contract/fields/run-fields.ts";
 import type { RunRecords } from "../../model/ports/records.ts";
 import { isTerminal, type Run, type RunRecord } from "../../model/run/run.ts";
 import { every, retry } from "../../waiting/retry.ts";
-import type { RunChanges } from "./run-changes.ts";
+import type { Changes } from "../../waiting/changes.ts";
 
 /** A change without a notification is seen by then. */
 const REREAD_MS = 15_000;
@@ -11,7 +11,7 @@ const RETRY_MS = 500;
 
 export interface WatchPorts {
   runs: Pick<RunRecords, "find">;
-  changes: RunChanges;
+  changes: Changes<number>;
   /** The run as clients see it. */
   shown: (run: Run) => Run;
 }

@@ -6,7 +6,7 @@ import { createBufferService } from "../../api/services/buffer-service.ts";
 import { createCodespecService } from "../../api/services/codespec-service.ts";
 import { createDataPlaneAddress } from "../../api/data-plane/data-plane-address.ts";
 import { createLog } from "../../config/log.ts";
-import { createRunChanges, type RunChanges } from "../../api/runs/run-changes.ts";
+import { createChanges, type Changes } from "../../waiting/changes.ts";
 import { createRunService } from "../../api/runs/run-service.ts";
 import type { BackgroundCalls } from "../../model/ports/workflows.ts";
 import { createBackgroundCalls } from "../../temporal/background-calls.ts";
@@ -30,7 +30,7 @@ interface Api {
   db: Database;
   app: ReturnType<typeof createApp>;
   background: BackgroundCalls & { close(): Promise<void> };
-  changes: RunChanges;
+  changes: Changes<number>;
   warnings: string[];
   close(): Promise<void>;
 }
@@ -59,7 +59,7 @@ async function openApi(temporalAddress: string): Promise<Api> {
     list: refuse,
   };
   const compute = createDockerReader({ installationId: db.installationId });
-  const changes = createRunChanges(db.runs);
+  const changes = createChanges<number>((changed) => db.runs.listen(changed));
   const warnings: string[] = [];
   const client = openClient({ address: temporalAddress, namespace: "default" });
   const background = createBackgroundCalls({

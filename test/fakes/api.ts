@@ -5,7 +5,7 @@ import { createBufferService, type AccessGrant } from "../../api/services/buffer
 import { createCodespecService } from "../../api/services/codespec-service.ts";
 import { createDataPlaneAddress, type DataOrigins } from "../../api/data-plane/data-plane-address.ts";
 import { createLog } from "../../config/log.ts";
-import { createRunChanges } from "../../api/runs/run-changes.ts";
+import { createChanges } from "../../waiting/changes.ts";
 import { createRunService } from "../../api/runs/run-service.ts";
 import { createServerService } from "../../api/services/server-service.ts";
 import { dockerChecks } from "../../runs/mode-checks.ts";
@@ -77,7 +77,7 @@ export function createFakeApi({
       })();
     },
   };
-  const changes = createRunChanges(records.runs);
+  const changes = createChanges<number>((changed) => records.runs.listen(changed));
   const address = createDataPlaneAddress("/run/data.sock", () => origins ?? { control: "http://127.0.0.1:9000" });
   const sign = (grant: AccessGrant): string => {
     fake.grants.push(grant);

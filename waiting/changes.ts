@@ -1,35 +1,36 @@
-import type { RunRecords } from "../../model/ports/records.ts";
-import { every, retry } from "../../waiting/retry.ts";
+import { every, retry } from "./retry.ts";
 
-/** A wait for changes of one run. */
-export interface RunSubscription {
+/** A wait for changes of one thing. */
+export interface Subscription {
   /** Resolves on a change since the last call, after `withinMs`, or when `signal` is aborted. */
   changed(withinMs: number, signal: AbortSignal): Promise<void>;
   close(): void;
 }
 
-/** Notifies about changes of runs, from one subscription to the database for the whole process. */
-export interface RunChanges {
-  subscribe(runId: number): RunSubscription;
+/** Notifies about changes of things by their keys, from one source of notifications for the whole process. */
+export interface Changes<Key> {
+  subscribe(key: Key): Subscription;
   close(): Promise<void>;
 }
 
+/** Calls `changed` with the key of each thing that changed, and with undefined when some can be missing. */
+type Listen<Key> = (changed: (key: Key | undefined) => void) => Promise<{ close(): Promise<void> }>;
+
 const RETRY_MS = 1000;
 
-/** Listens from the first subscription on. Without a connection to the database, waits only time out. */
-export function createRunChanges(runs: Pick<RunRecords, "listen">): RunChanges {
-  const waiting = new Map<number, Set<() => void>>();
+/** Listens from the first subscription on. As long as that fails, waits only time out. */
+export function createChanges<Key>(listenOnce: Listen<Key>): Changes<Key> {
+  const waiting = new Map<Key, Set<() => void>>();
   let listening: Promise<{ close(): Promise<void> } | undefined> | undefined;
   const closing = new AbortController();
 
-  const announce = (runId: number | undefined): void => {
-    const affected = runId === undefined ? [...waiting.values()] : [waiting.get(runId) ?? []];
+  const announce = (key: Key | undefined): void => {
+    const affected = key === undefined ? [...waiting.values()] : [waiting.get(key) ?? []];
     for (const wakes of affected) for (const wake of wakes) wake();
   };
   const listen = (): void => {
-    const listenOnce = () => runs.listen(announce);
     const options = { pauses: every(RETRY_MS), signal: closing.signal, passes: () => waiting.size > 0 };
-    listening ??= retry(listenOnce, options).then(
+    listening ??= retry(() => listenOnce(announce), options).then(
       (subscription) => {
         // There were no notifications of changes before we listened.
         announce(undefined);
@@ -43,15 +44,15 @@ export function createRunChanges(runs: Pick<RunRecords, "listen">): RunChanges {
   };
 
   return {
-    subscribe(runId) {
+    subscribe(key) {
       let isDirty = false;
       let resume: (() => void) | undefined;
       const wake = (): void => {
         isDirty = true;
         resume?.();
       };
-      const wakes = waiting.get(runId) ?? new Set();
-      waiting.set(runId, wakes.add(wake));
+      const wakes = waiting.get(key) ?? new Set();
+      waiting.set(key, wakes.add(wake));
       listen();
       return {
         async changed(withinMs, signal) {
@@ -72,7 +73,7 @@ export function createRunChanges(runs: Pick<RunRecords, "listen">): RunChanges {
         },
         close() {
           wakes.delete(wake);
-          if (wakes.size === 0 && waiting.get(runId) === wakes) waiting.delete(runId);
+          if (wakes.size === 0 && waiting.get(key) === wakes) waiting.delete(key);
         },
       };
     },
