@@ -9,6 +9,7 @@ import { base32 } from "../model/buffer/buffer.ts";
 import { CodedError } from "../model/errors.ts";
 import type { RunRecords } from "../model/ports/records.ts";
 import type { Database } from "../model/ports/database.ts";
+import type { PumpKey } from "../model/ports/pump-channel.ts";
 import { every, retry } from "../waiting/retry.ts";
 import { bufferRecords } from "./buffers.ts";
 import { launchClaims } from "./claims.ts";
@@ -16,7 +17,8 @@ import { drizzleOf, endClient, openClient, type DatabaseServer, type Db } from "
 import { codespecRecords } from "./codespecs.ts";
 import { answered, guarded } from "./failures.ts";
 import { openLeases } from "./leases.ts";
-import { listenToRuns } from "./listen.ts";
+import { listenTo, type Channel } from "./listen.ts";
+import { pumpRecords } from "./pumps.ts";
 import { clusterRunRecords } from "./runs/cluster-runs.ts";
 import { runRecords } from "./runs/runs.ts";
 import { installation } from "./schema.ts";
@@ -53,18 +55,25 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
   if (server.isPooler) await untilAnswered(() => checkInstallation(db, installationId), untilMs);
   const leases = openLeases(server);
   const listeners = new Set<{ close(): Promise<void> }>();
-  const listen: RunRecords["listen"] = async (changed) => {
-    const listener = await listenToRuns(direct, changed);
+  const listen = async (channel: Channel, heard: (payload: string | undefined) => void) => {
+    const listener = await listenTo(channel, direct, heard);
     listeners.add(listener);
     return listener;
   };
+  const listenToRuns: RunRecords["listen"] = (changed) =>
+    listen("tyger_runs", (id) => changed(id === undefined ? undefined : Number(id)));
   return {
     installationId,
     schemaVersion,
     codespecs: guarded(codespecRecords(db)),
     buffers: guarded(bufferRecords(db)),
-    runs: { ...guarded(runRecords(db)), listen },
-    runsIn: (cluster) => ({ ...guarded(clusterRunRecords(db, cluster)), listen }),
+    runs: { ...guarded(runRecords(db)), listen: listenToRuns },
+    runsIn: (cluster) => ({ ...guarded(clusterRunRecords(db, cluster)), listen: listenToRuns }),
+    pumps: {
+      ...guarded(pumpRecords(db)),
+      // The trigger writes keys.
+      listen: (changed) => listen("tyger_pumps", (key) => changed(key as PumpKey | undefined)),
+    },
     claims: guarded(launchClaims(db)),
     leases,
     ping: async () => {

@@ -7,14 +7,18 @@ const CHECK_EVERY_MS = 5_000;
 const RETRY_AFTER_MS = 250;
 const ANSWER_WITHIN_MS = 5_000;
 
+/** Triggers notify on these. */
+export type Channel = "tyger_runs" | "tyger_pumps";
+
 /**
- * Listens to the changes of runs on a connection of its own. The driver's `listen` gives up silently when the server
+ * Listens to a channel of notifications on a connection of its own. The driver's `listen` gives up silently when the server
  * is not back at once, and does not notice a dead connection: here the subscription is renewed every few seconds,
- * which costs nothing while it holds. After each loss `changed(undefined)` reports that notifications can be missing.
+ * which costs nothing while it holds. After each loss `heard(undefined)` reports that notifications can be missing.
  */
-export async function listenToRuns(
+export async function listenTo(
+  channel: Channel,
   server: DatabaseServer,
-  changed: (runId: number | undefined) => void,
+  heard: (payload: string | undefined) => void,
 ): Promise<{ close(): Promise<void> }> {
   let isClosed = false;
   let mayHaveMissed = false;
@@ -24,7 +28,7 @@ export async function listenToRuns(
   function open(): postgres.Sql {
     const opened: postgres.Sql = openClient(server, {
       max: 1,
-      onnotify: (_channel, payload) => changed(Number(payload)),
+      onnotify: (_channel, payload) => heard(payload),
       onclose: () => {
         if (opened !== client || isClosed) return;
         mayHaveMissed = true;
@@ -35,10 +39,10 @@ export async function listenToRuns(
   }
 
   const subscribe = async (): Promise<void> => {
-    await answered(client.unsafe("listen tyger_runs"), ANSWER_WITHIN_MS);
+    await answered(client.unsafe(`listen ${channel}`), ANSWER_WITHIN_MS);
     if (!mayHaveMissed) return;
     mayHaveMissed = false;
-    changed(undefined);
+    heard(undefined);
   };
 
   const check = async (): Promise<void> => {

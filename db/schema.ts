@@ -7,6 +7,7 @@ import {
   index,
   integer,
   json,
+  jsonb,
   pgEnum,
   pgTable,
   primaryKey,
@@ -16,6 +17,7 @@ import {
 import { base32 } from "../model/buffer/buffer.ts";
 import type { Codespec } from "../model/codespec/codespec.ts";
 import { SOLE_CLUSTER } from "../model/run/names.ts";
+import type { PumpCommand, PumpReport, PumpResult } from "../model/run/pump.ts";
 import { RUN_STATUSES, type JobTarget } from "../model/run/run.ts";
 
 /** Compared byte by byte, whatever the database's locale. */
@@ -194,3 +196,25 @@ export const leases = pgTable("leases", {
   holder: text("holder").notNull(),
   expiresAt: instant("expires_at").notNull(),
 });
+
+/** Messages between the pumps of replicas that speak to our API and the processes that speak to them. */
+export const pumps = pgTable(
+  "pumps",
+  {
+    // A row of the same database: its number says which run it is.
+    runId: bigint("run_id", { mode: "number" })
+      .notNull()
+      .references(() => runs.id, { onDelete: "cascade" }),
+    replica: integer("replica").notNull(),
+    tokenHash: text("token_hash").notNull(),
+    /** The process that speaks for the pump; null before its first word. */
+    instance: text("instance"),
+    seenAt: instant("seen_at"),
+    /** In their order. They are only ever appended to, so that a number says which ones the pump has. */
+    commands: jsonb("commands").$type<PumpCommand[]>().notNull().default([]),
+    reportSequence: integer("report_sequence").notNull().default(-1),
+    report: json("report").$type<PumpReport>(),
+    result: json("result").$type<PumpResult>(),
+  },
+  (table) => [primaryKey({ columns: [table.runId, table.replica] })],
+);

@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { errnoOf } from "../model/errors.ts";
 import type { PumpCommand, PumpReport } from "../model/run/pump.ts";
+import { parseCommand } from "../model/run/pump-messages.ts";
 import { atMost } from "../waiting/bounded.ts";
 
 /** Longer than any command: a client that sends more without a line end is not ours. */
@@ -69,17 +70,8 @@ function onLine(client: Socket, handle: (line: string) => void): void {
 /** The command in `line`; undefined for anything else. */
 export function commandOf(line: string): PumpCommand | undefined {
   try {
-    const said: unknown = JSON.parse(line);
-    if (typeof said !== "object" || said === null || !("command" in said)) return undefined;
-    const { command, cutOff, pipeEnds } = said as Record<"command" | "cutOff" | "pipeEnds", unknown>;
-    if (command === "stop" || command === "abandon") return { command };
-    // Anything but a clear no could mean that the job was cut off.
-    if (command === "jobEnded")
-      return cutOff === undefined || cutOff === false ? { command } : { command, cutOff: true };
-    return command === "jobRunsOn" && isCount(pipeEnds) ? { command, pipeEnds } : undefined;
+    return parseCommand(JSON.parse(line));
   } catch {
     return undefined;
   }
 }
-
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;

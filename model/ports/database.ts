@@ -1,4 +1,5 @@
 import type { LaunchClaims } from "./compute.ts";
+import type { PumpRecords } from "./pump-channel.ts";
 import type { BufferRecords, ClusterRunRecords, CodespecRecords, RunRecords } from "./records.ts";
 
 /** Decides which one of several processes does something. A lease that is not renewed expires, by the database's clock. */
@@ -24,6 +25,7 @@ export interface Database {
   runsIn(cluster: string): ClusterRunRecords;
   claims: LaunchClaims;
   leases: Leases;
+  pumps: PumpRecords;
   /** @throws CodedError Unavailable within 5 s */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -1,5 +1,7 @@
+import type { RunIdentity } from "../run/identity.ts";
 import type { PumpState } from "../run/lifecycle.ts";
-import type { PumpCommand, PumpReport } from "../run/pump.ts";
+import type { PumpCommand, PumpReport, PumpResult } from "../run/pump.ts";
+import type { PumpFarewell, PumpOrders, PumpPoll } from "../run/pump-messages.ts";
 
 /**
  * The state of a pump as a channel can see it. `Unknown`: the pump has sent nothing for a while, and the channel cannot tell whether it is
@@ -35,4 +37,54 @@ export interface PumpLink {
   close(): void;
   /** Settles when the connection is closed, from whichever side; never rejects. */
   closed: Promise<void>;
+}
+
+/** A pump that speaks to our API. Only the one pump of a replica does, whichever attempt started it. */
+export interface PumpAddress {
+  run: RunIdentity;
+  replica: number;
+}
+
+/** An address as notifications and subscriptions have it: the run is one of this database. */
+export type PumpKey = `${number}/${number}`;
+export const pumpKeyOf = ({ run, replica }: PumpAddress): PumpKey => `${run.id}/${replica}`;
+
+/** The last messages of a pump to our API. */
+export interface PumpRecord {
+  /** The last report; absent before the first one. */
+  report?: PumpReport;
+  result?: PumpResult;
+  /** The pump has sent something within the time in which a live one does, by the database's clock. */
+  isHeard: boolean;
+}
+
+/**
+ * Messages between pumps and the processes that speak to them, kept in Postgres. A token is valid for its replica of its run,
+ * while that run is open.
+ */
+export interface PumpRecords {
+  /**
+   * The pump of the replica is the one with this token. With another token than before it is another pump: the former one is
+   * refused from now on, and nothing of it is kept.
+   * @throws CodedError NotFound for an unknown run, Conflict when the former one has left a result
+   */
+  open(pump: PumpAddress, tokenHash: string): Promise<void>;
+  /** Undefined when no pump was opened. */
+  find(pump: PumpAddress): Promise<PumpRecord | undefined>;
+  /** Keeps a command until the pump has it. One that it already has, or a pump that has left its result, changes nothing. */
+  addCommand(pump: PumpAddress, command: PumpCommand): Promise<void>;
+  /** @throws CodedError AuthenticationFailed */
+  authenticate(pump: PumpAddress, tokenHash: string): Promise<void>;
+  /**
+   * Records what the pump says, and gives the commands that it has not heard. The first process that asks speaks for the pump.
+   * @throws CodedError AuthenticationFailed; Conflict for another process, or when there is a result
+   */
+  poll(pump: PumpAddress, tokenHash: string, poll: PumpPoll): Promise<PumpOrders>;
+  /**
+   * Records the result once. The same one again changes nothing.
+   * @throws CodedError AuthenticationFailed; Conflict for another process or another result
+   */
+  finish(pump: PumpAddress, tokenHash: string, farewell: PumpFarewell): Promise<void>;
+  /** Calls `changed` for each pump with a new command, report or result, and with undefined when some can be missing. */
+  listen(changed: (pump: PumpKey | undefined) => void): Promise<{ close(): Promise<void> }>;
 }

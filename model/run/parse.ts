@@ -62,6 +62,6 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 /** Other languages write null for a field that is not set. */
 export const isAbsent = (value: unknown): value is null | undefined => value === undefined || value === null;
 export const isText = (value: unknown): value is string => typeof value === "string";
-const isFlag = (value: unknown): value is boolean => typeof value === "boolean";
+export const isFlag = (value: unknown): value is boolean => typeof value === "boolean";
 /** One that can be stored and compared. */
 export const isInstant = (value: unknown): value is string => isText(value) && nanosecondsOf(value) !== undefined;
