@@ -7,6 +7,7 @@ import { openDatabase } from "../db/database.ts";
 import { createDockerReader } from "../docker/log/reader.ts";
 import { createLogArchive } from "../logs/archive.ts";
 import { messageOf } from "../model/errors.ts";
+import { engineScopeOf } from "../model/run/names.ts";
 import { dockerChecks } from "../runs/mode-checks.ts";
 import { serveApi } from "./serve.ts";
 
@@ -16,16 +17,19 @@ const STOP_MS = 8000;
 const config = readApiConfig(process.env);
 const log = createLog(config.TYGER_LOG_LEVEL, "api");
 const db = await openDatabase(config.DATABASE_URL, { directUrl: config.DATABASE_DIRECT_URL });
-const compute = createDockerReader({ dockerHost: config.DOCKER_HOST, installationId: db.installationId });
+const clusters = config.clusters.map(({ name, dockerHost }) => {
+  const compute = createDockerReader({ dockerHost, installationId: engineScopeOf(db.installationId, name) });
+  const cluster = config.clusters.length > 1 ? { name, dockerHost } : undefined;
+  return { name, compute, checkMode: dockerChecks(compute, cluster) };
+});
 const [storeDir, logsDir] = [join(config.TYGER_DATA_DIR, "buffers"), join(config.TYGER_DATA_DIR, "logs")];
 
 const serving = await serveApi(config, log, {
   db,
   store: createFilesystemStore(storeDir),
   archive: createLogArchive(createFolderObjects(logsDir)),
-  cluster: "docker",
-  compute,
-  checkMode: dockerChecks(compute),
+  // A client of a server with one engine cannot choose.
+  clusters: { all: clusters, areShown: clusters.length > 1 },
   folders: [storeDir, logsDir],
 });
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

@@ -10,6 +10,7 @@ import type { ComputeReader } from "../model/ports/compute.ts";
 import type { Database } from "../model/ports/database.ts";
 import type { LogArchive } from "../model/ports/log.ts";
 import type { BufferStore } from "../model/ports/store.ts";
+import { readersOf, type Clusters } from "../runs/clusters.ts";
 import type { ModeChecks } from "../runs/mode-checks.ts";
 import { createBackgroundCalls } from "../temporal/background-calls.ts";
 import { openClient } from "../temporal/connection.ts";
@@ -41,10 +42,7 @@ export interface ApiBackends {
   db: Database;
   store: BufferStore;
   archive: Pick<LogArchive, "read">;
-  /** In the names of task queues. */
-  cluster: string;
-  compute: ComputeReader;
-  checkMode: ModeChecks;
+  clusters: Clusters<{ name: string; compute: ComputeReader; checkMode: ModeChecks }>;
   /** Folders that the backends need to write to. */
   folders: readonly string[];
 }
@@ -56,7 +54,8 @@ export interface ServedApi {
 
 /** Serves both planes on their sockets, and over TCP where the configuration has an address for it. */
 export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBackends): Promise<ServedApi> {
-  const { db, store, archive, cluster, compute, checkMode, folders } = backends;
+  const { db, store, archive, clusters, folders } = backends;
+  const compute = readersOf(clusters);
   const { installationId, codespecs, buffers, runs } = db;
   await Promise.all(folders.map((folder) => mkdir(folder, { recursive: true })));
   const keys = await loadSigningKeys(config.signingKeys, join(config.TYGER_DATA_DIR, "keys"));
@@ -82,7 +81,7 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
       buffers,
       store,
       compute,
-      clusters: { all: [{ name: cluster, checkMode }], areShown: false },
+      clusters,
       archive,
       changes,
       workflows,

@@ -4,6 +4,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { errnoWordsOf } from "../model/errno.ts";
 import { messageOf } from "../model/errors.ts";
+import { clustersSchema } from "./clusters.ts";
 import type { Environment } from "./home.ts";
 
 const ADDRESS = /^(?:\[[0-9a-fA-F:]+\]|[^:[\]]+):[0-9]{1,5}$/;
@@ -49,6 +50,8 @@ const fileSchema = (folder: string) => {
       })
       .refine(({ listen, tls }) => listen !== undefined || tls === undefined, "tls needs listen")
       .optional(),
+    /** Without them, the server has one: the engine of DOCKER_HOST. */
+    clusters: clustersSchema.optional(),
     /** Without them, the API creates a pair in its data folder, which other machines do not have. */
     signingKeys: z
       .strictObject({

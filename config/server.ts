@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type ClusterConfig, clustersOf, servedOf } from "./clusters.ts";
 import { type ConfigFile, readConfigFile } from "./file.ts";
 import type { Environment } from "./paths.ts";
 
@@ -12,9 +13,9 @@ const serverSchema = z.object({
   TEMPORAL_NAMESPACE: z.string().default("default"),
   /** For Temporal Cloud; the connection then uses TLS. */
   TEMPORAL_API_KEY: z.string().optional(),
-  /** Contains buffers/, logs/, runs/, and keys/. */
+  /** Contains buffers/, logs/, runs/ (for further clusters, `runs-NAME/`), and keys/. */
   TYGER_DATA_DIR: z.string().min(1),
-  /** If empty, /var/run/docker.sock. */
+  /** The engine of a cluster whose configuration names none. If empty, /var/run/docker.sock. */
   DOCKER_HOST: z.string().optional(),
   TYGER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
 });
@@ -29,21 +30,30 @@ const apiSchema = serverSchema.extend({
 });
 
 const workerSchema = serverSchema.extend({
-  /** Slots: runs that can be admitted at once. The default is what two cores and one Docker engine can handle. */
+  /** Slots of a cluster whose configuration has no number. The default is what two cores and one Docker engine can handle. */
   TYGER_MAX_LIVE_RUNS: z.coerce.number().int().positive().default(32),
+  /** `a,b`: the clusters that this process serves. By default all. */
+  TYGER_WORKER_CLUSTERS: z.string().optional(),
   /** Path of the prebuilt workflow bundle. */
   TYGER_WORKFLOW_BUNDLE: z.string().min(1),
   /** Path of the pump's main file. */
   TYGER_PUMP_MAIN: z.string().min(1),
 });
 
-export type ApiConfig = Omit<z.infer<typeof apiSchema>, "TYGER_LISTEN"> & ConfigFile;
-export type WorkerConfig = z.infer<typeof workerSchema>;
+export type ApiConfig = Omit<z.infer<typeof apiSchema>, "TYGER_LISTEN"> &
+  Omit<ConfigFile, "clusters"> & { clusters: ClusterConfig[] };
+export interface WorkerConfig extends Omit<z.infer<typeof workerSchema>, "TYGER_WORKER_CLUSTERS"> {
+  /** Those that this process serves. */
+  clusters: (ClusterConfig & { maxLiveRuns: number })[];
+  /** Of all clusters of the server. */
+  clusterNames: string[];
+}
 
 /** @throws Error naming each variable, or setting of the configuration file, that is wrong, with the reason. */
 export function readApiConfig(env: Environment): ApiConfig {
   const { TYGER_LISTEN: listen, ...variables } = read(apiSchema, env);
-  const file = readConfigFile(env);
+  const settings = readConfigFile(env);
+  const file = { ...settings, clusters: clustersOf(settings, variables.DOCKER_HOST) };
   if (listen === undefined) return { ...variables, ...file };
   if (file.controlPlane?.listen !== undefined) {
     throw new Error(
@@ -52,8 +62,17 @@ export function readApiConfig(env: Environment): ApiConfig {
   }
   return { ...variables, ...file, controlPlane: { ...file.controlPlane, listen } };
 }
-/** @throws Error naming each variable that is wrong, with the reason. */
-export const readWorkerConfig = (env: Environment): WorkerConfig => read(workerSchema, env);
+
+/** @throws Error naming each variable, or setting of the configuration file, that is wrong, with the reason. */
+export function readWorkerConfig(env: Environment): WorkerConfig {
+  const { TYGER_WORKER_CLUSTERS: served, ...variables } = read(workerSchema, env);
+  const all = clustersOf(readConfigFile(env), variables.DOCKER_HOST);
+  const clusters = servedOf(all, served).map(({ maxLiveRuns = variables.TYGER_MAX_LIVE_RUNS, ...cluster }) => ({
+    ...cluster,
+    maxLiveRuns,
+  }));
+  return { ...variables, clusters, clusterNames: all.map(({ name }) => name) };
+}
 
 function read<S extends z.ZodType>(schema: S, env: Environment): z.infer<S> {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));

@@ -8,9 +8,15 @@ import type { RunRequest } from "../model/run/run.ts";
 /** Checks whether a kind of cluster can run a job, within the request. @throws CodedError InvalidInput, Unavailable */
 export type ModeChecks = (request: RunRequest, codespec: JobCodespec) => Promise<void>;
 
-/** Docker has one container a run, brings in no images, and gives all GPUs or none. */
+/**
+ * Docker brings in no images, and gives all GPUs or none.
+ * @param cluster named in messages, where the server has several
+ */
 export const dockerChecks =
-  (compute: Pick<ComputeReader, "hasImage" | "hasGpu">): ModeChecks =>
+  (
+    compute: Pick<ComputeReader, "hasImage" | "hasGpu">,
+    cluster?: { name: string; dockerHost: string | undefined },
+  ): ModeChecks =>
   async ({ worker }, { image, resources }) => {
     if (worker !== undefined) {
       throw new CodedError("InvalidInput", "Runs with a 'worker' are not supported by a server that runs on Docker");
@@ -24,10 +30,16 @@ export const dockerChecks =
     if (!hasImage) {
       throw new CodedError(
         "InvalidInput",
-        `The image '${image}' is not on this host; pull it first with 'docker pull ${image}' or pass --pull`,
+        cluster
+          ? `The image '${image}' is not on the engine of the cluster '${cluster.name}'; pull it first with '${dockerOf(cluster)} pull ${image}'`
+          : `The image '${image}' is not on this host; pull it first with 'docker pull ${image}' or pass --pull`,
       );
     }
     if (!hasGpu) {
-      throw new CodedError("InvalidInput", `The codespec asks for '${resources?.gpu}' GPUs and this host has none`);
+      const where = cluster ? `the engine of the cluster '${cluster.name}'` : "this host";
+      throw new CodedError("InvalidInput", `The codespec asks for '${resources?.gpu}' GPUs and ${where} has none`);
     }
   };
+
+const dockerOf = ({ dockerHost }: { dockerHost: string | undefined }): string =>
+  dockerHost === undefined ? "docker" : `docker --host ${dockerHost}`;

@@ -9,7 +9,7 @@ import { createDockerWriter } from "../docker/launch/writer.ts";
 import { createDockerReader } from "../docker/log/reader.ts";
 import { createDockerWatcher } from "../docker/watcher.ts";
 import { createLogArchive } from "../logs/archive.ts";
-import { SOLE_CLUSTER } from "../model/run/names.ts";
+import { engineScopeOf, runsFolderOf } from "../model/run/names.ts";
 import { logTemporalTo } from "./runtime.ts";
 import { serveRuns } from "./serve.ts";
 
@@ -19,28 +19,30 @@ logTemporalTo(log);
 const folderOf = (name: string): string => join(config.TYGER_DATA_DIR, name);
 const db = await openDatabase(config.DATABASE_URL, { directUrl: config.DATABASE_DIRECT_URL });
 await Promise.all(["buffers", "logs"].map((name) => mkdir(folderOf(name), { recursive: true })));
-const engine = {
-  dockerHost: config.DOCKER_HOST,
-  installationId: db.installationId,
-  claims: db.claims,
-  runsDir: folderOf("runs"),
-  storeDir: folderOf("buffers"),
-};
+const pumpCommand = { node: process.execPath, main: config.TYGER_PUMP_MAIN };
+const clusters = config.clusters.map(({ name, dockerHost, maxLiveRuns }) => {
+  const engine = {
+    dockerHost,
+    installationId: engineScopeOf(db.installationId, name),
+    claims: db.claims,
+    runsDir: folderOf(runsFolderOf(name)),
+    storeDir: folderOf("buffers"),
+  };
+  return {
+    name,
+    maxLiveRuns,
+    writer: createDockerWriter({ ...engine, pumpCommand }),
+    logs: createDockerReader(engine),
+    watcher: createDockerWatcher({ ...engine, log }),
+  };
+});
 
 const serving = await serveRuns(config, log, {
   db,
   store: createFilesystemStore(folderOf("buffers")),
   archive: createLogArchive(createFolderObjects(folderOf("logs"))),
-  clusters: [
-    {
-      name: SOLE_CLUSTER,
-      maxLiveRuns: config.TYGER_MAX_LIVE_RUNS,
-      writer: createDockerWriter({ ...engine, pumpCommand: { node: process.execPath, main: config.TYGER_PUMP_MAIN } }),
-      logs: createDockerReader(engine),
-      watcher: createDockerWatcher({ ...engine, log }),
-    },
-  ],
-  clusterNames: [SOLE_CLUSTER],
+  clusters,
+  clusterNames: config.clusterNames,
 });
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => serving.stop());
 // Batch systems signal all processes of a job before its time is up; the stack stays.

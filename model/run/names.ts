@@ -17,6 +17,16 @@ export const SOLE_CLUSTER = "docker";
 /** The task queue on which the workers of a cluster take runs. */
 export const taskQueueOf = (installation: string, cluster: string): string => `${installation}-${cluster}`;
 
+/**
+ * The installation as the engine of a cluster sees it, in names and labels of containers: two clusters that have one engine by
+ * mistake do each other no harm.
+ */
+export const engineScopeOf = (installation: string, cluster: string): string =>
+  cluster === SOLE_CLUSTER ? installation : `${installation}-${cluster}`;
+
+/** The folder for what a cluster's runs have on this machine. */
+export const runsFolderOf = (cluster: string): string => (cluster === SOLE_CLUSTER ? "runs" : `runs-${cluster}`);
+
 /** The singleton workflow that watches a cluster. */
 export const watcherIdOf = (installation: string, cluster: string): string => `${installation}-watch-${cluster}`;
 

@@ -45,9 +45,7 @@ async function start(text: string, environment: Record<string, string> = {}): Pr
     db: db as unknown as Database,
     store: createFilesystemStore(join(folder, "buffers")),
     archive: { read: async () => undefined },
-    cluster: "docker",
-    compute,
-    checkMode: async () => {},
+    clusters: { all: [{ name: "docker", compute, checkMode: async () => {} }], areShown: false },
     folders: [join(folder, "buffers")],
   });
 }

@@ -8,7 +8,6 @@ import { createLog } from "../../config/log.ts";
 import { readWorkerConfig } from "../../config/server.ts";
 import { openDatabase } from "../../db/database.ts";
 import { createLogArchive } from "../../logs/archive.ts";
-import { SOLE_CLUSTER } from "../../model/run/names.ts";
 import { serveRuns } from "../../worker/serve.ts";
 import { createFakeCompute } from "../fakes/compute.ts";
 
@@ -24,8 +23,8 @@ const serving = await serveRuns(config, createLog("error", "worker"), {
   db,
   store: createFilesystemStore(join(config.TYGER_DATA_DIR, "buffers")),
   archive: createLogArchive(createFolderObjects(join(config.TYGER_DATA_DIR, "logs"))),
-  clusters: [{ name: SOLE_CLUSTER, maxLiveRuns: config.TYGER_MAX_LIVE_RUNS, writer, logs: reader, watcher }],
-  clusterNames: [SOLE_CLUSTER],
+  clusters: config.clusters.map((cluster) => ({ ...cluster, writer, logs: reader, watcher })),
+  clusterNames: config.clusterNames,
 });
 process.once("SIGTERM", () => serving.stop());
 await serving.ended;

@@ -131,6 +131,17 @@ const EXACT: [section: string, text: string, produce: () => Promise<string>][] =
     () => refusal("GET", `${path}?limit=-1&api-version=1.0`),
   ]),
   [
+    "REST 4",
+    "Unknown cluster",
+    async () => {
+      const several = createFakeApi({ clusters: { a: {}, b: {} } });
+      const payload = { job: { codespec: JOB }, cluster: "c" };
+      const answer = await several.app.inject({ method: "POST", url: "/runs?api-version=1.0", payload });
+      await several.app.close();
+      return answer.json().error.message;
+    },
+  ],
+  [
     "REST 4 and runs 3",
     "The buffer 'aaaaaaaaaaaaaaaaaaaaaaaaaa' was not found",
     () =>
@@ -295,7 +306,7 @@ describe("exact texts of things that are not built yet", () => {
     ["REST 4", "Forbidden", async () => (await call("GET", "/metadata")).json().rbacEnabled === undefined],
     [
       "REST 4 and runs 7.2",
-      "Unknown cluster, Unknown nodepool, does not have GPUs and cannot satisfy GPU request, <image>: not found",
+      "Unknown nodepool, does not have GPUs and cannot satisfy GPU request, <image>: not found",
       async () => !(await call("GET", "/metadata")).json().capabilities.includes("Kubernetes"),
     ],
     [

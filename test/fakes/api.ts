@@ -8,14 +8,15 @@ import { createLog } from "../../config/log.ts";
 import { createChanges } from "../../waiting/changes.ts";
 import { createRunService } from "../../api/runs/run-service.ts";
 import { createServerService } from "../../api/services/server-service.ts";
+import { readersOf } from "../../runs/clusters.ts";
 import { dockerChecks } from "../../runs/mode-checks.ts";
+import { SOLE_CLUSTER } from "../../model/run/names.ts";
 import { LOCAL_USER, type Caller } from "../../model/caller.ts";
 import type { ComputeReader } from "../../model/ports/compute.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { LogArchive, LogLine } from "../../model/ports/log.ts";
 import type { BufferStore } from "../../model/ports/store.ts";
 import { createFakeRecords, type FakeRecords } from "./records.ts";
-import { soleCluster } from "./clusters.ts";
 
 /** The API over ports in memory. */
 export interface FakeApi extends FakeRecords {
@@ -39,7 +40,13 @@ export interface FakeApi extends FakeRecords {
 export function createFakeApi({
   maxOpenRuns = 1000,
   origins,
-}: { maxOpenRuns?: number; origins?: DataOrigins } = {}): FakeApi {
+  clusters: several,
+}: {
+  maxOpenRuns?: number;
+  origins?: DataOrigins;
+  /** Else there is one, which clients do not see. */
+  clusters?: Record<string, Partial<ComputeReader>>;
+} = {}): FakeApi {
   const records = createFakeRecords();
   const refuse = (): never => {
     throw new Error("not expected by this test");
@@ -67,6 +74,16 @@ export function createFakeApi({
     hasGpu: async () => false,
     logs: (...given) => fake.liveLogs(...given),
   };
+  const clusters = several
+    ? {
+        all: Object.entries(several).map(([name, own]) => {
+          const reader = { ...compute, ...own };
+          return { name, compute: reader, checkMode: dockerChecks(reader, { name, dockerHost: `tcp://${name}:2375` }) };
+        }),
+        areShown: true,
+      }
+    : { all: [{ name: SOLE_CLUSTER, compute, checkMode: dockerChecks(compute) }], areShown: false };
+  const readers = readersOf(clusters);
   const archive: Pick<LogArchive, "read"> = {
     async read(run, { tailLines, since = "" }) {
       const lines = fake.archived.get(run.id)?.filter(({ at }) => at > since);
@@ -105,15 +122,15 @@ export function createFakeApi({
       runs: createRunService({
         ...records,
         store,
-        compute,
+        compute: readers,
         archive,
         changes,
         workflows,
-        clusters: soleCluster(dockerChecks(compute)),
+        clusters,
         maxOpenRuns,
       }),
       server: createServerService({
-        compute,
+        compute: readers,
         probes: [
           async () => {
             if (!fake.isHealthy) throw new Error("away");
