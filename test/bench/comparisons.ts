@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../eventually.ts";
 import { containersOf, type TestStack } from "../e2e/stack.ts";
@@ -21,6 +21,11 @@ export interface BenchPlace {
 }
 
 const IMAGE = "ubuntu";
+/** The least that shows a run: one request, whose answer is printed. */
+const SHOWS_RUN = `
+  require("node:http")
+    .get({ socketPath: process.argv[2], path: "/runs/1?api-version=1.0" }, (answer) => answer.pipe(process.stdout));
+`;
 const CAT = 'cat "$INPUT_PIPE" > "$OUTPUT_PIPE"';
 /** How long `tyger run cancel` leaves a job to end by itself. */
 const STOP_GRACE_MS = 1000;
@@ -32,6 +37,13 @@ export const limitsOf = ({ stack, dir, bytes, stores }: BenchPlace): Limits[] =>
   waitingRunsLimits(stack, dir),
   manyRunsLimits(stores),
 ];
+
+function socketOf({ env }: TestStack): string {
+  const login = readFileSync(env["TYGER_CACHE_FILE"] ?? "", "utf8");
+  const [, socket] = /http\+unix:\/\/(.+):/.exec(login) ?? [];
+  if (socket === undefined) throw new Error(`The login names no socket: ${login}`);
+  return socket;
+}
 
 /** Each budget of the design that this machine can show, with its rival. */
 export function comparisonsOf({ stack, dir, bytes, stores }: BenchPlace): Comparison[] {
@@ -50,19 +62,25 @@ export function comparisonsOf({ stack, dir, bytes, stores }: BenchPlace): Compar
   const makeData = async (round: number): Promise<void> => {
     if (round < 0) await sh(`head -c ${bytes} /dev/urandom > ${data}`);
   };
-  const startUp = (name: string, line: string): Comparison => ({
+  const startUp = (
+    name: string,
+    line: string,
+    [program, rivalName]: [program: string, called: string],
+  ): Comparison => ({
     name,
     unit: "ms",
     repeats: 21,
     ours: () => timed(() => sh(line)),
-    rival: () => timed(() => sh(`${process.execPath} -e 0`)),
-    rivalName: "node -e 0",
+    rival: () => timed(() => sh(`${process.execPath} ${program}`)),
+    rivalName,
     budget: { p50: 1.5 },
   });
+  const asking = join(dir, "show.cjs");
+  writeFileSync(asking, SHOWS_RUN);
 
   return [
-    startUp("version", "tyger --version"),
-    startUp("show", "tyger run show 1"),
+    startUp("version", "tyger --version", ["-e 0", "node -e 0"]),
+    startUp("show", "tyger run show 1", [`${asking} ${socketOf(stack)}`, "a Node program with the same request"]),
     {
       name: "small-job",
       unit: "ms",
@@ -79,7 +97,7 @@ export function comparisonsOf({ stack, dir, bytes, stores }: BenchPlace): Compar
       ours: async () => 100_000 / (await timed(() => sh(many(`tyger run exec -f ${quick}`)))),
       rival: async () => 100_000 / (await timed(() => sh(many(`docker run --rm ${IMAGE} true`)))),
       rivalName: "xargs -P8 docker run",
-      budget: { p50: 0.8 },
+      budget: { p50: 0.7 },
     },
     {
       name: "stream",

@@ -35,7 +35,8 @@ export function logLineComparison(stack: TestStack): Comparison {
       return delayOf("docker", ["logs", "-f", job.container], stack);
     },
     rivalName: "docker logs -f",
-    budget: { p50: 1.5 },
+    budget: { p50: 1 },
+    allowanceMs: 2,
     async close() {
       if (job) await shell(`tyger run cancel ${job.id}`, stack.env);
     },
