@@ -25,6 +25,7 @@ export function containerStateOf(info: ContainerInfo | undefined): ContainerStat
     finishedAt: finishedAt < startedAt ? startedAt : finishedAt,
     exitCode: ExitCode,
     ...(message ? { message } : {}),
+    ...(OOMKilled ? { cutOff: true } : {}),
   };
 }
 

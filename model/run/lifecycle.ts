@@ -9,6 +9,8 @@ export interface ContainerState {
   exitCode?: number;
   /** The engine's own words where it has any: an out-of-memory kill, a command that does not exist. */
   message?: string;
+  /** With `Exited`: the engine itself says that the job was cut off, as by an out-of-memory kill, whatever its exit code. */
+  cutOff?: boolean;
 }
 
 /** The pump's own report. `Dead`: no result, and nothing is listening on its socket. */
@@ -145,8 +147,8 @@ function exitedBefore(container: ContainerState, instant: string | undefined): b
 }
 
 /** Whether the pump gave up outputs because it was commanded to, and not because the job was cut off. */
-const wasPumpStopped = ({ exitCode = 0 }: ContainerState, pump: PumpState | undefined): boolean =>
-  pump?.cutOff === true && !isCutOff({ exitCode, isOutOfMemory: false });
+const wasPumpStopped = ({ exitCode = 0, cutOff = false }: ContainerState, pump: PumpState | undefined): boolean =>
+  pump?.cutOff === true && !isCutOff({ exitCode, isOutOfMemory: cutOff });
 
 function ownOutcome(container: ContainerState, pump: PumpState | undefined): Outcome {
   if (pump && isCause(pump, container)) {

@@ -39,7 +39,7 @@ function parseContainer(value: unknown): ContainerState | undefined {
   if (!isRecord(value)) return undefined;
   const { phase } = value;
   const instants = { startedAt: isInstant, finishedAt: isInstant };
-  const fields = parseFields(value, { ...instants, exitCode: Number.isSafeInteger, message: isText });
+  const fields = parseFields(value, { ...instants, exitCode: Number.isSafeInteger, message: isText, cutOff: isFlag });
   return fields && isText(phase) && isContainerPhase(phase) ? { phase, ...fields } : undefined;
 }
 

@@ -83,7 +83,7 @@ describe("the state of a container", () => {
     [
       "killed for its memory",
       infoOf({ FinishedAt: END, ExitCode: 137, OOMKilled: true }),
-      { ...ended, exitCode: 137, message: "The container ran out of memory (OOMKilled)" },
+      { ...ended, exitCode: 137, message: "The container ran out of memory (OOMKilled)", cutOff: true },
     ],
     [
       "killed otherwise",

@@ -73,6 +73,14 @@ describe("the outcome of a run", () => {
       { replica: { container: exited(0, 5) }, cancelRequestedAt: AT(6) },
       { status: "Succeeded", finishedAt: AT(5) },
     ],
+    ...[0, 3].map((code): [string, Omit<Ending, "deadlineAt" | "nowAt">, object] => [
+      `an exit with ${code} of a job that ran out of memory before the cancel wins, and its pump only followed it`,
+      {
+        replica: { container: { ...exited(code, 5), message: "out of memory", cutOff: true }, pump: cutOff },
+        cancelRequestedAt: AT(6),
+      },
+      { status: "Failed", statusReason: code === 0 ? "out of memory" : "Main exited with code 3: out of memory" },
+    ]),
     [
       "an exit after the cancel is a cancel",
       { replica: { container: exited(0, 7) }, cancelRequestedAt: AT(6) },

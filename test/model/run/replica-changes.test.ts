@@ -26,6 +26,10 @@ describe("a message about replicas", () => {
       ]),
     ],
     ["of one whose job was cut off", changesOf("abc", [[0, { ...EXITED, pump: { phase: "Failed", cutOff: true } }]])],
+    [
+      "of a job that the engine cut off",
+      changesOf("abc", [[0, { container: { phase: "Exited", exitCode: 0, cutOff: true } }]]),
+    ],
     ["of none", changesOf("abc", [])],
   ])("is read as it was sent: %s", (_name, sent) => {
     const { version: _version, ...rest } = sent;
