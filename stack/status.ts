@@ -31,7 +31,7 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
     ...(view.given?.postgres ? [`Postgres      ${view.given.postgres}, from DATABASE_URL`] : []),
     ...(view.given?.temporal ? [`Temporal      ${view.given.temporal}, from TEMPORAL_ADDRESS`] : []),
     `API           ${serverUrlOf(view)}`,
-    `Docker        ${view.dockerHost}`,
+    ...enginesOf(view),
     `data folder   ${paths.dataDir}`,
     ...(view.given?.postgres ? [] : databaseElsewhere(paths.dataDir)),
     `installation  ${installation}`,
@@ -39,6 +39,11 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
     `supervisor    pid ${view.pid}, version ${view.version}`,
     "",
   ].join("\n");
+}
+
+function enginesOf({ dockerHost, clusters = [] }: StackView): string[] {
+  if (clusters.length < 2) return [`Docker        ${clusters[0]?.dockerHost ?? dockerHost}`];
+  return clusters.map((cluster) => `Docker        ${cluster.dockerHost}, cluster '${cluster.name}'`);
 }
 
 /** Part of the name of every workflow and container; the worker writes it when it is ready. */

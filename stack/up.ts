@@ -1,13 +1,14 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type ClusterConfig, clustersOf } from "../config/clusters.ts";
 import { readConfigFile } from "../config/file.ts";
 import type { StackConfig } from "../config/stack.ts";
 import { messageOf } from "../model/errors.ts";
 import { poll, settleAll } from "../waiting/bounded.ts";
 import type { ProcessView, StackView } from "./supervisor/control.ts";
 import { proveNamedPipes } from "./docker/docker-proof.ts";
-import { findDocker } from "./docker/docker.ts";
+import { findClusterEngines } from "./docker/cluster-engines.ts";
 import { leaveDockerd } from "./docker/dockerd.ts";
 import { settleDatabase, settleTemporal } from "./services.ts";
 import { stackNameOf } from "./docker/engine-claims.ts";
@@ -60,7 +61,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
     return { hasStarted: false, view };
   }
   // Before any other process ends or starts because of it.
-  readConfigFile(config.inherited);
+  const clusters = clustersOf(readConfigFile(config.inherited), config.dockerHost);
   await mustHaveRoom(paths.dataDir);
   if (running) {
     report("stopping the processes of another version");
@@ -71,7 +72,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
   let supervisor: ChildProcess | undefined;
   let provingPipes: Promise<void> | undefined;
   try {
-    const settled = await settle(config, installation, version, report);
+    const settled = await settle(config, { installation, version, clusters }, report);
     const { settings } = settled;
     ({ provingPipes } = settled);
     signal.throwIfAborted();
@@ -92,25 +93,28 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
 /** Prepares Docker, Postgres, and Temporal. The test of the named pipes continues while the processes start. */
 async function settle(
   config: StackConfig,
-  installation: Installation,
-  version: string,
+  { installation, version, clusters }: { installation: Installation; version: string; clusters: ClusterConfig[] },
   report: Report,
 ): Promise<{ settings: StackSettings; provingPipes: Promise<void> }> {
   const docker = async () => {
-    const { engine } = await findDocker({ ...config, runtimeDir: config.paths.runtimeDir, report });
-    const source = { engine, path: config.path, uid: config.uid, report };
-    await provideExampleImage(source).catch((err: unknown) => report(messageOf(err)));
-    return engine;
+    const engines = await findClusterEngines({ ...config, runtimeDir: config.paths.runtimeDir, report }, clusters);
+    for (const { engine } of engines.filter(({ isAnswering }) => isAnswering)) {
+      const source = { engine, path: config.path, uid: config.uid, report };
+      await provideExampleImage(source).catch((err: unknown) => report(messageOf(err)));
+    }
+    return engines;
   };
   const parts = [
     docker(),
     settleDatabase(config, report),
     settleTemporal(config, installation.temporalConfig, report),
   ] as const;
-  const [engine, postgres, temporal] = await settleAll(parts);
+  const [engines, postgres, temporal] = await settleAll(parts);
   const provingPipes = (async () => {
-    if (!(await hasImage(engine, EXAMPLE_IMAGE))) return;
-    await proveNamedPipes(engine, EXAMPLE_IMAGE, config.paths.stateDir, config.path);
+    for (const { engine } of engines.filter(({ isAnswering }) => isAnswering)) {
+      if (!(await hasImage(engine, EXAMPLE_IMAGE))) continue;
+      await proveNamedPipes(engine, EXAMPLE_IMAGE, config.paths.stateDir, config.path);
+    }
   })();
   // Awaited later, together with the processes; until then a failure must not count as unhandled.
   provingPipes.catch(() => {});
@@ -119,7 +123,10 @@ async function settle(
     paths: config.paths,
     node: process.execPath,
     dist: installation.dist,
-    dockerHost: engine.host,
+    // That of the cluster without an address of its own.
+    dockerHost:
+      (engines.find((_, at) => clusters[at]?.dockerHost === config.dockerHost) ?? engines[0])?.engine.host ?? "",
+    clusters: engines.map(({ name, engine }) => ({ name, dockerHost: engine.host })),
     path: config.path,
     inherited: config.inherited,
     postgres,

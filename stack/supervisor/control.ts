@@ -2,6 +2,7 @@ import { createConnection, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
+import { clusterEngines } from "./settings.ts";
 
 const PROCESS_STATES = ["starting", "ready", "waiting", "stopped"] as const;
 
@@ -16,6 +17,8 @@ const viewSchema = z.object({
   /** `host:port` of servers that the stack uses but does not manage. */
   given: z.object({ postgres: z.string().optional(), temporal: z.string().optional() }).optional(),
   dockerHost: z.string(),
+  /** Absent from the answer of an older supervisor. */
+  clusters: clusterEngines.optional(),
   apiSocket: z.string(),
   processes: z.array(
     z.object({

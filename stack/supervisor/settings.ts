@@ -33,6 +33,8 @@ const temporal = z.discriminatedUnion("kind", [
   }),
 ]);
 
+export const clusterEngines = z.array(z.object({ name: z.string(), dockerHost: z.string() }));
+
 /** Everything `tyger up` decides for the supervisor; passed on stdin, because it contains passwords. */
 export const stackSettingsSchema = z.object({
   version: z.string(),
@@ -45,7 +47,10 @@ export const stackSettingsSchema = z.object({
   }),
   node: z.string(),
   dist: z.string(),
+  /** As DOCKER_HOST of the servers. */
   dockerHost: z.string(),
+  /** With the engine of each, the default first. */
+  clusters: clusterEngines,
   path: z.string(),
   inherited: z.record(z.string(), z.string()),
   postgres,

@@ -18,7 +18,7 @@ const START_MS = 150_000;
 
 /** Independent of the origin of the settings, so that tests can pass processes of their own. */
 export interface Supervised {
-  settings: Pick<StackSettings, "version" | "paths" | "dockerHost" | "path">;
+  settings: Pick<StackSettings, "version" | "paths" | "dockerHost" | "clusters" | "path">;
   webUi?: string | undefined;
   temporal?: string | undefined;
   given?: StackView["given"];
@@ -47,7 +47,8 @@ export async function supervise({
   const controlSocket = controlSocketOf(runtimeDir);
   const held = await tryLock(`supervisor-${stackNameOf(settings.paths)}`);
   if (!held) throw new Error(`Another supervisor is already running the stack of '${settings.paths.dataDir}'`);
-  const claim = await claimEngine(engineAt(settings.dockerHost), stackNameOf(settings.paths));
+  const hosts = new Set(settings.clusters.map(({ dockerHost }) => dockerHost));
+  const claims = await Promise.all([...hosts].map((host) => claimEngine(engineAt(host), stackNameOf(settings.paths))));
   const left = await endRecorded(stateDir);
   if (left.length > 0) log(`ended processes left by an earlier supervisor: ${left.join(", ")}`);
 
@@ -83,6 +84,7 @@ export async function supervise({
       ...(temporal && { temporal }),
       ...(given && { given }),
       dockerHost: settings.dockerHost,
+      clusters: settings.clusters,
       apiSocket,
       processes,
     };
@@ -96,7 +98,7 @@ export async function supervise({
     clearTimeout(givingUp);
     for (const stage of kept.toReversed()) await Promise.all(stage.map(({ one }) => one.stop()));
     rmSync(controlSocket, { force: true });
-    await claim[Symbol.asyncDispose]();
+    for (const claim of claims) await claim[Symbol.asyncDispose]();
     await held[Symbol.asyncDispose]();
   };
   const caring = setInterval(() => {

@@ -49,3 +49,20 @@ lost runs     These execute, but the database does not know them: it was restore
   temporal workflow terminate --address 127.0.0.1:7 --workflow-id inst-run-8
 supervisor `);
 });
+
+test.each([
+  [undefined, ["Docker        unix:///d"]],
+  [[{ name: "docker", dockerHost: "unix:///d" }], ["Docker        unix:///d"]],
+  [
+    [
+      { name: "a", dockerHost: "unix:///d" },
+      { name: "b", dockerHost: "tcp://127.0.0.1:2375" },
+    ],
+    ["Docker        unix:///d, cluster 'a'", "Docker        tcp://127.0.0.1:2375, cluster 'b'"],
+  ],
+])("the engines of %j are shown", (clusters, lines) => {
+  const view = { version: "v1", pid: 7, isReady: true, dockerHost: "unix:///d", apiSocket: "/a" };
+  const processes = [{ name: "api", state: "ready", restarts: 0, logFile: "/l" } as const];
+  const text = describeStack({ ...view, processes, ...(clusters && { clusters }) }, readStackConfig({ HOME: "/none" }));
+  expect(text.split("\n").filter((line) => line.startsWith("Docker"))).toEqual(lines);
+});

@@ -56,7 +56,13 @@ async function startWith(
   ...stages: ProcessSpec[][]
 ): Promise<{ ended: Promise<void> }> {
   const paths = { dataDir: home, stateDir: stateDir(), runtimeDir: runtimeDir(), apiSocket: "", dataSocket: "" };
-  const settings = { version: "v1", paths, dockerHost: "unix:///none", path: "/bin" };
+  const settings = {
+    version: "v1",
+    paths,
+    dockerHost: "unix:///none",
+    clusters: [{ name: "docker", dockerHost: "unix:///none" }],
+    path: "/bin",
+  };
   const supervisor = await supervise({ settings, stages, log: () => {}, ...more });
   stops.push(() => supervisor.stop());
   return supervisor;
