@@ -14,6 +14,8 @@ export const docker = (host: string, args: readonly string[]): Promise<CommandRe
 export interface TestEngine {
   /** Ends it, and with it its containers. */
   stop(): Promise<void>;
+  /** Ends it by SIGKILL. Its containers continue, if it was started with `--live-restore`. */
+  kill(): Promise<void>;
   /** Resolves when it answers again. */
   start(): Promise<void>;
 }
@@ -24,6 +26,12 @@ export interface TestEngine {
  */
 export async function startEngine(host: string, logFile: string, command: readonly string[]): Promise<TestEngine> {
   let child: ChildProcess | undefined;
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child?.once("exit", resolve));
+    child.kill(signal);
+    await ended;
+  };
   const engine: TestEngine = {
     async start() {
       const log = openSync(logFile, "a");
@@ -34,12 +42,8 @@ export async function startEngine(host: string, logFile: string, command: readon
         throw new Error(`The engine did not start: ${(await readFile(logFile, "utf8")).slice(-2000)}`, { cause: err });
       });
     },
-    async stop() {
-      if (!child || child.exitCode !== null || child.signalCode !== null) return;
-      const ended = new Promise((resolve) => child?.once("exit", resolve));
-      child.kill("SIGTERM");
-      await ended;
-    },
+    stop: () => end("SIGTERM"),
+    kill: () => end("SIGKILL"),
   };
   try {
     await engine.start();
