@@ -1,6 +1,5 @@
-import { join } from "node:path";
-import { createFilesystemStore } from "../buffers/filesystem/filesystem-store.ts";
-import { createFolderObjects } from "../buffers/filesystem/folder-objects.ts";
+import { createBufferStores, createLocator } from "../buffers/buffer-stores.ts";
+import { openLocations } from "../buffers/locations.ts";
 import { createLog } from "../config/log.ts";
 import { readApiConfig } from "../config/server.ts";
 import { openDatabase } from "../db/database.ts";
@@ -22,15 +21,16 @@ const clusters = config.clusters.map(({ name, dockerHost }) => {
   const cluster = config.clusters.length > 1 ? { name, dockerHost } : undefined;
   return { name, compute, checkMode: dockerChecks(compute, cluster) };
 });
-const [storeDir, logsDir] = [join(config.TYGER_DATA_DIR, "buffers"), join(config.TYGER_DATA_DIR, "logs")];
+const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records: db.locations });
+await locations.prepare(log);
 
 const serving = await serveApi(config, log, {
   db,
-  store: createFilesystemStore(storeDir),
-  archive: createLogArchive(createFolderObjects(logsDir)),
+  store: createBufferStores(locations, createLocator(locations, db.buffers)),
+  archive: createLogArchive(locations),
   // A client of a server with one engine cannot choose.
   clusters: { all: clusters, areShown: clusters.length > 1 },
-  folders: [storeDir, logsDir],
+  checkStorage: () => locations.check(),
 });
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.once(signal, () => {

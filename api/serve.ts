@@ -1,5 +1,3 @@
-import { constants } from "node:fs";
-import { access, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { RequestListener, Server } from "node:http";
 import type { FastifyInstance } from "fastify";
@@ -9,7 +7,7 @@ import { LOCAL_USER } from "../model/caller.ts";
 import type { ComputeReader } from "../model/ports/compute.ts";
 import type { Database } from "../model/ports/database.ts";
 import type { LogArchive } from "../model/ports/log.ts";
-import type { BufferStore } from "../model/ports/store.ts";
+import type { BufferStores } from "../model/ports/store.ts";
 import { readersOf, type Clusters } from "../runs/clusters.ts";
 import type { ModeChecks } from "../runs/mode-checks.ts";
 import { createBackgroundCalls } from "../temporal/background-calls.ts";
@@ -40,11 +38,11 @@ const OPEN_TO_ALL = "authentication is off: every program that can connect to th
 
 export interface ApiBackends {
   db: Database;
-  store: BufferStore;
+  store: BufferStores;
   archive: Pick<LogArchive, "read">;
   clusters: Clusters<{ name: string; compute: ComputeReader; checkMode: ModeChecks }>;
-  /** Folders that the backends need to write to. */
-  folders: readonly string[];
+  /** Rejects when nothing can be stored. */
+  checkStorage: () => Promise<void>;
 }
 
 export interface ServedApi {
@@ -54,10 +52,9 @@ export interface ServedApi {
 
 /** Serves both planes on their sockets, and over TCP where the configuration has an address for it. */
 export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBackends): Promise<ServedApi> {
-  const { db, store, archive, clusters, folders } = backends;
+  const { db, store, archive, clusters, checkStorage } = backends;
   const compute = readersOf(clusters);
   const { installationId, codespecs, buffers, runs } = db;
-  await Promise.all(folders.map((folder) => mkdir(folder, { recursive: true })));
   const keys = await loadSigningKeys(config.signingKeys, join(config.TYGER_DATA_DIR, "keys"));
   const changes = createChanges<number>((changed) => runs.listen(changed));
   const temporal = openClient({
@@ -89,7 +86,7 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
     }),
     server: createServerService({
       compute,
-      probes: [() => db.ping(), ...folders.map((folder) => () => access(folder, constants.W_OK))],
+      probes: [() => db.ping(), checkStorage],
       databaseVersion: db.schemaVersion,
     }),
     address: createDataPlaneAddress(config.TYGER_DATA_SOCKET, () => origins),

@@ -6,6 +6,7 @@ import { errnoWordsOf } from "../model/errno.ts";
 import { messageOf } from "../model/errors.ts";
 import { clustersSchema } from "./clusters.ts";
 import type { Environment } from "./home.ts";
+import { locationsSchema } from "./locations.ts";
 
 const ADDRESS = /^(?:\[[0-9a-fA-F:]+\]|[^:[\]]+):[0-9]{1,5}$/;
 
@@ -52,6 +53,8 @@ const fileSchema = (folder: string) => {
       .optional(),
     /** Without them, the server has one: the engine of DOCKER_HOST. */
     clusters: clustersSchema.optional(),
+    /** Without them, the server has one: its data folder. */
+    locations: locationsSchema(path).optional(),
     /** Without them, the API creates a pair in its data folder, which other machines do not have. */
     signingKeys: z
       .strictObject({

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type ClusterConfig, clustersOf, servedOf } from "./clusters.ts";
 import { type ConfigFile, readConfigFile } from "./file.ts";
+import { locationsOf, type LocationConfigs } from "./locations.ts";
 import type { Environment } from "./paths.ts";
 
 /** Variables of both the API and the worker. The supervisor sets them for the local stack; deployments set their own. */
@@ -41,19 +42,24 @@ const workerSchema = serverSchema.extend({
 });
 
 export type ApiConfig = Omit<z.infer<typeof apiSchema>, "TYGER_LISTEN"> &
-  Omit<ConfigFile, "clusters"> & { clusters: ClusterConfig[] };
+  Omit<ConfigFile, "clusters" | "locations"> & { clusters: ClusterConfig[]; locations: LocationConfigs };
 export interface WorkerConfig extends Omit<z.infer<typeof workerSchema>, "TYGER_WORKER_CLUSTERS"> {
   /** Those that this process serves. */
   clusters: (ClusterConfig & { maxLiveRuns: number })[];
   /** Of all clusters of the server. */
   clusterNames: string[];
+  locations: LocationConfigs;
 }
 
 /** @throws Error naming each variable, or setting of the configuration file, that is wrong, with the reason. */
 export function readApiConfig(env: Environment): ApiConfig {
   const { TYGER_LISTEN: listen, ...variables } = read(apiSchema, env);
   const settings = readConfigFile(env);
-  const file = { ...settings, clusters: clustersOf(settings, variables.DOCKER_HOST) };
+  const file = {
+    ...settings,
+    clusters: clustersOf(settings, variables.DOCKER_HOST),
+    locations: locationsOf(settings, variables.TYGER_DATA_DIR),
+  };
   if (listen === undefined) return { ...variables, ...file };
   if (file.controlPlane?.listen !== undefined) {
     throw new Error(
@@ -66,12 +72,14 @@ export function readApiConfig(env: Environment): ApiConfig {
 /** @throws Error naming each variable, or setting of the configuration file, that is wrong, with the reason. */
 export function readWorkerConfig(env: Environment): WorkerConfig {
   const { TYGER_WORKER_CLUSTERS: served, ...variables } = read(workerSchema, env);
-  const all = clustersOf(readConfigFile(env), variables.DOCKER_HOST);
+  const settings = readConfigFile(env);
+  const all = clustersOf(settings, variables.DOCKER_HOST);
   const clusters = servedOf(all, served).map(({ maxLiveRuns = variables.TYGER_MAX_LIVE_RUNS, ...cluster }) => ({
     ...cluster,
     maxLiveRuns,
   }));
-  return { ...variables, clusters, clusterNames: all.map(({ name }) => name) };
+  const locations = locationsOf(settings, variables.TYGER_DATA_DIR);
+  return { ...variables, clusters, clusterNames: all.map(({ name }) => name), locations };
 }
 
 function read<S extends z.ZodType>(schema: S, env: Environment): z.infer<S> {

@@ -17,6 +17,7 @@ import { drizzleOf, endClient, openClient, type DatabaseServer, type Db } from "
 import { codespecRecords } from "./codespecs.ts";
 import { answered, guarded } from "./failures.ts";
 import { openLeases } from "./leases.ts";
+import { locationRecords } from "./locations.ts";
 import { listenTo, type Channel } from "./listen.ts";
 import { pumpRecords } from "./pumps.ts";
 import { clusterRunRecords } from "./runs/cluster-runs.ts";
@@ -67,6 +68,7 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
     schemaVersion,
     codespecs: guarded(codespecRecords(db)),
     buffers: guarded(bufferRecords(db)),
+    locations: guarded(locationRecords(db)),
     runs: { ...guarded(runRecords(db)), listen: listenToRuns },
     runsIn: (cluster) => ({ ...guarded(clusterRunRecords(db, cluster)), listen: listenToRuns }),
     pumps: {

@@ -69,6 +69,9 @@ export const buffers = pgTable("buffers", {
   tags: tags(),
 });
 
+/** Locations that an installation has used: a folder that is missing there is away, and must not be made again. */
+export const locations = pgTable("locations", { name: text("name").primaryKey() });
+
 /** The run has not ended. Literal text, without parameters: the planner matches it with the partial indexes. */
 export const isOpen = sql`status in ('Pending', 'Running')`;
 
@@ -118,6 +121,8 @@ export const runs = pgTable(
     /** When it was ended by the reconciler and not by its workflow: until it is archived, stopping it is owed. */
     endedOutsideAt: instant("ended_outside_at"),
     archivedAt: instant("archived_at"),
+    /** The location of the archived log; null in older rows, whose logs are in the data folder. */
+    logLocation: text("log_location"),
     /** A hash of the client's key, because a header can be longer than an index entry. */
     idempotencyKeyHash: text("idempotency_key_hash").unique(),
   },

@@ -1,5 +1,6 @@
 import { CodedError, errnoOf, messageOf } from "../model/errors.ts";
-import type { LogArchive, LogLine, LogLines } from "../model/ports/log.ts";
+import { LOCAL } from "../model/buffer/location.ts";
+import type { LogArchive, LogLine, LogLines, LogLocations } from "../model/ports/log.ts";
 import type { ObjectStore } from "../model/ports/objects.ts";
 import { identityInName, textOf, type RunIdentity } from "../model/run/identity.ts";
 import { logInstant } from "../model/time/instant.ts";
@@ -21,12 +22,13 @@ const ENDING = ".log";
 const WRITE_BYTES = 256 * 1024;
 const LINE_FEED = 0x0a;
 
-/** Keeps the log of each ended run in an object of its own. */
-export function createLogArchive(objects: ObjectStore): LogArchive {
+/** Keeps the log of each ended run in an object of its own, in the default location of the moment at which it ended. */
+export function createLogArchive(locations: LogLocations): LogArchive {
   return {
     async write(run, lines) {
       try {
-        await objects.put(keyOf(run), contentOf(lines));
+        await locations.objectsAt(locations.default).put(keyOf(run), contentOf(lines));
+        return locations.default;
       } catch (err) {
         if (errnoOf(err) === undefined) throw err;
         const message = `The log of run '${run.id}' could not be archived: ${messageOf(err)}`;
@@ -36,6 +38,7 @@ export function createLogArchive(objects: ObjectStore): LogArchive {
 
     async read(run, { tailLines, since }) {
       const key = keyOf(run);
+      const objects = locations.objectsAt(run.logLocation ?? LOCAL);
       const found = await objects.head(key);
       if (!found) return undefined;
       const bytes: Bytes = (from, to) => objects.get(key, { from, to });
@@ -43,7 +46,10 @@ export function createLogArchive(objects: ObjectStore): LogArchive {
       return readLines({ bytes, sizeBytes: found.sizeBytes }, tailLines, after);
     },
 
-    async highestNumber() {
+    locations: () => locations.used(),
+
+    async highestNumber(location) {
+      const objects = locations.objectsAt(location);
       const groups = (await entriesBelow(objects, ""))
         .map((entry) => /^([0-9]{1,12})\/$/.exec(entry)?.[1])
         .filter((group) => group !== undefined);

@@ -1,5 +1,5 @@
 import { messageOf } from "../model/errors.ts";
-import type { PumpSpec } from "../model/run/pump.ts";
+import type { BufferPlace, PumpSpec } from "../model/run/pump.ts";
 import type { BlobSource } from "../buffers/format/blobs.ts";
 import { type BufferReading, readBuffer } from "../buffers/format/reader.ts";
 import { newWriterToken } from "../buffers/format/owner.ts";
@@ -36,7 +36,7 @@ const OUTAGE_MS = Number.POSITIVE_INFINITY;
 
 type Reach = (bufferId: string, writeable: boolean, signal: AbortSignal) => BlobSource;
 
-/** The buffers of `spec`, reached as their location requires. Only the code for that is loaded. */
+/** The buffers of `spec`, each reached as its place requires. Only the code for that is loaded. */
 export async function connectBuffers(spec: PumpSpec, journal: Journal): Promise<PipeBuffers> {
   const reach = await reachOf(spec, journal);
   const { writer = newWriterToken() } = spec;
@@ -70,13 +70,30 @@ export async function connectBuffers(spec: PumpSpec, journal: Journal): Promise<
   };
 }
 
-async function reachOf({ buffers }: PumpSpec, journal: Journal): Promise<Reach> {
-  if ("storeDir" in buffers) {
+async function reachOf({ buffers, pipes }: PumpSpec, journal: Journal): Promise<Reach> {
+  const byPlace = new Map<string, Reach>();
+  const byBuffer = new Map<string, Reach>();
+  for (const { bufferId, place = buffers } of pipes) {
+    if (place === undefined) throw new Error(`There is no place for the buffer '${bufferId}'`);
+    const key = JSON.stringify(place);
+    const reach = byPlace.get(key) ?? (await reachIn(place, journal));
+    byPlace.set(key, reach);
+    byBuffer.set(bufferId, reach);
+  }
+  return (bufferId, ...access) => {
+    const reach = byBuffer.get(bufferId);
+    if (!reach) throw new Error(`The buffer '${bufferId}' is not one of the pipes`);
+    return reach(bufferId, ...access);
+  };
+}
+
+async function reachIn(place: BufferPlace, journal: Journal): Promise<Reach> {
+  if ("storeDir" in place) {
     const { createFilesystemStore } = await import("../buffers/filesystem/filesystem-store.ts");
     const { storedBlobs } = await import("../buffers/format/stored-blobs.ts");
-    const store = createFilesystemStore(buffers.storeDir);
+    const store = createFilesystemStore(place.storeDir);
     return (bufferId) => storedBlobs(store, bufferId);
   }
   const { signedBlobs } = await import("./signed-access.ts");
-  return (bufferId, writeable, signal) => signedBlobs(buffers, { bufferId, writeable, signal, journal });
+  return (bufferId, writeable, signal) => signedBlobs(place, { bufferId, writeable, signal, journal });
 }

@@ -23,8 +23,8 @@ export async function archiveRun(
   signal = AbortSignal.timeout(ARCHIVE_LIMIT_MS),
 ): Promise<void> {
   if (run.archivedAt === undefined) {
-    await ports.archive.write(run, wholly(ports.logs.logs(run, { toArchive: true }, signal), signal));
-    await ports.runs.recordArchived(run);
+    const lines = wholly(ports.logs.logs(run, { toArchive: true }, signal), signal);
+    await ports.runs.recordArchived(run, await ports.archive.write(run, lines));
   }
   await ports.compute.remove(run);
 }

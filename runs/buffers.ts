@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { base32, BUFFER_ID, LOCAL, type Buffer } from "../model/buffer/buffer.ts";
+import { base32, BUFFER_ID, type Buffer } from "../model/buffer/buffer.ts";
 import { bufferParametersOf, type JobCodespec } from "../model/codespec/codespec.ts";
 import { CodedError } from "../model/errors.ts";
 import type { NewBuffer } from "../model/ports/records.ts";
@@ -21,14 +21,14 @@ export interface RunBuffers {
 export const newBufferId = (): string => base32(randomBytes(16));
 
 /**
- * Settles the buffer of each parameter of the job.
+ * Settles the buffer of each parameter of the job; those to create will be in `location`.
  * @throws CodedError InvalidInput for an argument without a parameter, a malformed id, two outputs with one buffer, and
  * bad tags
  */
 export function settleBuffers(
   codespec: JobCodespec,
   { buffers = {}, tags = {}, bufferTtl }: Pick<RunRequest["job"], "buffers" | "tags" | "bufferTtl">,
-  nowMs: number,
+  { nowMs, location }: { nowMs: number; location: string },
 ): RunBuffers {
   const parameters = bufferParametersOf(codespec).map(({ name }) => name);
   const given = new Map(Object.entries(buffers));
@@ -54,7 +54,7 @@ export function settleBuffers(
     checkTags(bufferTags);
     created.set(name, {
       id: newBufferId(),
-      location: LOCAL,
+      location,
       tags: bufferTags,
       ...(expiresAt !== undefined && { expiresAt }),
     });

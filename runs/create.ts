@@ -3,7 +3,7 @@ import { checkCodespec, checkCodespecSize } from "../model/codespec/codespec-rul
 import { codespecRefOf, type CodespecVersion, type JobCodespec } from "../model/codespec/codespec.ts";
 import { CodedError } from "../model/errors.ts";
 import type { BufferRecords, CodespecRecords, OwnedKey, RunRecords } from "../model/ports/records.ts";
-import type { BufferStore } from "../model/ports/store.ts";
+import type { BufferStores } from "../model/ports/store.ts";
 import type { BackgroundCalls } from "../model/ports/workflows.ts";
 import type { CodespecChoice, JobTarget, Run, RunRequest } from "../model/run/run.ts";
 import { checkTags } from "../model/tags.ts";
@@ -17,7 +17,7 @@ export interface CreationPorts {
   runs: Pick<RunRecords, "create" | "findByKey" | "countOpen">;
   codespecs: CodespecRecords;
   buffers: BufferRecords;
-  store: BufferStore;
+  store: BufferStores;
   clusters: Clusters<{ name: string; checkMode: ModeChecks }>;
   workflows: Pick<BackgroundCalls, "start">;
   maxOpenRuns: number;
@@ -49,7 +49,10 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
     const cluster = chooseCluster(ports.clusters, request.cluster);
     const { name, version, createdAt, ...frozen } = codespec;
     const nowMs = Date.now();
-    const { ids, created, given, givenOutputs } = settleBuffers(frozen, request.job, nowMs);
+    const { ids, created, given, givenOutputs } = settleBuffers(frozen, request.job, {
+      nowMs,
+      location: ports.store.locations[0],
+    });
     await Promise.all([
       backlog.check(),
       cluster.checkMode(request, frozen),
@@ -57,10 +60,11 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
     ]);
     await Promise.all(givenOutputs.map((output) => checkUnwritten(ports.store, output)));
     // Before the commit: a client that sees the ids can use them in the next moment.
-    await Promise.all(created.map(({ id }) => ports.store.provision(id)));
+    await Promise.all(created.map(({ id, location }) => ports.store.at(location).provision(id)));
     // The rest is stored as the request has it. These two concern only modes that have them, after their checks.
     const { kind: _kind, worker: _worker, ...stated } = request;
-    const unprovision = () => Promise.allSettled(created.map(({ id }) => ports.store.delete(id)));
+    const unprovision = () =>
+      Promise.allSettled(created.map(({ id, location }) => ports.store.at(location).delete(id)));
     const creating = ports.runs.create({
       ...stated,
       cluster: cluster.name,

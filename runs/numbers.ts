@@ -9,7 +9,7 @@ export interface NumberPorts {
   workflows: Pick<RunWorkflows, "highestNumber">;
   /** All clusters of the server, and those of this worker, whose engines it asks: another one asks the others. */
   clusters: { names: readonly string[]; own: readonly Pick<ComputeWriter, "survey">[] };
-  archive: Pick<LogArchive, "highestNumber">;
+  archive: Pick<LogArchive, "locations" | "highestNumber">;
   log: { info(facts: object, message: string): void; warn(facts: object, message: string): void };
 }
 
@@ -20,10 +20,11 @@ export interface NumberPorts {
 export async function raiseNumbers({ runs, workflows, clusters, archive, log }: NumberPorts): Promise<boolean> {
   // It is restored with the database: until then, all numbers in use were below those that its sequence gives out.
   const { nowAt, since } = await runs.numberCheck();
+  const locations = await archive.locations();
   const asked = await Promise.allSettled([
     workflows.highestNumber(clusters.names, since),
     ...clusters.own.map(async (compute) => Math.max(0, ...(await compute.survey()).map(({ id }) => id))),
-    archive.highestNumber(),
+    ...locations.map((location) => archive.highestNumber(location)),
   ]);
   const known = asked.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
   const highest = Math.max(0, ...known);

@@ -32,6 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   workflows: ["model", "activities:types"],
   activities: ["model", "runs"],
   temporal: ["model", "workflows"],
+  buffers: ["model", "disk", "buffers"],
   "buffers/format": ["model"],
   "buffers/access": ["model", "waiting", "buffers/format"],
   "buffers/filesystem": ["model", "buffers/format", "disk"],

@@ -1,7 +1,6 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { createFilesystemStore } from "../buffers/filesystem/filesystem-store.ts";
-import { createFolderObjects } from "../buffers/filesystem/folder-objects.ts";
+import { createBufferStores, createLocator } from "../buffers/buffer-stores.ts";
+import { openLocations } from "../buffers/locations.ts";
 import { createLog } from "../config/log.ts";
 import { readWorkerConfig } from "../config/server.ts";
 import { openDatabase } from "../db/database.ts";
@@ -16,17 +15,18 @@ import { serveRuns } from "./serve.ts";
 const config = readWorkerConfig(process.env);
 const log = createLog(config.TYGER_LOG_LEVEL, "worker");
 logTemporalTo(log);
-const folderOf = (name: string): string => join(config.TYGER_DATA_DIR, name);
 const db = await openDatabase(config.DATABASE_URL, { directUrl: config.DATABASE_DIRECT_URL });
-await Promise.all(["buffers", "logs"].map((name) => mkdir(folderOf(name), { recursive: true })));
+const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records: db.locations });
+await locations.prepare(log);
+const locate = createLocator(locations, db.buffers);
 const pumpCommand = { node: process.execPath, main: config.TYGER_PUMP_MAIN };
 const clusters = config.clusters.map(({ name, dockerHost, maxLiveRuns }) => {
   const engine = {
     dockerHost,
     installationId: engineScopeOf(db.installationId, name),
     claims: db.claims,
-    runsDir: folderOf(runsFolderOf(name)),
-    storeDir: folderOf("buffers"),
+    runsDir: join(config.TYGER_DATA_DIR, runsFolderOf(name)),
+    placeOf: async (bufferId: string) => locations.placeAt(await locate(bufferId)),
   };
   return {
     name,
@@ -39,8 +39,8 @@ const clusters = config.clusters.map(({ name, dockerHost, maxLiveRuns }) => {
 
 const serving = await serveRuns(config, log, {
   db,
-  store: createFilesystemStore(folderOf("buffers")),
-  archive: createLogArchive(createFolderObjects(folderOf("logs"))),
+  store: createBufferStores(locations, locate),
+  archive: createLogArchive(locations),
   clusters,
   clusterNames: config.clusterNames,
 });

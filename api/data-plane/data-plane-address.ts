@@ -5,7 +5,7 @@ import { hostnameOf } from "../http/hosts.ts";
 export interface DataPlaneAddress {
   /** The URL before `/containers/` for a client that connects over TCP, or prefers it where TCP is on; else undefined. */
   baseUrlFor(request: FastifyRequest, preferTcp?: boolean): string | undefined;
-  /** The endpoint URL of the one storage account. */
+  /** The endpoint URL of every storage account. */
   endpointFor(request: FastifyRequest): string;
 }
 

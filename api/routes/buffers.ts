@@ -1,6 +1,5 @@
 import type { FastifyPluginAsync } from "fastify";
 import { ROUTES } from "../../contract/routes.ts";
-import { LOCAL } from "../../model/buffer/buffer.ts";
 import type { BufferService } from "../services/buffer-service.ts";
 import type { DataPlaneAddress } from "../data-plane/data-plane-address.ts";
 import { serve } from "../http/route.ts";
@@ -32,6 +31,7 @@ export const bufferRoutes =
     });
 
     serve(app, ROUTES.listStorageAccounts, {
-      handler: async (req) => [{ name: LOCAL, location: LOCAL, endpoint: address.endpointFor(req) }],
+      handler: async (req) =>
+        service.locations.map((name) => ({ name, location: name, endpoint: address.endpointFor(req) })),
     });
   };

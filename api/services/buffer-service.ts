@@ -1,10 +1,11 @@
-import { BUFFER_ID, LOCAL, type Buffer } from "../../model/buffer/buffer.ts";
+import { chooseLocation, type LocationNames } from "../../model/buffer/location.ts";
+import { BUFFER_ID, type Buffer } from "../../model/buffer/buffer.ts";
 import type { BUFFER } from "../../contract/fields/buffer-fields.ts";
 import type { InputOf } from "../../contract/fields/message-types.ts";
 import { checkMember, type Caller } from "../../model/caller.ts";
 import { CodedError, notFound } from "../../model/errors.ts";
 import type { BufferRecords } from "../../model/ports/records.ts";
-import type { BufferStore } from "../../model/ports/store.ts";
+import type { BufferStores } from "../../model/ports/store.ts";
 import { checkTags } from "../../model/tags.ts";
 import { parseTimeSpan } from "../../model/time/time-span.ts";
 import { newBufferId } from "../../runs/buffers.ts";
@@ -23,6 +24,8 @@ export interface AccessGrant {
 export type SignAccess = (grant: AccessGrant) => string;
 
 export interface BufferService {
+  /** Each is a storage account of the same name. */
+  locations: LocationNames;
   /** @throws CodedError InvalidInput */
   create(caller: Caller, input: InputOf<typeof BUFFER>): Promise<Buffer>;
   /** @throws CodedError NotFound, also when the buffer is not in the asked state */
@@ -35,18 +38,18 @@ export interface BufferService {
   ): Promise<string>;
 }
 
-export function createBufferService(buffers: BufferRecords, store: BufferStore, sign: SignAccess): BufferService {
+export function createBufferService(buffers: BufferRecords, store: BufferStores, sign: SignAccess): BufferService {
   return {
-    async create(caller, { location = LOCAL, ...stated }) {
+    locations: store.locations,
+
+    async create(caller, { location: requested, ...stated }) {
       checkMember(caller);
       checkTags(stated.tags);
-      if (location.toLowerCase() !== LOCAL) {
-        throw new CodedError("InvalidInput", `The location '${location}' is not known; the only one is '${LOCAL}'`);
-      }
+      const location = chooseLocation(store.locations, requested);
       const id = newBufferId();
       // A record must always have its folder in the store; a folder without a record does no harm.
-      await store.provision(id);
-      return buffers.create({ ...stated, id, location: LOCAL });
+      await store.at(location).provision(id);
+      return buffers.create({ ...stated, id, location });
     },
 
     async get(caller, id, softDeleted) {

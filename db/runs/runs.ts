@@ -62,10 +62,10 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
       await db.update(runs).set({ statusReason, revision: nextRevision }).where(isNews);
     },
     finish: (run, outcome, by) => finishRun(db, run, outcome, by),
-    recordArchived: async (run) => {
+    recordArchived: async (run, logLocation) => {
       await db
         .update(runs)
-        .set({ archivedAt: now })
+        .set({ archivedAt: now, ...present({ logLocation }) })
         .where(and(isThe(run), isUnarchived));
     },
 

@@ -5,7 +5,7 @@ import type { LaunchClaim } from "../../model/ports/compute.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { belongsToAnother } from "../../model/run/identity.ts";
 import { containerNameOf, LABEL_INSTALLATION } from "../../model/run/names.ts";
-import { writerOf } from "../../model/run/pump.ts";
+import { writerOf, type BufferPlace } from "../../model/run/pump.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { settleAll } from "../../waiting/bounded.ts";
 import { doubling, retry } from "../../waiting/retry.ts";
@@ -19,8 +19,8 @@ import { afterFailure, verdictOn, type Seen } from "./launch-plan.ts";
 import { attemptOf, folderOf, notStarted, observe, REPLICA, replicaOf, seenOf, type ReplicaPorts } from "./replica.ts";
 
 export interface LaunchPorts extends ReplicaPorts {
-  /** The filesystem store, in which pumps find the buffers. */
-  storeDir: string;
+  /** Where a pump finds a buffer. @throws CodedError Unavailable */
+  placeOf(bufferId: string): Promise<BufferPlace>;
   pumpCommand: PumpCommandLine;
   /** The runtime for containers without GPUs, where the engine's default runtime would expose all of them. */
   runtimeWithoutGpu(): Promise<string | undefined>;
@@ -71,13 +71,16 @@ async function settleEarlier(
 
 /** Carries out an attempt that holds the claim. */
 async function execute(ports: LaunchPorts, run: RunRecord, attempt: string): Promise<ReplicaState> {
-  const { engine, claims, storeDir, pumpCommand } = ports;
+  const { engine, claims, pumpCommand } = ports;
   const folder = folderOf(ports, run, attempt);
   const pipes = pipesOf(run);
   let containerId: string | undefined;
   try {
     const writer = writerOf(run, REPLICA);
-    await makeAttemptFolder(folder, { runId: run.id, buffers: { storeDir }, pipes, writer });
+    const placed = await Promise.all(
+      pipes.map(async (pipe) => ({ ...pipe, place: await ports.placeOf(pipe.bufferId) })),
+    );
+    await makeAttemptFolder(folder, { runId: run.id, pipes: placed, writer });
     [containerId] = await settleAll([
       create(ports, run, attempt),
       pipes.length > 0 ? startPump(pumpCommand, folder) : undefined,

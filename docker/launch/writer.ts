@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import type { ComputeWriter, LaunchClaims } from "../../model/ports/compute.ts";
+import type { BufferPlace } from "../../model/run/pump.ts";
 import { connectEngine, type Engine } from "../engine/engine.ts";
 import type { PumpCommandLine } from "../pump/pump-process.ts";
 import { runFolderOf } from "./attempt-folder.ts";
@@ -14,8 +15,8 @@ export interface DockerWriterOptions {
   claims: LaunchClaims;
   /** Has a folder for each run. */
   runsDir: string;
-  /** The filesystem store, in which pumps find the buffers. */
-  storeDir: string;
+  /** Where a pump finds a buffer. @throws CodedError Unavailable */
+  placeOf(bufferId: string): Promise<BufferPlace>;
   pumpCommand: PumpCommandLine;
   dockerHost?: string | undefined;
   /** Between SIGTERM and SIGKILL. Short: many programs ignore SIGTERM as process 1. */

@@ -17,9 +17,6 @@ export interface BufferState {
   tags?: Record<string, string> | undefined;
 }
 
-/** The one location of the filesystem store, and the name of its one storage account. */
-export const LOCAL = "local";
-
 /** 26 characters of `[a-z2-7]`: base32 of 16 random bytes. */
 export const BUFFER_ID = /^[a-z2-7]{26}$/;
 

@@ -1,6 +1,6 @@
 import type { LaunchClaims } from "./compute.ts";
 import type { PumpRecords } from "./pump-channel.ts";
-import type { BufferRecords, ClusterRunRecords, CodespecRecords, RunRecords } from "./records.ts";
+import type { BufferRecords, LocationRecords, ClusterRunRecords, CodespecRecords, RunRecords } from "./records.ts";
 
 /** Decides which one of several processes does something. A lease that is not renewed expires, by the database's clock. */
 export interface Leases {
@@ -21,6 +21,7 @@ export interface Database {
   schemaVersion: number;
   codespecs: CodespecRecords;
   buffers: BufferRecords;
+  locations: LocationRecords;
   runs: RunRecords;
   runsIn(cluster: string): ClusterRunRecords;
   claims: LaunchClaims;

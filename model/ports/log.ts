@@ -1,4 +1,5 @@
 import type { RunIdentity } from "../run/identity.ts";
+import type { ObjectStore } from "./objects.ts";
 
 /** One line of a log. */
 export interface LogLine {
@@ -23,15 +24,33 @@ export interface LogQuery {
 
 export const ZERO_INSTANT = "0001-01-01T00:00:00.000000000Z";
 
+/** The locations in which logs are archived. */
+export interface LogLocations {
+  /** New logs are archived there. */
+  default: string;
+  /** @throws CodedError Unavailable for one that the configuration does not have */
+  objectsAt(location: string): ObjectStore;
+  /** Those that have ever had something, also former defaults. */
+  used(): Promise<string[]>;
+}
+
 /** Where logs are kept once a run has ended. */
 export interface LogArchive {
   /**
    * Writes the whole log in bounded memory. It is visible only when complete, and the first complete one stays: `lines` of a
    * repeated call are not read, and a writer that finishes later changes nothing.
+   * @returns the location that has it
    */
-  write(run: RunIdentity, lines: LogLines): Promise<void>;
+  write(run: RunIdentity, lines: LogLines): Promise<string>;
   /** Undefined when nothing was archived for the run. */
-  read(run: RunIdentity, query: Pick<LogQuery, "tailLines" | "since">): Promise<LogLines | undefined>;
-  /** The highest number of a run whose log is here, known or not; 0 without any. */
-  highestNumber(): Promise<number>;
+  read(run: ArchivedRun, query: Pick<LogQuery, "tailLines" | "since">): Promise<LogLines | undefined>;
+  /** The locations of {@link LogLocations.used}. */
+  locations(): Promise<string[]>;
+  /** The highest number of a run whose log is in a location, known or not; 0 without any. */
+  highestNumber(location: string): Promise<number>;
+}
+
+export interface ArchivedRun extends RunIdentity {
+  /** Absent for a log that is older than locations. */
+  logLocation?: string;
 }

@@ -38,6 +38,14 @@ export interface NewBuffer {
   expiresAt?: string;
 }
 
+/** The names of locations that the installation has used, whatever the configuration says now. */
+export interface LocationRecords {
+  has(name: string): Promise<boolean>;
+  names(): Promise<string[]>;
+  /** Repeating it changes nothing. */
+  add(name: string): Promise<void>;
+}
+
 export interface BufferRecords {
   create(buffer: NewBuffer): Promise<Buffer>;
   /** Whatever its state; expired ones included. */
@@ -132,7 +140,8 @@ export interface RunRecords {
    * @throws CodedError NotFound, also when the number is that of another run
    */
   finish(run: RunIdentity, outcome: Outcome, by?: EndedBy): Promise<RunRecord>;
-  recordArchived(run: RunIdentity): Promise<void>;
+  /** `location` has its log; without one, the log is lost. */
+  recordArchived(run: RunIdentity, location?: string): Promise<void>;
   outputClaims(run: RunIdentity): Promise<OutputClaim[]>;
   /** Lets other runs have the outputs of a run; it must have ended, and they must have their end marks. */
   releaseOutputs(run: RunIdentity): Promise<void>;

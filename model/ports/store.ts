@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import type { LocationNames } from "../buffer/location.ts";
 
 /** A blob's size, hash and metadata. */
 export interface BlobHead {
@@ -74,4 +75,12 @@ export interface BufferStore {
   list(bufferId: string, page: { limit: number; after?: string | undefined }): Promise<BlobPage>;
   /** Removes the buffer and all its blobs; idempotent. */
   delete(bufferId: string): Promise<void>;
+}
+
+/** The stores of all locations as one: each call is for the store that the buffer is in. */
+export interface BufferStores extends BufferStore {
+  /** Where new buffers can be. */
+  locations: LocationNames;
+  /** The store of one location, for a buffer that has no row yet. @throws CodedError Unavailable for an unknown one */
+  at(location: string): BufferStore;
 }

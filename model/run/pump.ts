@@ -6,10 +6,12 @@ export interface PumpPipe {
   parameter: string;
   direction: "input" | "output";
   bufferId: string;
+  /** Where the buffer is; absent from the spec of an older worker. */
+  place?: BufferPlace;
 }
 
 /**
- * Where the buffers of a replica are: in a filesystem store on this machine, or wherever signed URLs lead, for which the
+ * Where a buffer of a replica is: in a filesystem store on this machine, or wherever its signed URLs lead, for which the
  * API is asked at its login URL (`http+unix:///path/api.sock:`); `accessTtl` is a TimeSpan, the life of each.
  */
 export type BufferPlace = { storeDir: string } | { apiUrl: string; accessTtl: string };
@@ -17,7 +19,8 @@ export type BufferPlace = { storeDir: string } | { apiUrl: string; accessTtl: st
 /** The instructions for a replica's pump, as JSON in its folder; contains no secret. */
 export interface PumpSpec {
   runId: number;
-  buffers: BufferPlace;
+  /** In the spec of an older worker, the place of all buffers. */
+  buffers?: BufferPlace;
   pipes: PumpPipe[];
   /** With this token the replica writes its outputs, see {@link writerOf}; absent from the spec of an older worker. */
   writer?: string;

@@ -80,6 +80,8 @@ export interface RunRecord extends Run {
   admittedAt?: string;
   /** When its logs were archived; from then on its containers can be removed. */
   archivedAt?: string;
+  /** Where its log is archived; absent for one that is older than locations. */
+  logLocation?: string;
 }
 
 /** The instant at which the run's time is up: counted from creation, even while it was queued. */

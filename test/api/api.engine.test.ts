@@ -23,6 +23,7 @@ import { dockerChecks } from "../../runs/mode-checks.ts";
 import { freshDatabase } from "../engines.ts";
 import { unknownRun } from "../fakes/run-ports.ts";
 import { eventually } from "../eventually.ts";
+import { storesIn } from "../fakes/locations.ts";
 import { soleCluster } from "../fakes/clusters.ts";
 
 /** An API process without its sockets. */
@@ -69,10 +70,10 @@ async function openApi(temporalAddress: string): Promise<Api> {
   });
   const app = createApp({
     codespecs: createCodespecService(db.codespecs),
-    buffers: createBufferService(db.buffers, store, ({ bufferId }) => `x/${bufferId}`),
+    buffers: createBufferService(db.buffers, storesIn(store), ({ bufferId }) => `x/${bufferId}`),
     runs: createRunService({
       ...db,
-      store,
+      store: storesIn(store),
       compute,
       archive: { read: async () => undefined },
       changes,

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
@@ -11,6 +11,7 @@ import { createFilesystemStore } from "../../buffers/filesystem/filesystem-store
 import { createLog } from "../../config/log.ts";
 import { readApiConfig } from "../../config/server.ts";
 import type { Database } from "../../model/ports/database.ts";
+import { storesIn } from "../fakes/locations.ts";
 import { createFakeRecords } from "../fakes/records.ts";
 
 let folder: string;
@@ -18,6 +19,7 @@ let served: ServedApi | undefined;
 let logged: { level: string; message: string; [key: string]: unknown }[];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "tyger-serve-"));
+  await mkdir(join(folder, "buffers"));
   [served, logged] = [undefined, []];
 });
 afterEach(async () => {
@@ -43,10 +45,10 @@ async function start(text: string, environment: Record<string, string> = {}): Pr
   served = await serveApi(config, createLog("info", "test", { write: (line) => void logged.push(JSON.parse(line)) }), {
     // The parts of the port that only a worker calls are missing.
     db: db as unknown as Database,
-    store: createFilesystemStore(join(folder, "buffers")),
+    store: storesIn(createFilesystemStore(join(folder, "buffers"))),
     archive: { read: async () => undefined },
     clusters: { all: [{ name: "docker", compute, checkMode: async () => {} }], areShown: false },
-    folders: [join(folder, "buffers")],
+    checkStorage: async () => {},
   });
 }
 

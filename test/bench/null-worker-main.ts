@@ -1,9 +1,7 @@
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { DefaultLogger, Runtime } from "@temporalio/worker";
 import { z } from "zod";
-import { createFilesystemStore } from "../../buffers/filesystem/filesystem-store.ts";
-import { createFolderObjects } from "../../buffers/filesystem/folder-objects.ts";
+import { createBufferStores, createLocator } from "../../buffers/buffer-stores.ts";
+import { openLocations } from "../../buffers/locations.ts";
 import { createLog } from "../../config/log.ts";
 import { readWorkerConfig } from "../../config/server.ts";
 import { openDatabase } from "../../db/database.ts";
@@ -16,13 +14,13 @@ const config = readWorkerConfig(process.env);
 const { BENCH_JOB_MS: forMs } = z.object({ BENCH_JOB_MS: z.coerce.number() }).parse(process.env);
 Runtime.install({ logger: new DefaultLogger("ERROR") });
 
-await mkdir(join(config.TYGER_DATA_DIR, "logs"), { recursive: true });
 const db = await openDatabase(config.DATABASE_URL);
+const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records: db.locations });
 const { writer, reader, watcher } = createFakeCompute(db.claims, { forMs });
 const serving = await serveRuns(config, createLog("error", "worker"), {
   db,
-  store: createFilesystemStore(join(config.TYGER_DATA_DIR, "buffers")),
-  archive: createLogArchive(createFolderObjects(join(config.TYGER_DATA_DIR, "logs"))),
+  store: createBufferStores(locations, createLocator(locations, db.buffers)),
+  archive: createLogArchive(locations),
   clusters: config.clusters.map((cluster) => ({ ...cluster, writer, logs: reader, watcher })),
   clusterNames: config.clusterNames,
 });

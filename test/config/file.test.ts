@@ -30,9 +30,24 @@ test("relative paths start at the folder of the file", async () => {
   });
 });
 
+test("locations have names and folders, in the order of the file", async () => {
+  expect(await read("locations: [{ name: Fast, folder: disks/fast }, { name: local, folder: /data }]")).toEqual({
+    locations: [
+      { name: "Fast", folder: join(folder, "disks/fast") },
+      { name: "local", folder: "/data" },
+    ],
+  });
+});
+
 test.each([
   ["signingKey: {}", /'.*tyger\.yml' is invalid: the file: Unrecognized key: "signingKey"/],
   ["signingKeys: { secondary: b.pem }", /signingKeys\.primary: Invalid input/],
+  ["locations: []", /locations: Too small/],
+  ["locations: [{ name: a }]", /locations\.0\.folder: Invalid input/],
+  ["locations: [{ name: a, bucket: b }]", /locations\.0: Unrecognized key: "bucket"/],
+  ["locations: [{ name: a b, folder: x }]", /locations\.0\.name: must be 1 to 63 letters, digits, '\.', '-' and '_'/],
+  ["locations: [{ name: a, folder: x }, { name: A, folder: y }]", /locations: two have the same name/],
+  ["locations: [{ name: a, folder: x }, { name: b, folder: ./x/ }]", /locations: two have the same folder/],
   ["signingKeys: [", /^The configuration file '.*tyger\.yml' cannot be read: /],
   ["just text", /the file: Invalid input/],
 ])("%j is refused with its reason", async (text, message) => {

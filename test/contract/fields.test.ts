@@ -20,6 +20,7 @@ import { shownRow } from "../../db/row.ts";
 import { LOCAL_USER } from "../../model/caller.ts";
 import type { RunRequest } from "../../model/run/run.ts";
 import { createRunCreation } from "../../runs/create.ts";
+import { storesIn } from "../fakes/locations.ts";
 import { createFakeRecords } from "../fakes/records.ts";
 import { soleCluster } from "../fakes/clusters.ts";
 
@@ -143,7 +144,7 @@ describe("a field that no code of the server reads", () => {
     const records = createFakeRecords();
     const creation = createRunCreation({
       ...records,
-      store: { provision: async () => {}, delete: async () => {} } as never,
+      store: storesIn({ provision: async () => {}, delete: async () => {} } as never),
       clusters: soleCluster(),
       workflows: { start: () => {} },
       maxOpenRuns: 5,

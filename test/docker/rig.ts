@@ -58,7 +58,7 @@ export async function openDockerRig(dockerHost?: string, storeDir?: string): Pro
       dockerHost: host,
       claims: given,
       runsDir,
-      storeDir: storeDir ?? "/nowhere",
+      placeOf: async () => ({ storeDir: storeDir ?? "/nowhere" }),
       pumpCommand: { node: process.execPath, main: storeDir === undefined ? FAKE_PUMP : PUMP_MAIN },
       stopGraceSeconds: 1,
     });

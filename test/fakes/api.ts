@@ -15,7 +15,9 @@ import { LOCAL_USER, type Caller } from "../../model/caller.ts";
 import type { ComputeReader } from "../../model/ports/compute.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { LogArchive, LogLine } from "../../model/ports/log.ts";
+import type { LocationNames } from "../../model/buffer/location.ts";
 import type { BufferStore } from "../../model/ports/store.ts";
+import { storesIn } from "./locations.ts";
 import { createFakeRecords, type FakeRecords } from "./records.ts";
 
 /** The API over ports in memory. */
@@ -40,10 +42,12 @@ export interface FakeApi extends FakeRecords {
 export function createFakeApi({
   maxOpenRuns = 1000,
   origins,
+  locations,
   clusters: several,
 }: {
   maxOpenRuns?: number;
   origins?: DataOrigins;
+  locations?: LocationNames;
   /** Else there is one, which clients do not see. */
   clusters?: Record<string, Partial<ComputeReader>>;
 } = {}): FakeApi {
@@ -118,10 +122,10 @@ export function createFakeApi({
     caller: LOCAL_USER,
     app: createApp({
       codespecs: createCodespecService(records.codespecs),
-      buffers: createBufferService(records.buffers, store, sign),
+      buffers: createBufferService(records.buffers, storesIn(store, locations), sign),
       runs: createRunService({
         ...records,
-        store,
+        store: storesIn(store, locations),
         compute: readers,
         archive,
         changes,

@@ -1,5 +1,6 @@
 import type { RunActivityPorts } from "../../activities/run.ts";
 import { END_BLOB } from "../../buffers/format/buffer-format.ts";
+import { LOCAL } from "../../model/buffer/location.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { RunTrace } from "../../model/ports/compute.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
@@ -82,6 +83,7 @@ export function createFakeRunPorts(
         fake.calls.push(`archive ${run.id}`);
         const error = fake.archiveErrors.shift();
         if (error) throw error;
+        return LOCAL;
       },
     },
     // Buffers in which no blob is ever found.

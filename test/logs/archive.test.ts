@@ -8,6 +8,7 @@ import type { RunIdentity } from "../../model/run/identity.ts";
 import type { LogArchive, LogLine, LogLines, LogQuery } from "../../model/ports/log.ts";
 import { FakeBucket } from "../fakes/bucket.ts";
 import { createBucketObjects } from "../fakes/bucket-store.ts";
+import { logsIn } from "../fakes/locations.ts";
 
 let dir: string;
 let archive: LogArchive;
@@ -17,7 +18,7 @@ const open = {
 };
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "tyger-logs-"));
-  archive = createLogArchive(open["a folder"]());
+  archive = createLogArchive(logsIn(open["a folder"]()));
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
@@ -44,7 +45,7 @@ const WHOLE = [line(1, "whole\n"), line(2, "log\n")];
 
 describe.each(Object.entries(open))("in %s", (_name, objects) => {
   beforeEach(() => {
-    archive = createLogArchive(objects());
+    archive = createLogArchive(logsIn(objects()));
   });
 
   test("runs with the same number have logs of their own", async () => {
@@ -166,13 +167,13 @@ describe.each(Object.entries(open))("in %s", (_name, objects) => {
   });
 
   test("the highest number is that of any log, whichever runs are known", async () => {
-    expect(await archive.highestNumber()).toBe(0);
+    expect(await archive.highestNumber("local")).toBe(0);
     await archive.write({ id: 999, uid: "abc" }, batches([]));
-    expect(await archive.highestNumber()).toBe(999);
+    expect(await archive.highestNumber("local")).toBe(999);
     await archive.write({ id: 12_007 }, batches([]));
     await archive.write({ id: 12_040, uid: "abc" }, batches([]));
     await archive.write({ id: 2001 }, batches([]));
-    expect(await archive.highestNumber()).toBe(12_040);
+    expect(await archive.highestNumber("local")).toBe(12_040);
   });
 });
 
@@ -204,6 +205,6 @@ describe("in a folder", () => {
     await writeFile(join(dir, "0", "7.log"), `${text}${index}${String(text.length).padStart(16, "0")} tygerlog1`);
     expect(await read(7)).toEqual([line(1, "one\n"), line(2, "two")].map(shown));
     expect(await read(7, { tailLines: 1 })).toEqual([shown(line(2, "two"))]);
-    expect(await archive.highestNumber()).toBe(7);
+    expect(await archive.highestNumber("local")).toBe(7);
   });
 });

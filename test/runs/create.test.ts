@@ -4,6 +4,7 @@ import type { JobCodespec } from "../../model/codespec/codespec.ts";
 import type { BlobHead, BufferStore } from "../../model/ports/store.ts";
 import type { RunRequest } from "../../model/run/run.ts";
 import { createRunCreation } from "../../runs/create.ts";
+import { storesIn } from "../fakes/locations.ts";
 import { createFakeRecords } from "../fakes/records.ts";
 import { soleCluster } from "../fakes/clusters.ts";
 
@@ -49,7 +50,7 @@ test("a refusal by the run that another process has created with the same key is
   };
   const creation = createRunCreation({
     ...records,
-    store: { ...NO_STORE, head },
+    store: storesIn({ ...NO_STORE, head }),
     clusters: soleCluster(),
     workflows: { start: refuse },
     maxOpenRuns: 10,
@@ -63,7 +64,7 @@ test("a caller does not wait for a run that another one is creating with the sam
   const started: number[] = [];
   const creation = createRunCreation({
     ...createFakeRecords(),
-    store: NO_STORE,
+    store: storesIn(NO_STORE),
     clusters: soleCluster(() => checked.promise),
     workflows: { start: ({ id }) => void started.push(id) },
     maxOpenRuns: 10,

@@ -10,6 +10,7 @@ import { watchActivities } from "../../activities/watch.ts";
 import { createDockerWatcher } from "../../docker/watcher.ts";
 import { createFolderObjects } from "../../buffers/filesystem/folder-objects.ts";
 import { createLogArchive } from "../../logs/archive.ts";
+import { LOCAL } from "../../model/buffer/location.ts";
 import { containerNameOf, taskQueueOf, workflowIdOf } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { raiseNumbers, type NumberPorts } from "../../runs/numbers.ts";
@@ -19,6 +20,7 @@ import { createClusterWorkflows } from "../../temporal/run-workflows.ts";
 import { newRun, openFresh } from "../db/fixture.ts";
 import { openDockerRig, type DockerRig } from "../docker/rig.ts";
 import { eventually } from "../eventually.ts";
+import { logsIn } from "../fakes/locations.ts";
 import { createFakeRunPorts, unknownRun } from "../fakes/run-ports.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
@@ -42,7 +44,7 @@ async function openWorker() {
   const dir = await mkdtemp(join(tmpdir(), "tyger-lost-"));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
   const workflows = createClusterWorkflows(temporal.client, installationId, CLUSTER);
-  const archive = createLogArchive(createFolderObjects(dir));
+  const archive = createLogArchive(logsIn(createFolderObjects(dir)));
   const compute = docker.writerWith(database.claims);
   let lostRuns: readonly LostRun[] = [];
   const ports = {
@@ -174,7 +176,7 @@ test.each(Object.entries(KNOWN))("numbers are raised above those that only %s kn
   const silent = {
     workflows: { highestNumber: async () => 0 },
     clusters: { names: [CLUSTER], own: [{ survey: async () => [] }] },
-    archive: { highestNumber: async () => 0 },
+    archive: { locations: async () => [LOCAL], highestNumber: async () => 0 },
   };
   expect(await raiseNumbers({ ...worker.ports, ...silent, ...known })).toBe(true);
   expect((await worker.create("true")).id).toBe(id + 1);

@@ -224,7 +224,10 @@ describe("an answer for an activity that its worker did not give", () => {
   test("about the recording of the end: the end is recorded all the same", async () => {
     await stage.withWorker(async ({ ports, begin }) => {
       const { promise, resolve: release } = Promise.withResolvers<void>();
-      ports.archive.write = () => promise;
+      ports.archive.write = async () => {
+        await promise;
+        return "local";
+      };
       const { id, handle, report, end } = await begin();
       await launched(ports, id);
       await report(EXITED);

@@ -92,3 +92,30 @@ test("there is one storage account", async () => {
     { name: "local", location: "local", endpoint: "http://here:1" },
   ]);
 });
+
+test("with several locations, each is a storage account, and a buffer is in the one that it names in any case", async () => {
+  await api.app.close();
+  api = createFakeApi({ locations: ["Fast", "archive"], origins: { control: "http://127.0.0.1:1" } });
+  const endpoint = "http://here:1";
+  expect((await call("GET", "/buffers/storage-accounts")).json()).toEqual([
+    { name: "Fast", location: "Fast", endpoint },
+    { name: "archive", location: "archive", endpoint },
+  ]);
+  const locationOf = async (body: object) => (await call("POST", "/buffers", body)).json().location;
+  expect(await locationOf({})).toBe("Fast");
+  expect(await locationOf({ location: "FAST" })).toBe("Fast");
+  expect(await locationOf({ location: "Archive" })).toBe("archive");
+  const refused = await call("POST", "/buffers", { location: "local" });
+  expect([refused.statusCode, refused.json().error]).toEqual([
+    400,
+    {
+      code: "InvalidInput",
+      message: "The location 'local' is not known; this server has 'Fast', 'archive'",
+    },
+  ]);
+  // The buffers that come with a run are in the default location.
+  const codespec = { kind: "job", image: "ubuntu", buffers: { inputs: ["in"], outputs: ["out"] } };
+  const run = (await call("POST", "/runs", { job: { codespec } })).json();
+  const buffers = Object.values<string>(run.job.buffers).map((id) => api.bufferRows.get(id)?.location);
+  expect(buffers).toEqual(["Fast", "Fast"]);
+});

@@ -291,7 +291,7 @@ test("an unreachable engine is Unavailable, and the claim is kept for the next a
     installationId: rig.installationId,
     claims: rig.claims,
     runsDir: rig.runsDir,
-    storeDir: "/nowhere",
+    placeOf: async () => ({ storeDir: "/nowhere" }),
     pumpCommand: { node: process.execPath, main: "" },
     dockerHost: "unix:///nowhere/docker.sock",
   });

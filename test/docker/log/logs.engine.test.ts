@@ -11,6 +11,7 @@ import { LABEL_INSTALLATION, LABEL_RUN, LABEL_RUN_UID, containerNameOf } from ".
 import type { LogLine, LogLines, LogQuery } from "../../../model/ports/log.ts";
 import type { RunRecord } from "../../../model/run/run.ts";
 import { eventually } from "../../eventually.ts";
+import { logsIn } from "../../fakes/locations.ts";
 import { openDockerRig, type DockerRig } from "../rig.ts";
 
 let rig: DockerRig;
@@ -121,7 +122,7 @@ test("a slow reader holds the log back instead of filling memory", async () => {
 test("the same request gives the same lines live and archived", async () => {
   const dir = await mkdtemp(join(tmpdir(), "tyger-logs-"));
   try {
-    const archive = createLogArchive(createFolderObjects(dir));
+    const archive = createLogArchive(logsIn(createFolderObjects(dir)));
     const run = rig.shell(
       "for i in $(seq 300); do echo out $i; echo err $i >&2; done; head -c 50000 /dev/zero | tr '\\0' x",
       {
