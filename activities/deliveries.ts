@@ -1,5 +1,4 @@
 import { textOf, type RunIdentity } from "../model/run/identity.ts";
-import type { ReplicaState } from "../model/run/lifecycle.ts";
 import { doubling } from "../waiting/retry.ts";
 
 /** So many exits at once that a thousand of them take a moment, and few enough for a Temporal that is slow. */
@@ -7,45 +6,45 @@ const AT_ONCE = 16;
 /** Far less than the time after which the reconciler reports the state as well. */
 const PAUSES = doubling(1000, 8000);
 
-export interface DeliveryPorts {
-  send(run: RunIdentity, state: ReplicaState): Promise<void>;
-  /** Gets the first failure of each state that is not delivered at once. */
+export interface DeliveryPorts<M> {
+  send(run: RunIdentity, message: M): Promise<void>;
+  /** Gets the first failure of each message that is not delivered at once. */
   failed(run: RunIdentity, err: unknown): void;
 }
 
-interface Undelivered {
+interface Undelivered<M> {
   run: RunIdentity;
-  /** Newer states replace older ones. */
-  state: ReplicaState;
+  /** Newer messages replace older ones. */
+  message: M;
   failures: number;
 }
 
 /**
- * Sends each run's newest state to its workflow until it has arrived. One call per run and a bounded number in all are in
+ * Sends each run's newest message to its workflow until it has arrived. One call per run and a bounded number in all are in
  * flight, however long Temporal is away.
  */
-export class Deliveries {
-  readonly #ports: DeliveryPorts;
-  readonly #undelivered = new Map<string, Undelivered>();
+export class Deliveries<M> {
+  readonly #ports: DeliveryPorts<M>;
+  readonly #undelivered = new Map<string, Undelivered<M>>();
   /** Neither in flight nor in the pause after a failure. */
   readonly #ready = new Set<string>();
   readonly #pauses = new Set<NodeJS.Timeout>();
   #inFlight = 0;
   #isClosed = false;
 
-  constructor(ports: DeliveryPorts) {
+  constructor(ports: DeliveryPorts<M>) {
     this.#ports = ports;
   }
 
   /** Returns at once, and never fails. */
-  offer(run: RunIdentity, state: ReplicaState): void {
+  offer(run: RunIdentity, message: M): void {
     const key = textOf(run);
     const known = this.#undelivered.get(key);
     if (known) {
-      known.state = state;
+      known.message = message;
       return;
     }
-    this.#undelivered.set(key, { run, state, failures: 0 });
+    this.#undelivered.set(key, { run, message, failures: 0 });
     this.#makeReady(key);
   }
 
@@ -69,13 +68,13 @@ export class Deliveries {
     }
   }
 
-  async #deliver(key: string, undelivered: Undelivered): Promise<void> {
-    const { run, state } = undelivered;
+  async #deliver(key: string, undelivered: Undelivered<M>): Promise<void> {
+    const { run, message } = undelivered;
     this.#inFlight += 1;
     try {
-      await this.#ports.send(run, state);
+      await this.#ports.send(run, message);
       // A newer state can have arrived while this one was being sent.
-      if (undelivered.state === state) this.#undelivered.delete(key);
+      if (undelivered.message === message) this.#undelivered.delete(key);
       else this.#ready.add(key);
     } catch (err) {
       undelivered.failures += 1;

@@ -1,10 +1,10 @@
-import { log } from "@temporalio/activity";
+import { Context, log } from "@temporalio/activity";
 import { messageOf } from "../model/errors.ts";
 import type { ComputeWriter } from "../model/ports/compute.ts";
 import type { Conclusion, LaunchAnswer, StopAnswer, Tagging } from "../model/run/answers.ts";
 import { identityOf, type RunReference } from "../model/run/identity.ts";
 import type { Outcome, ReplicaState } from "../model/run/lifecycle.ts";
-import { UNSEEN, type ReplicaChange } from "../model/run/replicas.ts";
+import { unseen, withChanges, type ReplicaChange } from "../model/run/replicas.ts";
 import { admitRun, type Admission } from "../runs/admit.ts";
 import { archiveRun, discardLogs, type ArchivePorts } from "../runs/archive.ts";
 import { endRun, recordedOutcome, type EndPorts, type RunEnding } from "../runs/end.ts";
@@ -24,8 +24,13 @@ export interface RunActivityPorts extends EndPorts, Omit<ArchivePorts, "runs" | 
 }
 
 /** How a run ended, from its workflow. */
-export interface ReplicasEnding extends Omit<RunEnding, "replica" | "cancelRequestedAt"> {
+export interface ReplicasEnding extends Omit<RunEnding, "replicas" | "cancelRequestedAt"> {
   replicas: ReplicaChange[];
+}
+
+/** The same from an older workflow. */
+export interface ReplicaEnding extends Omit<RunEnding, "replicas" | "failed"> {
+  replica: ReplicaState;
 }
 
 /** The answer to older workflows that ask for a slot. */
@@ -60,7 +65,9 @@ export function runActivities(ports: RunActivityPorts) {
     /** Launches the run if it has a slot or one is free for it. */
     admitAndLaunch: (ref: RunReference): Promise<LaunchAnswer> =>
       heartbeating(async () => {
-        const [answer, tags] = await Promise.all([admitAndLaunch(ports, identityOf(ref)), tagging()]);
+        const { cancellationSignal } = Context.current();
+        const launching = admitAndLaunch(ports, identityOf(ref), cancellationSignal);
+        const [answer, tags] = await Promise.all([launching, tagging()]);
         if (answer.kind === "Launched") log.info("run launched", { runId: identityOf(ref).id });
         return { ...answer, ...tags };
       }),
@@ -71,8 +78,8 @@ export function runActivities(ports: RunActivityPorts) {
 
     recordEnd: (ref: RunReference, { replicas, ...ending }: ReplicasEnding): Promise<Conclusion> =>
       heartbeating(async () => {
-        const replica = replicas[0]?.[1] ?? UNSEEN;
-        const [conclusion, tags] = await Promise.all([conclude(ref, { ...ending, replica }), tagging()]);
+        const states = withChanges(unseen(replicas.length), replicas);
+        const [conclusion, tags] = await Promise.all([conclude(ref, { ...ending, replicas: states }), tagging()]);
         return { ...conclusion, ...tags };
       }),
 
@@ -98,11 +105,11 @@ export function runActivities(ports: RunActivityPorts) {
       heartbeating(async () => launchRun(ports, await runs.load(identityOf(ref)))),
 
     stop: (ref: RunReference): Promise<ReplicaState> =>
-      heartbeating(async () => compute.stop(await runs.load(identityOf(ref)))),
+      heartbeating(async () => compute.stop(await runs.load(identityOf(ref)), 0)),
 
-    conclude: (ref: RunReference, ending: RunEnding): Promise<Outcome & { isArchived?: true }> =>
+    conclude: (ref: RunReference, { replica, ...ending }: ReplicaEnding): Promise<Outcome & { isArchived?: true }> =>
       heartbeating(async () => {
-        const { outcome, isArchived } = await conclude(ref, ending);
+        const { outcome, isArchived } = await conclude(ref, { ...ending, replicas: [replica] });
         return isArchived ? { ...outcome, isArchived } : outcome;
       }),
   };

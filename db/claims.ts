@@ -40,6 +40,7 @@ export function launchClaims(db: Db): LaunchClaims {
     },
 
     find: (run, replica) => findClaim(db, run, replica),
+    findAll: async (run) => (await db.select().from(launches).where(isOfRun(run))).map(claimOf),
 
     recordContainer: (run, replica, attempt, containerId) =>
       move(
@@ -94,12 +95,10 @@ const mayLaunch = ({ id, uid }: RunIdentity): SQL =>
 
 type LaunchRow = typeof launches.$inferSelect;
 
-const isOf = ({ id, uid }: RunIdentity, replica: number): SQL | undefined =>
-  and(
-    eq(launches.runId, id),
-    eq(launches.replica, replica),
-    uid === undefined ? isNull(launches.runUid) : eq(launches.runUid, uid),
-  );
+const isOfRun = ({ id, uid }: RunIdentity): SQL | undefined =>
+  and(eq(launches.runId, id), uid === undefined ? isNull(launches.runUid) : eq(launches.runUid, uid));
+
+const isOf = (run: RunIdentity, replica: number): SQL | undefined => and(isOfRun(run), eq(launches.replica, replica));
 
 const ownerOf = ({ id, uid }: RunIdentity): Pick<LaunchClaim, "runId" | "runUid"> => ({
   runId: id,

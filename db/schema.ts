@@ -108,6 +108,10 @@ export const runs = pgTable(
     job: json("job").$type<JobTarget>().notNull(),
     /** `name/versions/N` of the codespec that was copied into the job; null for an inline one, and in older rows. */
     codespecRef: text("codespec_ref"),
+    /** Older rows have the default: their runs were launched with one replica. */
+    replicaCount: integer("replica_count").notNull().default(1),
+    /** Of a run with several replicas, as its cluster's watcher last saw it. */
+    runningCount: integer("running_count"),
     timeoutSeconds: integer("timeout_seconds").notNull(),
     tags: tags(),
     /** Where it runs. Older rows have the default: until then there was one cluster, of that name. */

@@ -5,6 +5,7 @@ import { CodedError } from "../model/errors.ts";
 import type { BufferRecords, CodespecRecords, OwnedKey, RunRecords } from "../model/ports/records.ts";
 import type { BufferStores } from "../model/ports/store.ts";
 import type { BackgroundCalls } from "../model/ports/workflows.ts";
+import { replicaCountOf } from "../model/run/replicas.ts";
 import type { CodespecChoice, JobTarget, Run, RunRequest } from "../model/run/run.ts";
 import { checkTags } from "../model/tags.ts";
 import { createBacklog } from "./backlog.ts";
@@ -12,6 +13,7 @@ import { checkArgument, settleBuffers } from "./buffers.ts";
 import { chooseCluster, type Clusters } from "./clusters.ts";
 import type { ModeChecks } from "./mode-checks.ts";
 import { checkUnwritten } from "./outputs.ts";
+import { checkReplicas } from "./replicas.ts";
 
 export interface CreationPorts {
   runs: Pick<RunRecords, "create" | "findByKey" | "countOpen">;
@@ -48,6 +50,8 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
     checkCodespec(codespec);
     const cluster = chooseCluster(ports.clusters, request.cluster);
     const { name, version, createdAt, ...frozen } = codespec;
+    const replicaCount = replicaCountOf(request.job.replicas);
+    checkReplicas(replicaCount, frozen);
     const nowMs = Date.now();
     const { ids, created, given, givenOutputs } = settleBuffers(frozen, request.job, {
       nowMs,
@@ -70,6 +74,7 @@ export function createRunCreation(ports: CreationPorts): RunCreation {
       cluster: cluster.name,
       job: jobOf(frozen, ids, request.job),
       ...(name !== undefined && version !== undefined && { codespecRef: codespecRefOf(name, version) }),
+      replicaCount,
       newBuffers: created,
       idempotencyKey: key,
     });

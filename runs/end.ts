@@ -1,7 +1,8 @@
 import { messageOf } from "../model/errors.ts";
 import type { EndedBy } from "../model/ports/records.ts";
-import { outcomeOf, type FailureCause, type Outcome, type ReplicaState } from "../model/run/lifecycle.ts";
+import { outcomeOf, type FailureCause, type Outcome } from "../model/run/lifecycle.ts";
 import type { RunIdentity } from "../model/run/identity.ts";
+import { decidingState, type ReplicaStates } from "../model/run/replicas.ts";
 import { deadlineOf, isTerminal, type RunRecord } from "../model/run/run.ts";
 import { offerFreeSlots, type AdmissionPorts } from "./admit.ts";
 import { settleOutputs, type OutputPorts } from "./outputs.ts";
@@ -13,7 +14,9 @@ export interface EndPorts extends AdmissionPorts {
 
 /** Everything known about a run when it is over. */
 export interface RunEnding {
-  replica: ReplicaState;
+  replicas: ReplicaStates;
+  /** The replica that failed first by itself, as far as it was known before the others were stopped. */
+  failed?: number;
   /** A cancel that need not be in the row yet. */
   cancelRequested?: boolean;
   /** When a workflow of an older version learned of a cancel. */
@@ -31,16 +34,26 @@ export async function endRun(
 ): Promise<EndedRun> {
   const loaded = await ports.runs.load(identity);
   const run = ending.cancelRequested ? ((await ports.runs.requestCancel(loaded.id)) ?? loaded) : loaded;
+  const cancelRequestedAt = run.cancelRequestedAt ?? ending.cancelRequestedAt;
+  const deadlineAt = deadlineOf(run);
+  const before = earlierOf(cancelRequestedAt, deadlineAt);
+  const { index, state: replica } = decidingState(ending.replicas, ending.failed, before);
   const outcome = outcomeOf({
-    replica: ending.replica,
-    cancelRequestedAt: run.cancelRequestedAt ?? ending.cancelRequestedAt,
-    deadlineAt: deadlineOf(run),
+    replica,
+    index: run.replicaCount > 1 ? index : undefined,
+    cancelRequestedAt,
+    deadlineAt,
     failure: ending.failure,
     timedOut: ending.timedOut,
     nowAt: new Date().toISOString(),
   });
   return recordEnd(ports, run, outcome, by);
 }
+
+const earlierOf = (cancelRequestedAt: string | undefined, deadlineAt: string): string =>
+  cancelRequestedAt !== undefined && Date.parse(cancelRequestedAt) < Date.parse(deadlineAt)
+    ? cancelRequestedAt
+    : deadlineAt;
 
 /**
  * Records the terminal state, gives every output an end mark, and offers the run's slot to another. Repeating it keeps

@@ -1,7 +1,8 @@
 import type { ComputeWriter } from "../model/ports/compute.ts";
 import type { RunRecords } from "../model/ports/records.ts";
 import type { RunIdentity } from "../model/run/identity.ts";
-import type { ReplicaChange } from "../model/run/replicas.ts";
+import { changesIn, type ReplicaChange } from "../model/run/replicas.ts";
+import { stopAll } from "./replicas.ts";
 
 export interface StopPorts {
   runs: Pick<RunRecords, "load" | "requestCancel">;
@@ -19,5 +20,5 @@ export async function stopRun(
 ): Promise<ReplicaChange[]> {
   const run = await runs.load(identity);
   if (cancelRequested) await runs.requestCancel(run.id);
-  return [[0, await compute.stop(run)]];
+  return changesIn(await stopAll(compute, run));
 }

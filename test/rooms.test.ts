@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   "model/buffer": ["model"],
   "model/codespec": ["model"],
+  "model/log": ["model"],
   "model/ports": ["model"],
   "model/run": ["model"],
   "model/time": ["model"],

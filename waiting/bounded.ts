@@ -49,6 +49,24 @@ export async function settleAll<T extends readonly unknown[]>(
   return Promise.all(work);
 }
 
+/**
+ * The results of `work` for all items, at most `atOnce` at a time. All are worked on, whatever fails.
+ * @throws the first failure, after all have settled
+ */
+export async function eachOf<T, R>(items: readonly T[], atOnce: number, work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: Promise<R>[] = [];
+  const waiting = items.entries();
+  const workOn = async (): Promise<void> => {
+    for (const [at, item] of waiting) {
+      const result = (async () => work(item))();
+      results[at] = result;
+      await Promise.allSettled([result]);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, workOn));
+  return Promise.all(results);
+}
+
 export interface PollOptions {
   everyMs: number;
   withinMs?: number | undefined;

@@ -74,7 +74,7 @@ export async function serveCluster(
     workflowBundle: { codePath: given.workflowBundle },
     activities: {
       ...runActivities(ports),
-      ...watchActivities({ watcher, reportReplica: workflows.reportReplica, runs }),
+      ...watchActivities({ watcher, reportReplicas: workflows.reportReplicas, runs }),
     },
     // A waiting run holds no activity. Workflows beyond this are replayed when they are signaled.
     maxCachedWorkflows: given.maxCachedWorkflows,

@@ -14,6 +14,7 @@ import {
   areSettled,
   areStoring,
   changesIn,
+  firstFailed,
   withChanges,
   type ReplicaChange,
 } from "../model/run/replicas.ts";
@@ -21,7 +22,7 @@ import type { RunStatus } from "../model/run/run.ts";
 import { closeAs } from "./close.ts";
 import { listen } from "./listen.ts";
 import { searchAttributesOf } from "./search-attributes.ts";
-import { act, archive, known, readable, recordableReasonOf, startClock, unlessStopped } from "./steps.ts";
+import { archive, known, readable, recordableReasonOf, startClock, stepsFor, unlessStopped } from "./steps.ts";
 
 interface FailedLaunch {
   kind: "Failed";
@@ -36,6 +37,7 @@ interface FailedLaunch {
 export async function superviseRun(argument: RunArgument): Promise<Outcome> {
   const run = known(parseArgument(argument));
   const ref = referenceTo(run);
+  const act = stepsFor(run.replicas);
   const heard = listen(run, run.replicas);
   const see = (changes: readonly ReplicaChange[]): void => {
     heard.replicas = withChanges(heard.replicas, changes);
@@ -53,7 +55,9 @@ export async function superviseRun(argument: RunArgument): Promise<Outcome> {
     const clock = startClock(run.deadlineAt);
     const mustStop = (): boolean => isCanceled() || clock.isUp();
 
-    const launched = await launch(mustStop);
+    // With one replica there is nothing left to launch when it fails.
+    const hasFailed = (): boolean => run.replicas > 1 && firstFailed(heard.replicas) !== undefined;
+    const launched = await launch(() => mustStop() || hasFailed());
     if (launched.kind === "Over") return finish({ outcome: launched.outcome, isArchived: false });
     if (launched.kind === "Canceled") heard.requestCancel();
     if (launched.kind === "Launched") see(launched.replicas);
@@ -66,6 +70,8 @@ export async function superviseRun(argument: RunArgument): Promise<Outcome> {
       await condition(() => mustStop() || areDecisive(heard.replicas));
     }
 
+    // Those that are stopped fail as well.
+    const failed = firstFailed(heard.replicas);
     // An exit that a container reached by itself counts first: it can predate the cancel or the deadline.
     if (!areSettled(heard.replicas)) {
       heard.show(isCanceled() ? "canceling" : "stopping the job");
@@ -80,6 +86,7 @@ export async function superviseRun(argument: RunArgument): Promise<Outcome> {
     clock.stop();
     const ending = {
       replicas: changesIn(heard.replicas),
+      ...(failed === undefined ? {} : { failed }),
       ...(failure === undefined ? {} : { failure }),
       ...(isCanceled() ? { cancelRequested: true as const } : {}),
       ...(timedOut ? { timedOut } : {}),

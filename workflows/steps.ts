@@ -19,13 +19,22 @@ export const RETRY = { initialInterval: "200 ms", backoffCoefficient: 2, maximum
 /** Between repetitions that only another version of the worker can end. */
 const MAX_PAUSE_MS = 300_000;
 
-// A launch in flight must settle before cleanup; otherwise it would leave its container behind.
-export const act = proxyActivities<RunActivities>({
-  startToCloseTimeout: "2 minutes",
-  heartbeatTimeout: "8 seconds",
-  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-  retry: RETRY,
-});
+const STEP_MS = 120_000;
+/** For each further replica: a busy engine makes, or ends, one container after another. */
+const REPLICA_MS = 2_000;
+
+/** The steps of a run with so many replicas. */
+export const stepsFor = (replicas: number) =>
+  proxyActivities<RunActivities>({
+    startToCloseTimeout: STEP_MS + (replicas - 1) * REPLICA_MS,
+    heartbeatTimeout: "8 seconds",
+    // A launch in flight must settle before cleanup; otherwise it would leave its container behind.
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: RETRY,
+  });
+
+/** The steps of a run with one replica. */
+export const act = stepsFor(1);
 
 const finalize = proxyActivities<RunActivities>({
   startToCloseTimeout: "1 hour",

@@ -27,9 +27,13 @@ export function repairLists(
     },
 
     open: async () => {
-      const columns = { ...key, status: runs.status };
+      const columns = { ...key, status: runs.status, replicaCount: runs.replicaCount };
       const rows = await db.select(columns).from(runs).where(and(isHere, isOpen)).orderBy(runs.id);
-      return rows.map((row) => ({ ...identityOf(row), isRunning: row.status === "Running" }));
+      return rows.map(({ status, replicaCount, ...row }) => ({
+        ...identityOf(row),
+        isRunning: status === "Running",
+        replicaCount,
+      }));
     },
 
     overdue: async () => {

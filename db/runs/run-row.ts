@@ -7,10 +7,18 @@ import { runs } from "../schema.ts";
 /** The run with what the server keeps beside it. Its columns are passed on by their names, whichever there are. */
 export function recordOf(row: typeof runs.$inferSelect): RunRecord {
   const { idempotencyKeyHash: _hash, queuedAt: _queued, endedOutsideAt: _outside, ...stored } = shownRow(runs, row);
-  const { status: _stored, ...shown } = stored;
+  const { status: _stored, runningCount, ...shown } = stored;
   const { id, shownStatus: status, statusReason, ...columns } = shown;
+  const isCounted = status === "Running" && columns.replicaCount > 1;
   // The order of these is the order of answers.
-  const run = { id, eTag: "", status, ...present({ statusReason }), ...columns };
+  const run = {
+    id,
+    eTag: "",
+    status,
+    ...present({ statusReason }),
+    ...(isCounted && present({ runningCount })),
+    ...columns,
+  };
   return { ...run, eTag: runEtagOf(run) };
 }
 

@@ -61,6 +61,14 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
       const isNews = and(isThe(run), isOpen, sql`${runs.statusReason} is distinct from ${statusReason}::text`);
       await db.update(runs).set({ statusReason, revision: nextRevision }).where(isNews);
     },
+    recordRunningCount: async (run, runningCount) => {
+      const isNews = and(
+        isThe(run),
+        eq(runs.status, "Running"),
+        sql`${runs.runningCount} is distinct from ${runningCount}::integer`,
+      );
+      await db.update(runs).set({ runningCount, revision: nextRevision }).where(isNews);
+    },
     finish: (run, outcome, by) => finishRun(db, run, outcome, by),
     recordArchived: async (run, logLocation) => {
       await db

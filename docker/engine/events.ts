@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import { parseIdentity, type RunIdentity } from "../../model/run/identity.ts";
-import { LABEL_RUN, LABEL_RUN_UID } from "../../model/run/names.ts";
+import { LABEL_RUN, LABEL_RUN_UID, replicaInLabels } from "../../model/run/names.ts";
 import { jsonLinesOf } from "./json-lines.ts";
 
 /** Something that happened to a container of ours. */
@@ -8,6 +8,8 @@ export interface ContainerEvent {
   action: (typeof CONTAINER_ACTIONS)[number];
   containerId: string;
   run: RunIdentity;
+  /** Which replica of the run it is. */
+  replica: number;
   /** Of `die`, unless the engine leaves it out. */
   exitCode?: number;
   /** Of `kill`: its number or its name. */
@@ -33,12 +35,14 @@ export async function* readEvents(stream: Readable): AsyncGenerator<ContainerEve
 function eventOf({ Action, Actor: actor }: EngineEvent): ContainerEvent | undefined {
   const { exitCode, signal, ...attributes } = actor?.Attributes ?? {};
   const run = parseIdentity(attributes[LABEL_RUN], attributes[LABEL_RUN_UID]);
+  const replica = replicaInLabels(attributes);
   const action = CONTAINER_ACTIONS.find((name) => name === Action);
-  if (action === undefined || actor?.ID === undefined || !run) return undefined;
+  if (action === undefined || actor?.ID === undefined || !run || !replica) return undefined;
   return {
     action,
     containerId: actor.ID,
     run,
+    replica: replica.index,
     ...(exitCode !== undefined && /^[0-9]+$/.test(exitCode) && { exitCode: Number(exitCode) }),
     ...(signal !== undefined && { signal }),
   };

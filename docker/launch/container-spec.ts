@@ -2,7 +2,14 @@ import { join } from "node:path";
 import { bufferParametersOf } from "../../model/codespec/codespec.ts";
 import { CodedError } from "../../model/errors.ts";
 import { expandJobCommand } from "../../model/codespec/job-command.ts";
-import { LABEL_INSTALLATION, LABEL_RUN, LABEL_RUN_UID, pipeVariableOf } from "../../model/run/names.ts";
+import {
+  LABEL_INSTALLATION,
+  LABEL_REPLICA,
+  LABEL_REPLICA_COUNT,
+  LABEL_RUN,
+  LABEL_RUN_UID,
+  pipeVariableOf,
+} from "../../model/run/names.ts";
 import { PUMP_FILES, pipeFileOf, type PumpSpec } from "../../model/run/pump.ts";
 import { quantityValue } from "../../model/codespec/quantity.ts";
 import type { RunRecord } from "../../model/run/run.ts";
@@ -10,7 +17,7 @@ import type { CreateOptions } from "../engine/engine.ts";
 
 /** Names the launch attempt that made a container; its pipes are in the folder of that name. */
 export const LABEL_ATTEMPT = "tyger-attempt";
-/** The log prefix of a container; present when the run has buffers. */
+/** The part of the log prefix that names the container; present when the run has buffers. */
 export const LABEL_CONTAINER_NAME = "tyger-run-container-name";
 
 /** The size of a container's log: beyond it the engine drops the oldest part, and the log is then marked as cut. */
@@ -20,6 +27,8 @@ const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
 
 export interface ContainerPlace {
   installationId: string;
+  /** The index of the replica. */
+  replica: number;
   attempt: string;
   /** The folder of the attempt on the host. */
   folder: string;
@@ -39,7 +48,7 @@ export function pipesOf(run: RunRecord): PumpSpec["pipes"] {
 }
 
 /**
- * The container of a run, as the engine should create it. The folder of pipes is mounted even if it is empty: renaming it
+ * The container of a replica, as the engine should create it. The folder of pipes is mounted even if it is empty: renaming it
  * makes the engine refuse the start of an attempt that arrives too late.
  * @throws CodedError LaunchFailed
  */
@@ -61,10 +70,14 @@ export function createOptionsOf(run: RunRecord, place: ContainerPlace): CreateOp
     Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
     ...(codespec.workingDir === undefined ? {} : { WorkingDir: codespec.workingDir }),
     Tty: false,
+    // As that of a pod: a replica knows which one it is.
+    ...(run.replicaCount > 1 && { Hostname: `run-${run.id}-job-${place.replica}` }),
     Labels: {
       [LABEL_INSTALLATION]: place.installationId,
       [LABEL_RUN]: String(run.id),
       ...(run.uid === undefined ? {} : { [LABEL_RUN_UID]: run.uid }),
+      [LABEL_REPLICA]: String(place.replica),
+      [LABEL_REPLICA_COUNT]: String(run.replicaCount),
       [LABEL_ATTEMPT]: place.attempt,
       ...(pipes.length > 0 ? { [LABEL_CONTAINER_NAME]: "main" } : {}),
     },

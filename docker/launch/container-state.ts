@@ -2,7 +2,7 @@ import { logInstant } from "../../model/time/instant.ts";
 import { isCutOff } from "../../model/run/cut-off.ts";
 import { isSameRun, parseIdentity, type RunIdentity } from "../../model/run/identity.ts";
 import type { ContainerState } from "../../model/run/lifecycle.ts";
-import { LABEL_INSTALLATION, LABEL_RUN, LABEL_RUN_UID } from "../../model/run/names.ts";
+import { LABEL_INSTALLATION, LABEL_RUN, LABEL_RUN_UID, replicaInLabels } from "../../model/run/names.ts";
 import type { ContainerInfo } from "../engine/engine.ts";
 
 /** How the engine writes an instant that has not happened yet. */
@@ -36,11 +36,12 @@ export const wasCutOff = ({ State: { ExitCode: exitCode, OOMKilled: isOutOfMemor
 /** Whether the engine has executed it: starting it would execute it again. */
 export const wasStarted = (info: ContainerInfo): boolean => info.State.StartedAt !== NEVER;
 
-/** Whether its labels name this run of this installation. */
-export function isContainerOf(info: ContainerInfo, installationId: string, run: RunIdentity): boolean {
+/** Whether its labels name this replica of this run of this installation. */
+export function isContainerOf(info: ContainerInfo, installationId: string, run: RunIdentity, replica: number): boolean {
   const labels = info.Config.Labels;
   const named = runInLabels(labels);
-  return labels[LABEL_INSTALLATION] === installationId && named !== undefined && isSameRun(named, run);
+  const isOfRun = labels[LABEL_INSTALLATION] === installationId && named !== undefined && isSameRun(named, run);
+  return isOfRun && replicaInLabels(labels)?.index === replica;
 }
 
 /** The run that labels name; undefined when they name none that could be ours. */

@@ -4,7 +4,7 @@ import type { ContainerInfo } from "../engine/engine.ts";
 import { localPump } from "../pump/pump-link.ts";
 import { fenceFolder, findFolder, removeFolder, unfenceFolder } from "./attempt-folder.ts";
 import { attemptsToFence, type Verdict } from "./launch-plan.ts";
-import { findContainer, folderOf, hasPump, REPLICA, seenOf, type ReplicaPorts } from "./replica.ts";
+import { findContainer, folderOf, hasPump, seenOf, type ReplicaPorts } from "./replica.ts";
 
 /** How long a pump may take to abandon what it does, or to hear that it should stop. */
 export const ABANDON_MS = 1000;
@@ -29,13 +29,13 @@ export async function fence(
 
 /** Records the container that an earlier attempt started as the launch of `attempt`, which holds the claim. */
 export async function adopt(
-  { claims }: ReplicaPorts,
+  { claims, replica }: ReplicaPorts,
   run: RunRecord,
   attempt: string,
   containerId: string,
 ): Promise<void> {
-  await claims.recordContainer(run, REPLICA, attempt, containerId);
-  await claims.recordLaunched(run, REPLICA, attempt);
+  await claims.recordContainer(run, replica, attempt, containerId);
+  await claims.recordLaunched(run, replica, attempt);
 }
 
 /** Undoes attempts that never started anything. */
@@ -46,7 +46,7 @@ export async function discard(
 ): Promise<void> {
   if (containerId !== undefined) {
     await ports.engine.remove(containerId, { force: false });
-    await ports.claims.forgetContainer(run, REPLICA, containerId);
+    await ports.claims.forgetContainer(run, ports.replica, containerId);
   }
   for (const attempt of attempts) {
     const folder = await findFolder(folderOf(ports, run, attempt));

@@ -16,7 +16,7 @@ import { createOptionsOf, pipesOf } from "./container-spec.ts";
 import { isContainerOf, runInLabels } from "./container-state.ts";
 import { adopt, discard, fence } from "./fence.ts";
 import { afterFailure, verdictOn, type Seen } from "./launch-plan.ts";
-import { attemptOf, folderOf, notStarted, observe, REPLICA, replicaOf, seenOf, type ReplicaPorts } from "./replica.ts";
+import { attemptOf, folderOf, notStarted, observe, replicaOf, seenOf, type ReplicaPorts } from "./replica.ts";
 
 export interface LaunchPorts extends ReplicaPorts {
   /** Where a pump finds a buffer. @throws CodedError Unavailable */
@@ -31,13 +31,13 @@ const FREE_MS = 10_000;
 const FREE_PAUSES = doubling(10, 500);
 
 /**
- * Launches a run at most once, however often it is called and by however many workers.
+ * Launches a replica at most once, however often it is called and by however many workers.
  * @throws CodedError LaunchFailed, Unavailable
  * @see docs/decisions/0020-launching-on-docker.md
  */
 export async function launch(ports: LaunchPorts, run: RunRecord): Promise<ReplicaState> {
   const attempt = base32(randomBytes(10));
-  const claim = await ports.claims.claim(run, REPLICA, attempt);
+  const claim = await ports.claims.claim(run, ports.replica, attempt);
   if (!claim) return notStarted();
   const isOurs = claim.attempt === attempt;
   const canGo = claim.state === "claimed" && (isOurs || (await takeOver(ports, run, claim, attempt)));
@@ -50,7 +50,7 @@ async function takeOver(ports: LaunchPorts, run: RunRecord, claim: LaunchClaim, 
   const verdict = verdictOn(claim, seenOf(first));
   if (verdict.kind === "adopt") await adopt(ports, run, claim.attempt, verdict.containerId);
   if (verdict.kind !== "discard") return false;
-  if (!(await ports.claims.takeOver(run, REPLICA, claim.attempt, attempt))) return false;
+  if (!(await ports.claims.takeOver(run, ports.replica, claim.attempt, attempt))) return false;
   // Only now can that attempt record no more containers: one that was created since the first fence shows here.
   const second = await fence(ports, run, first ? { ...claim, containerId: first.Id } : claim);
   // One that was only made and has gone meanwhile was fenced: nothing came of it.
@@ -71,12 +71,12 @@ async function settleEarlier(
 
 /** Carries out an attempt that holds the claim. */
 async function execute(ports: LaunchPorts, run: RunRecord, attempt: string): Promise<ReplicaState> {
-  const { engine, claims, pumpCommand } = ports;
+  const { engine, claims, pumpCommand, replica } = ports;
   const folder = folderOf(ports, run, attempt);
   const pipes = pipesOf(run);
   let containerId: string | undefined;
   try {
-    const writer = writerOf(run, REPLICA);
+    const writer = writerOf(run, replica);
     const placed = await Promise.all(
       pipes.map(async (pipe) => ({ ...pipe, place: await ports.placeOf(pipe.bufferId) })),
     );
@@ -85,7 +85,7 @@ async function execute(ports: LaunchPorts, run: RunRecord, attempt: string): Pro
       create(ports, run, attempt),
       pipes.length > 0 ? startPump(pumpCommand, folder) : undefined,
     ]);
-    if (containerId === undefined || !(await claims.recordContainer(run, REPLICA, attempt, containerId))) {
+    if (containerId === undefined || !(await claims.recordContainer(run, replica, attempt, containerId))) {
       await discard(ports, run, { attempts: [attempt], ...(containerId !== undefined && { containerId }) });
       return await observe(ports, run);
     }
@@ -93,7 +93,7 @@ async function execute(ports: LaunchPorts, run: RunRecord, attempt: string): Pro
   } catch (err) {
     return endFailed(ports, run, { attempt, containerId, err });
   }
-  await claims.recordLaunched(run, REPLICA, attempt);
+  await claims.recordLaunched(run, replica, attempt);
   const info = await engine.inspect(containerId);
   return info ? replicaOf(ports, run, info) : observe(ports, run);
 }
@@ -104,7 +104,7 @@ async function endFailed(
   run: RunRecord,
   { attempt, containerId, err }: { attempt: string; containerId: string | undefined; err: unknown },
 ): Promise<ReplicaState> {
-  const claim = await ports.claims.find(run, REPLICA);
+  const claim = await ports.claims.find(run, ports.replica);
   const isClaimed = claim?.attempt === attempt && claim.state === "claimed";
   const next = afterFailure({
     isOurs: isClaimed && (await isThere(folderOf(ports, run, attempt))),
@@ -117,12 +117,12 @@ async function endFailed(
   throw new CodedError("LaunchFailed", reasonOf(err, run), { cause: err });
 }
 
-/** Makes the container; undefined when one of this run turned up that was started already. */
+/** Makes the container; undefined when one of this replica turned up that was started already. */
 async function create(ports: LaunchPorts, run: RunRecord, attempt: string): Promise<string | undefined> {
-  const { engine, installationId } = ports;
-  const name = containerNameOf(installationId, run.id);
+  const { engine, installationId, replica } = ports;
+  const name = containerNameOf(installationId, run.id, replica);
   const runtimeWithoutGpu = await ports.runtimeWithoutGpu();
-  const place = { installationId, attempt, folder: folderOf(ports, run, attempt), runtimeWithoutGpu };
+  const place = { installationId, replica, attempt, folder: folderOf(ports, run, attempt), runtimeWithoutGpu };
   const spec = createOptionsOf(run, place);
   const createOnce = async (): Promise<string | undefined> => {
     try {
@@ -146,10 +146,10 @@ const isNameTaken = (err: unknown): boolean => err instanceof EngineRefusal && e
  * @throws CodedError LaunchFailed when it is not ours
  */
 async function isNameFree(ports: LaunchPorts, run: RunRecord, attempt: string): Promise<boolean> {
-  const name = containerNameOf(ports.installationId, run.id);
+  const name = containerNameOf(ports.installationId, run.id, ports.replica);
   const other = await ports.engine.inspect(name);
   if (!other) return true;
-  if (!isContainerOf(other, ports.installationId, run)) {
+  if (!isContainerOf(other, ports.installationId, run, ports.replica)) {
     const isOfInstallation = other.Config.Labels[LABEL_INSTALLATION] === ports.installationId;
     const isNumbered = isOfInstallation && runInLabels(other.Config.Labels)?.id === run.id;
     const reason = isNumbered

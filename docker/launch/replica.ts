@@ -10,17 +10,16 @@ import { containerStateOf, isContainerOf, wasStarted } from "./container-state.t
 import { inspectSurely } from "./gone.ts";
 import type { Seen } from "./launch-plan.ts";
 
-/** Everything needed to find the replicas of an installation. */
+/** Everything needed to find one replica of the runs of an installation. */
 export interface ReplicaPorts {
   engine: Engine;
   claims: LaunchClaims;
   installationId: string;
   /** Has a folder for each run. */
   runsDir: string;
+  /** Its index in the run. */
+  replica: number;
 }
-
-/** A Docker run has one replica. */
-export const REPLICA = 0;
 
 const NEVER_STARTED = "The run was ended before its container was started";
 const RUNNING_PUMP: PumpState = { phase: "Running" };
@@ -39,29 +38,29 @@ export function seenOf(info: ContainerInfo | undefined): Seen {
 
 export const notStarted = (): ReplicaState => ({ container: { phase: "Gone", message: NEVER_STARTED } });
 
-/** The container of the run, by the id in its claim or else by name; one that is not ours does not count. */
+/** The container of the replica, by the id in its claim or else by name; one that is not ours does not count. */
 export async function findContainer(
-  { engine, installationId }: ReplicaPorts,
+  { engine, installationId, replica }: ReplicaPorts,
   run: RunRecord,
   claim: Pick<LaunchClaim, "containerId"> | undefined,
 ): Promise<ContainerInfo | undefined> {
-  const info = await engine.inspect(claim?.containerId ?? containerNameOf(installationId, run.id));
-  return info && isContainerOf(info, installationId, run) ? info : undefined;
+  const info = await engine.inspect(claim?.containerId ?? containerNameOf(installationId, run.id, replica));
+  return info && isContainerOf(info, installationId, run, replica) ? info : undefined;
 }
 
 /** As {@link findContainer}, for a container that was created: undefined only when it is gone. */
 export async function findSurely(
-  { engine, installationId }: ReplicaPorts,
+  { engine, installationId, replica }: ReplicaPorts,
   run: RunRecord,
   containerId: string,
 ): Promise<ContainerInfo | undefined> {
   const info = await inspectSurely(engine, containerId);
-  return info && isContainerOf(info, installationId, run) ? info : undefined;
+  return info && isContainerOf(info, installationId, run, replica) ? info : undefined;
 }
 
-/** The replica of a run, regardless of which attempt launched it, and if any did. */
+/** The replica, regardless of which attempt launched it, and if any did. */
 export async function observe(ports: ReplicaPorts, run: RunRecord): Promise<ReplicaState> {
-  const claim = await ports.claims.find(run, REPLICA);
+  const claim = await ports.claims.find(run, ports.replica);
   const id = claim?.containerId;
   const info = id === undefined ? await findContainer(ports, run, claim) : await findSurely(ports, run, id);
   if (info) return replicaOf(ports, run, info);

@@ -6,16 +6,7 @@ import { localPump } from "../pump/pump-link.ts";
 import { containerStateOf, wasCutOff, wasStarted } from "./container-state.ts";
 import { discard, fence } from "./fence.ts";
 import { inspectSurely } from "./gone.ts";
-import {
-  attemptOf,
-  findContainer,
-  findSurely,
-  folderOf,
-  hasPump,
-  notStarted,
-  REPLICA,
-  type ReplicaPorts,
-} from "./replica.ts";
+import { attemptOf, findContainer, findSurely, folderOf, hasPump, notStarted, type ReplicaPorts } from "./replica.ts";
 
 export interface StopPorts extends ReplicaPorts {
   /** Between SIGTERM and SIGKILL. */
@@ -31,9 +22,9 @@ const STOP_HEARD_MS = 1000;
 
 const STOP: PumpCommand = { command: "stop" };
 
-/** Stops the replica of a run and keeps it from being launched; a replica that has already ended stays unchanged. */
+/** Stops a replica and keeps it from being launched; a replica that has already ended stays unchanged. */
 export async function stop(ports: StopPorts, run: RunRecord): Promise<ReplicaState> {
-  const claim = await ports.claims.markRemoved(run, REPLICA);
+  const claim = await ports.claims.markRemoved(run, ports.replica);
   const info = claim ? await fence(ports, run, claim) : await findContainer(ports, run, undefined);
   if (!info && claim?.containerId !== undefined) return stopMissing(ports, run, claim.attempt, claim.containerId);
   return stopFound(ports, run, { info, attempt: claim?.attempt ?? "" });

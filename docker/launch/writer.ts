@@ -33,9 +33,9 @@ export function createDockerWriter(options: DockerWriterOptions): ComputeWriter 
       // Only for us: the engine's mount leads into the pipes, and other users of the machine find no way there.
       await mkdir(runFolderOf(given.runsDir, run), { recursive: true, mode: 0o700 });
     },
-    launch: (run) => launch(ports, run),
-    stop: (run) => stop(ports, run),
-    observe: (run) => observe(ports, run),
+    launch: (run, replica) => launch({ ...ports, replica }, run),
+    stop: (run, replica) => stop({ ...ports, replica }, run),
+    observe: (run, replica) => observe({ ...ports, replica }, run),
     remove: (run) => remove(ports, run),
     survey: () => survey(ports, dockerHost),
   };

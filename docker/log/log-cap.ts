@@ -41,15 +41,20 @@ export class LogCapMeter {
   }
 }
 
-const markOf = (text: string, at: string): LogLine => ({ at, bytes: Buffer.from(`[tyger] ${text}\n`) });
+/** `job` is the part of the prefix that names the replica. */
+const markOf = (text: string, at: string, job: string): LogLine => ({
+  at,
+  bytes: Buffer.from(`${job}[tyger] ${text}\n`),
+});
 
 /** The mark of a cut log, dated like its last line. */
-export const cutMark = (at: string): LogLine =>
-  markOf("This log was too long for the container engine: its beginning may be missing", at);
+export const cutMark = (at: string, job: string): LogLine =>
+  markOf("This log was too long for the container engine: its beginning may be missing", at, job);
 
 /** Stands for the log of a container that was removed; dated like the end of its run. */
-export const removedMark = (at: string): LogLine => markOf("The container was removed before its log was archived", at);
+export const removedMark = (at: string, job: string): LogLine =>
+  markOf("The container was removed before its log was archived", at, job);
 
 /** Stands for the rest of the log of a container that was removed meanwhile; dated like the last line that was read. */
-export const brokenOffMark = (at: string): LogLine =>
-  markOf("The container was removed while its log was archived: its end may be missing", at);
+export const brokenOffMark = (at: string, job: string): LogLine =>
+  markOf("The container was removed while its log was archived: its end may be missing", at, job);

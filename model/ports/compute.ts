@@ -18,23 +18,23 @@ export interface ComputeReader {
 
 /** The half that activities use. Every call can be repeated. */
 export interface ComputeWriter {
-  /** Idempotent: pipes, folders, secrets. */
+  /** Idempotent: folders, secrets. */
   provision(run: RunRecord): Promise<void>;
   /**
-   * Launches at most once, even if a process dies meanwhile; a second call finds the first one's claim and reports its state.
+   * Launches a replica at most once, even if a process dies meanwhile; a second call finds the first one's claim and reports its state.
    * @throws CodedError LaunchFailed for good, in the engine's words; Unavailable to try again.
    */
-  launch(run: RunRecord): Promise<ReplicaState>;
+  launch(run: RunRecord, replica: number): Promise<ReplicaState>;
   /**
    * SIGTERM, then SIGKILL after the grace; the pump gets `stop`; a later launch is refused.
    * Returns what was observed at the end: the container's own exit when there was one.
    */
-  stop(run: RunRecord): Promise<ReplicaState>;
+  stop(run: RunRecord, replica: number): Promise<ReplicaState>;
   /**
    * The replica's state at this moment, for the reconciler. `Gone` is never the first answer of an engine: it takes 10 s.
    */
-  observe(run: RunRecord): Promise<ReplicaState>;
-  /** Removes container, pipes and folders, and fences later launches. */
+  observe(run: RunRecord, replica: number): Promise<ReplicaState>;
+  /** Removes the containers, pipes and folders of all replicas, and fences later launches. */
   remove(run: RunRecord): Promise<void>;
   /** The runs of this installation of which the engine or the pipe folders have anything, from one list; also unknown ones. */
   survey(): Promise<RunTrace[]>;
@@ -42,11 +42,26 @@ export interface ComputeWriter {
 
 /** Everything that is there of a run. */
 export interface RunTrace extends RunIdentity {
-  /** `Executing` if any of its containers executes, `Ended` if all have, `None` if none was started or none is left. */
-  containers: "Executing" | "Ended" | "None";
-  /** Ends the job that executes, typed by a person. */
+  /**
+   * `Executing` if all of its containers that were started execute, `Ended` if all have ended, `Partly` if some have;
+   * `None` if none was started or none is left.
+   */
+  containers: "Executing" | "Partly" | "Ended" | "None";
+  /** How many were started and are left. */
+  started: number;
+  /** Ends the jobs that execute, typed by a person. */
   endCommand?: string;
 }
+
+/** An observation of one of a run's replicas. */
+export interface SeenReplica {
+  index: number;
+  /** How many replicas the run has. */
+  count: number;
+  state: ReplicaState;
+}
+
+export type ReplicaHearer = (run: RunIdentity, seen: SeenReplica) => Promise<void>;
 
 /** The half that the one watcher of a cluster uses. */
 export interface ComputeWatcher {
@@ -54,7 +69,7 @@ export interface ComputeWatcher {
    * Reports each change, and everything again at least each 60 s, until `signal` is aborted. Pumps are also notified of their
    * job's end from here. @throws when the engine is lost; the caller starts it again.
    */
-  watch(report: (run: RunIdentity, state: ReplicaState) => Promise<void>, signal: AbortSignal): Promise<void>;
+  watch(report: ReplicaHearer, signal: AbortSignal): Promise<void>;
 }
 
 /** A launch claim: which attempt can start the container of a replica. Kept in Postgres. */
@@ -78,6 +93,8 @@ export interface LaunchClaims {
    */
   claim(run: RunIdentity, replica: number, attempt: string): Promise<LaunchClaim | undefined>;
   find(run: RunIdentity, replica: number): Promise<LaunchClaim | undefined>;
+  /** The claims of all replicas of the run that have one. */
+  findAll(run: RunIdentity): Promise<LaunchClaim[]>;
   /** False when `attempt` no longer holds the claim. */
   recordContainer(run: RunIdentity, replica: number, attempt: string, containerId: string): Promise<boolean>;
   recordLaunched(run: RunIdentity, replica: number, attempt: string): Promise<boolean>;

@@ -62,6 +62,8 @@ export interface OwnedKey {
 export interface NewRun extends StatedRun {
   /** As in {@link RunRecord}. */
   codespecRef?: string;
+  /** As in {@link RunRecord}; 1 without it. */
+  replicaCount?: number;
   /** Buffers to create with the run, in one transaction. */
   newBuffers: NewBuffer[];
   idempotencyKey?: OwnedKey | undefined;
@@ -80,6 +82,7 @@ export type EndedBy = "workflow" | "outside";
 export interface OpenRun extends RunIdentity {
   /** At least one of its containers was started. */
   isRunning: boolean;
+  replicaCount: number;
 }
 
 /** Milliseconds by the database's clock, which also dates the cancel and the deadline. */
@@ -132,6 +135,8 @@ export interface RunRecords {
   recordWorkflowStarted(id: number): Promise<void>;
   /** Moves Pending to Running where the row is older than `revision` and not terminal. */
   recordRunning(id: number, revision: number, startedAt: string | undefined): Promise<void>;
+  /** How many replicas of a run with several execute; nothing while it is not `Running`. */
+  recordRunningCount(run: RunIdentity, count: number): Promise<void>;
   /** Says why an open run waits; its end replaces the text. */
   recordReason(run: RunIdentity, statusReason: string): Promise<void>;
   /**

@@ -18,18 +18,17 @@ export interface RunArgument extends Required<RunIdentity> {
 /** The fields of a run that its workflow is started with. */
 export type StartedRun = Pick<
   RunRecord,
-  "id" | "uid" | "createdAt" | "timeoutSeconds" | "codespecRef" | "job" | "cluster"
+  "id" | "uid" | "createdAt" | "timeoutSeconds" | "codespecRef" | "job" | "cluster" | "replicaCount"
 >;
 
 export function argumentOf(run: StartedRun & { uid: string }): RunArgument {
-  const { id, uid, cluster, codespecRef } = run;
-  const fixed = { id, uid, deadlineAt: deadlineOf(run), cluster, replicas: REPLICAS };
+  const { id, uid, cluster, codespecRef, replicaCount: replicas } = run;
+  const fixed = { id, uid, deadlineAt: deadlineOf(run), cluster, replicas };
   return codespecRef === undefined ? fixed : { ...fixed, codespecRef };
 }
 
-/** Every backend launches one replica. */
-const REPLICAS = 1;
-const MAX_REPLICAS = 100_000;
+/** More than any version starts a run with. */
+const MOST_REPLICAS = 100_000;
 
 /** Undefined for a value of another shape: every program can start a workflow, with whatever argument it has. */
 export function parseArgument(value: unknown): RunArgument | undefined {
@@ -43,4 +42,4 @@ export function parseArgument(value: unknown): RunArgument | undefined {
 }
 
 const isCount = (value: unknown): value is number =>
-  typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= MAX_REPLICAS;
+  typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= MOST_REPLICAS;

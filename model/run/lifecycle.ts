@@ -1,7 +1,7 @@
 import { isCutOff } from "./cut-off.ts";
 import type { TerminalStatus } from "./run.ts";
 
-/** The engine's view of the one job container. Instants are RFC 3339 text as the engine dates them. */
+/** The engine's view of the job container of a replica. Instants are RFC 3339 text as the engine dates them. */
 export interface ContainerState {
   phase: "Unknown" | "Created" | "Running" | "Exited" | "Gone";
   startedAt?: string;
@@ -93,14 +93,13 @@ export const isStoring = (replica: ReplicaState): boolean =>
 /** Why a run is open whose job has ended. */
 export const STORING_OUTPUTS = "The job has ended; its outputs are being stored";
 
-/** The run's workflow, which waits for the end of its replica, has something to do. */
-export const isDecisive = (replica: ReplicaState): boolean => isSettled(replica) || needsStop(replica);
-
 /** Milliseconds from `nowMs` until `instant`, at least 1: Temporal reads 0 as something else. */
 export const msUntil = (instant: string, nowMs: number): number => Math.max(1, Date.parse(instant) - nowMs);
 
 export interface Ending {
   replica: ReplicaState;
+  /** Which one of several it is; absent when the run has only this one. */
+  index?: number | undefined;
   /** Set when a cancel was requested, through the API or Temporal. */
   cancelRequestedAt?: string | undefined;
   deadlineAt: string;
@@ -120,12 +119,12 @@ const CANCELED_BY_USER = "Canceled by user";
  * before the cancel or the deadline wins, unless its outputs were still being stored and had to be given up.
  */
 export function outcomeOf(ending: Ending): Outcome {
-  const { replica, cancelRequestedAt, deadlineAt, failure, nowAt } = ending;
+  const { replica, index, cancelRequestedAt, deadlineAt, failure, nowAt } = ending;
   const { container, pump } = replica;
   const dates = startOf(container);
   const isInTime = exitedBefore(container, cancelRequestedAt) && exitedBefore(container, deadlineAt);
   if (failure === undefined && isInTime && !wasPumpStopped(container, pump)) {
-    return { ...ownOutcome(container, pump), ...dates, finishedAt: container.finishedAt ?? nowAt };
+    return { ...ownOutcome(replica, index), ...dates, finishedAt: container.finishedAt ?? nowAt };
   }
   if (cancelRequestedAt !== undefined && Date.parse(cancelRequestedAt) <= Date.parse(deadlineAt)) {
     return { status: "Canceled", statusReason: CANCELED_BY_USER, ...dates, finishedAt: nowAt };
@@ -136,7 +135,7 @@ export function outcomeOf(ending: Ending): Outcome {
       : failedAs("TimedOut", "The run did not end within its timeout", { ...dates, finishedAt: nowAt });
   }
   if (failure !== undefined) return failedAs("StepFailed", failure, { ...dates, finishedAt: nowAt });
-  return { ...ownOutcome(container, pump), ...dates, finishedAt: container.finishedAt ?? nowAt };
+  return { ...ownOutcome(replica, index), ...dates, finishedAt: container.finishedAt ?? nowAt };
 }
 
 /** True when the container ended by itself before `instant`; an instant that is not set is never reached. */
@@ -150,16 +149,18 @@ function exitedBefore(container: ContainerState, instant: string | undefined): b
 const wasPumpStopped = ({ exitCode = 0, cutOff = false }: ContainerState, pump: PumpState | undefined): boolean =>
   pump?.cutOff === true && !isCutOff({ exitCode, isOutOfMemory: cutOff });
 
-function ownOutcome(container: ContainerState, pump: PumpState | undefined): Outcome {
+function ownOutcome({ container, pump }: ReplicaState, index: number | undefined): Outcome {
+  const which = index === undefined ? "" : ` (replica ${index})`;
   if (pump && isCause(pump, container)) {
     const own = pump.message ?? "The process that streams the buffers died before it finished";
-    return failedAs("BuffersFailed", (pump.cutOff && container.message) || own);
+    return failedAs("BuffersFailed", ((pump.cutOff && container.message) || own) + which);
   }
   if (container.phase !== "Exited") {
-    return failedAs("ContainerLost", container.message ?? "The container disappeared; its exit code is unknown");
+    const reason = container.message ?? "The container disappeared; its exit code is unknown";
+    return failedAs("ContainerLost", reason + which);
   }
   if (container.exitCode !== 0) {
-    const reason = `Main exited with code ${container.exitCode ?? "unknown"}`;
+    const reason = `Main exited with code ${container.exitCode ?? "unknown"}${which}`;
     return failedAs("JobFailed", container.message ? `${reason}: ${container.message}` : reason);
   }
   return { status: "Succeeded" };

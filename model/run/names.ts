@@ -33,14 +33,28 @@ export const watcherIdOf = (installation: string, cluster: string): string => `$
 /** The lease of the worker that repairs the runs of a cluster. */
 export const reconcilerLeaseOf = (cluster: string): string => `reconciler-${cluster}`;
 
-/** The one container of a Docker run; two installations can share an engine, so the name contains the installation. */
-export const containerNameOf = (installation: string, runId: number): string =>
-  `tyger-${installation}-run-${runId}-main`;
+/** The container of a replica on Docker; two installations can share an engine, so the name contains the installation. */
+export const containerNameOf = (installation: string, runId: number, replica: number): string =>
+  `tyger-${installation}-run-${runId}-main${replica === 0 ? "" : `-${replica}`}`;
 
 export const LABEL_INSTALLATION = "tyger-installation";
 export const LABEL_RUN = "tyger-run";
 /** The uid of the run; absent on containers of runs that have none. */
 export const LABEL_RUN_UID = "tyger-run-uid";
+/** The index of the replica; absent on containers of versions that launched one replica a run. */
+export const LABEL_REPLICA = "tyger-replica";
+/** How many replicas the run has; absent as {@link LABEL_REPLICA} is. */
+export const LABEL_REPLICA_COUNT = "tyger-job-replica-count";
+
+/** Which of how many replicas labels name: the only one where they say nothing; undefined when they make no sense. */
+export function replicaInLabels(
+  labels: Record<string, string> | undefined,
+): { index: number; count: number } | undefined {
+  const { [LABEL_REPLICA]: index = "0", [LABEL_REPLICA_COUNT]: count = "1" } = labels ?? {};
+  const isNumber = (text: string): boolean => /^[0-9]{1,6}$/.test(text);
+  if (!isNumber(index) || !isNumber(count) || Number(index) >= Number(count)) return undefined;
+  return { index: Number(index), count: Number(count) };
+}
 
 /** The environment variable that names the pipe of `parameter`: upper case, `-` stays. */
 export const pipeVariableOf = (parameter: string): string => `${parameter.toUpperCase()}_PIPE`;

@@ -74,6 +74,11 @@ export interface RunRecord extends Run {
   cluster: string;
   /** `name/versions/N` of the codespec that the run was made from; absent for an inline one. */
   codespecRef?: string;
+  /**
+   * How many replicas it really has, fixed at its creation. A run of a version that launched one replica has one, whatever
+   * was asked for.
+   */
+  replicaCount: number;
   revision: number;
   cancelRequestedAt?: string;
   workflowStartedAt?: string;

@@ -1,28 +1,52 @@
 import { messageOf } from "../../model/errors.ts";
-import { isSettled, later, type ReplicaState } from "../../model/run/lifecycle.ts";
 import type { RunIdentity } from "../../model/run/identity.ts";
+import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import {
+  areSettled,
+  changesIn,
+  firstFailed,
+  indexesOf,
+  withChanges,
+  type ReplicaStates,
+} from "../../model/run/replicas.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { archiveRun, ARCHIVE_LIMIT_MS, discardLogs } from "../archive.ts";
 import { endRun, recordedOutcome, recordEnd, type RunEnding } from "../end.ts";
+import { observeAll, stopAll } from "../replicas.ts";
 import type { Repairing } from "./ports.ts";
 
 /** Logs that could not be archived for this long are given up, as the workflow does. */
 const DISCARD_MS = 24 * 3_600_000;
 
-/** The replica at its end; `byItself` when it did not have to be stopped. @throws CodedError Unavailable */
-export async function stopped(
-  { compute }: Repairing,
-  run: RunRecord,
-): Promise<{ replica: ReplicaState; byItself: boolean }> {
-  const seen = later(known(run), await compute.observe(run));
-  const byItself = isSettled(seen) && seen.container.phase === "Exited";
-  return { byItself, replica: byItself ? seen : later(seen, await compute.stop(run)) };
+/** The replicas at their end, and how they came to it. */
+export interface StoppedRun {
+  replicas: ReplicaStates;
+  /** Which one failed first by itself. */
+  failed?: number;
+  /** The run would have ended in any case: all replicas have ended, or one has failed. */
+  byItself: boolean;
 }
 
-/** A container that is gone no longer has the start that the row has. */
-export const known = ({ startedAt }: RunRecord): ReplicaState => ({
-  container: { phase: "Unknown", ...(startedAt === undefined ? {} : { startedAt }) },
-});
+/** Ends the replicas that have not ended. @throws CodedError Unavailable */
+export async function stopped({ compute }: Repairing, run: RunRecord): Promise<StoppedRun> {
+  const seen = await observed(compute, run);
+  const failed = firstFailed(seen);
+  const deciding = failed === undefined ? seen : seen.slice(failed, failed + 1);
+  const byItself = areSettled(deciding) && deciding.every(({ container }) => container.phase === "Exited");
+  const isOver = areSettled(seen) && seen.every(({ container }) => container.phase === "Exited");
+  const replicas = isOver ? seen : withChanges(seen, changesIn(await stopAll(compute, run)));
+  return { replicas, byItself, ...(failed === undefined ? {} : { failed }) };
+}
+
+/** The replicas at this moment. A container that is gone no longer has the start that the row has. */
+export async function observed(compute: Repairing["compute"], run: RunRecord): Promise<ReplicaStates> {
+  const { startedAt, replicaCount } = run;
+  const known: ReplicaState = { container: { phase: "Unknown", ...(startedAt === undefined ? {} : { startedAt }) } };
+  return withChanges(
+    indexesOf(replicaCount).map(() => known),
+    changesIn(await observeAll(compute, run)),
+  );
+}
 
 /** Ends an open run in place of its workflow, and cleans up after it. */
 export async function endOutside(repairing: Repairing, run: RunRecord, ending: RunEnding): Promise<void> {
@@ -38,7 +62,7 @@ export async function settleOutside(repairing: Repairing, identity: RunIdentity)
   if (isArchivePending(repairing, identity)) return;
   const run = await repairing.runs.load(identity);
   if (run.archivedAt !== undefined) return;
-  await repairing.compute.stop(run);
+  await stopAll(repairing.compute, run);
   await cleanUp(repairing, await recordEnd(repairing, run, recordedOutcome(run), "outside"));
 }
 

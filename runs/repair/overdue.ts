@@ -1,9 +1,8 @@
 import { CodedError } from "../../model/errors.ts";
 import type { OverdueRun } from "../../model/ports/records.ts";
-import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { isTerminal } from "../../model/run/run.ts";
 import { recordEnd } from "../end.ts";
-import { endOutside, stopped } from "./outside.ts";
+import { endOutside, stopped, type StoppedRun } from "./outside.ts";
 import type { Repairing } from "./ports.ts";
 import { isToBeEnded, overdueDuty, type OverdueDuty } from "./rules.ts";
 
@@ -26,9 +25,10 @@ async function carryOut(repairing: Repairing, overdue: OverdueRun, duty: Overdue
   const { runs } = repairing;
   const run = await runs.load(overdue);
   if (isTerminal(run.status)) return;
-  let replica: ReplicaState;
+  let ended: Omit<StoppedRun, "byItself">;
   try {
-    ({ replica } = await stopped(repairing, run));
+    const { byItself: _byItself, ...replicas } = await stopped(repairing, run);
+    ended = replicas;
   } catch (err) {
     const why = err instanceof CodedError ? err.message : "the cluster refused to";
     if (duty === "giveUp") {
@@ -44,5 +44,5 @@ async function carryOut(repairing: Repairing, overdue: OverdueRun, duty: Overdue
     }
     throw err;
   }
-  await endOutside(repairing, run, { replica, timedOut: overdue.sinceDeadlineMs !== undefined });
+  await endOutside(repairing, run, { ...ended, timedOut: overdue.sinceDeadlineMs !== undefined });
 }

@@ -65,7 +65,7 @@ export function createRepair(ports: RepairPorts, nowMs = (): number => performan
       looks.offer({ fault: "cancels and deadlines" }, () => repairOverdue(repairing, isWhole));
       looks.offer({ fault: "outputs without an end" }, () => repairOutputs(repairing));
       looks.offer({ fault: "ended runs to clean up" }, () => repairOutside(repairing));
-      looks.offer({ fault: "ended containers" }, () => repairEnded(repairing, ended, survey));
+      looks.offer({ fault: "ended containers" }, () => repairEnded(repairing, ended, survey, isWhole));
       if (!isWhole) return;
       looks.offer({ fault: "missing containers" }, () => repairMissing(repairing, ended, survey));
       looks.offer({ fault: "closed workflows" }, () => repairWorkflows(repairing, idle, survey));

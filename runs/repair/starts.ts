@@ -24,8 +24,8 @@ export async function startWorkflow(repairing: Repairing, identity: RunIdentity)
     if (!(err instanceof CodedError) || err.code !== "Conflict") throw err;
     const { message: failure } = err;
     return ends.offer({ run: identity, fault: "run whose workflow is another's" }, async () => {
-      const { replica } = await stopped(repairing, run);
-      await endOutside(repairing, run, { replica, failure });
+      const { byItself: _byItself, ...ended } = await stopped(repairing, run);
+      await endOutside(repairing, run, { ...ended, failure });
     });
   }
   await runs.recordWorkflowStarted(run.id);

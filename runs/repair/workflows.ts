@@ -65,7 +65,7 @@ export async function repairWorkflows(
   for (const run of traces.filter((trace) => isArchived(trace) && !isListed(trace))) {
     ends.offer({ run, fault: "containers or folders left over" }, () => removeLeftovers(repairing, run));
   }
-  const executing = traces.filter(({ containers }) => containers === "Executing");
+  const executing = traces.filter(({ containers }) => containers === "Executing" || containers === "Partly");
   repairing.reportLost(lostOf([...others, ...executing], states));
 }
 
@@ -79,7 +79,7 @@ async function statesOf({ runs }: Repairing, asked: readonly RunIdentity[]): Pro
 const lostOf = (executing: readonly (RunIdentity & Partial<RunTrace>)[], states: Map<string, RunState>): LostRun[] =>
   [...new Map(executing.map((run) => [textOf(run), run])).entries()]
     .filter(([key]) => !states.has(key))
-    .map(([, { containers: _containers, ...lost }]) => lost);
+    .map(([, { containers: _containers, started: _started, ...lost }]) => lost);
 
 /** Ends an open run whose workflow is closed from its container's state; one whose workflow is gone gets a new one. */
 async function repairOrphan(repairing: Repairing, identity: RunIdentity): Promise<void> {
@@ -90,8 +90,8 @@ async function repairOrphan(repairing: Repairing, identity: RunIdentity): Promis
   if (phase === "Gone" || phase === "Foreign") return startWorkflow(repairing, identity);
   const run = await runs.load(identity);
   if (isTerminal(run.status)) return;
-  const { replica, byItself } = await stopped(repairing, run);
-  await endOutside(repairing, run, { replica, ...(byItself ? {} : { failure: REASONS[phase] }) });
+  const { byItself, ...ended } = await stopped(repairing, run);
+  await endOutside(repairing, run, { ...ended, ...(byItself ? {} : { failure: REASONS[phase] }) });
 }
 
 /** Terminates workflows that have been open for a while although everything about their runs is done. */

@@ -33,7 +33,12 @@ describe("an answer has", () => {
       { id: "b", createdAt: AT, location: "l", eTag: "1", isSoftDeleted: false },
       { id: "b", createdAt: AT, location: "l", eTag: "1" },
     ],
-    ["nothing that the server keeps for itself", RUN, { ...RUNNING, revision: 3, archivedAt: AT }, RUNNING],
+    [
+      "nothing that the server keeps for itself",
+      RUN,
+      { ...RUNNING, replicaCount: 1, revision: 3, archivedAt: AT },
+      RUNNING,
+    ],
     [
       "nothing new inside a codespec",
       RUN,
@@ -67,7 +72,7 @@ describe("on the routes", () => {
   let api: FakeApi;
   beforeEach(() => {
     api = createFakeApi();
-    api.runRows.set(7, { ...RUNNING, cluster: "docker", revision: 1, workflowStartedAt: AT });
+    api.runRows.set(7, { ...RUNNING, cluster: "docker", replicaCount: 1, revision: 1, workflowStartedAt: AT });
   });
   afterEach(() => api.app.close());
   const get = (url: string) => api.app.inject({ method: "GET", url: `${url}api-version=1.0` });
@@ -76,7 +81,7 @@ describe("on the routes", () => {
     const text = JSON.stringify(RUNNING);
     expect((await get("/runs/7?")).body).toBe(text);
     expect((await get("/runs?")).body).toBe(`{"items":[${text}]}`);
-    api.runRows.set(7, { ...RUNNING, cluster: "docker", status: "Canceled", revision: 2 });
+    api.runRows.set(7, { ...RUNNING, cluster: "docker", replicaCount: 1, status: "Canceled", revision: 2 });
     const canceled = JSON.stringify({ ...RUNNING, status: "Canceled" });
     expect((await get("/runs/7?watch=true&")).body).toBe(`${canceled}\n`);
     const cancel = await api.app.inject({ method: "POST", url: "/runs/7/cancel?api-version=1.0" });

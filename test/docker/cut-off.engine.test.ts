@@ -36,7 +36,7 @@ afterAll(async () => {
 
 function watch(): { stop(): Promise<void> } {
   const abort = new AbortController();
-  const done = rig.watcher.watch(async (run, state) => void seen.set(run.id, state), abort.signal);
+  const done = rig.watcher.watch(async (run, { state }) => void seen.set(run.id, state), abort.signal);
   return {
     stop: () => {
       abort.abort();
@@ -49,7 +49,7 @@ function watch(): { stop(): Promise<void> } {
 async function launch(script: string): Promise<RunRecord> {
   const run = rig.shell(script, { buffers: { inputs: ["in"], outputs: ["out"] } });
   await Promise.all(Object.values(run.job.buffers ?? {}).map((id) => store.provision(id)));
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   return run;
 }
 
@@ -177,8 +177,8 @@ describe("the reader of an output that the job has ended", () => {
     await stays(async () => !(await hasFinalBlob(store, out(run))), { looks: 40, everyMs: 50 });
     watching = watch();
     await isComplete(run);
-    expect((await rig.writer.observe(run)).container.phase).toBe("Running");
-    await rig.writer.stop(run);
+    expect((await rig.writer.observe(run, 0)).container.phase).toBe("Running");
+    await rig.writer.stop(run, 0);
     expect(await outputOf(run)).toEqual(COMPLETE);
   });
 });
@@ -186,7 +186,7 @@ describe("the reader of an output that the job has ended", () => {
 test("a job that we stop leaves its output failed, however it exits", async () => {
   const run = await launch(`trap 'exit 0' TERM; echo part > "$OUT_PIPE"; sleep 60 & wait`);
   await eventually(() => store.head(out(run), "00/000"));
-  expect(await rig.writer.stop(run)).toMatchObject({
+  expect(await rig.writer.stop(run, 0)).toMatchObject({
     container: { phase: "Exited", exitCode: 0 },
     pump: { phase: "Failed", cutOff: true },
   });

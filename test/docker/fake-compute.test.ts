@@ -11,11 +11,12 @@ describeCompute("the fake", async () => {
     claims,
     anotherWriter: () => fake.writer,
     run: (script) => {
-      const run = runOf({
+      const given = runOf({
         kind: "job",
         image: "image",
         ...(script.hasBuffers ? { buffers: { inputs: ["in"], outputs: ["out"] } } : {}),
       });
+      const run = { ...given, replicaCount: script.replicas ?? 1 };
       fake.scripts.set(run.id, script);
       return run;
     },

@@ -16,7 +16,7 @@ let watching: Promise<void>;
 beforeAll(async () => {
   flaky = await openFlakyEngine();
   rig = await openDockerRig(flaky.dockerHost);
-  watching = rig.watcher.watch(async (run, state) => void seen.set(run.id, state), stopWatching.signal);
+  watching = rig.watcher.watch(async (run, { state }) => void seen.set(run.id, state), stopWatching.signal);
 });
 afterEach(() => {
   flaky.isDown = false;
@@ -36,7 +36,7 @@ test.each(["/containers/create", "/start", "/json"])(
     for (const hasBuffers of [false, true]) {
       const run = rig.run({ hasBuffers, exitCode: 3 });
       flaky.loseAnswersTo = [new RegExp(`^[A-Z]+ [^ ]*${path}`)];
-      await eventually(() => rig.writer.launch(run));
+      await eventually(() => rig.writer.launch(run, 0));
       await eventually(() => seen.get(run.id)?.container.exitCode === 3);
       expect(rig.begins(run)).toBe(1);
       expect(flaky.loseAnswersTo).toEqual([]);
@@ -46,19 +46,19 @@ test.each(["/containers/create", "/start", "/json"])(
 
 test.each(["/stop", "/json"])("a stop that loses the answer to %s may be repeated", async (path) => {
   const run = rig.run({ hasBuffers: true, forMs: 60_000 });
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   flaky.loseAnswersTo = [new RegExp(`^[A-Z]+ [^ ]*${path}`)];
-  const state = await eventually(() => rig.writer.stop(run));
+  const state = await eventually(() => rig.writer.stop(run, 0));
   expect(state).toMatchObject({ container: { phase: "Exited" }, pump: { phase: "Failed" } });
 });
 
 test("a job that ends while the engine is unreachable is reported when the engine is back", async () => {
   const run = rig.run({ hasBuffers: true, forMs: 300, exitCode: 9 });
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   flaky.isDown = true;
   flaky.cut();
   await eventually(
-    async () => (await rig.engine.inspect(containerNameOf(rig.installationId, run.id)))?.State.Running === false,
+    async () => (await rig.engine.inspect(containerNameOf(rig.installationId, run.id, 0)))?.State.Running === false,
   );
   flaky.isDown = false;
   const state = await eventually(() => {
@@ -88,7 +88,7 @@ describe.each(UNTRUE)("a 404 of %s", (_name, body) => {
 
   test("does not end the run of a container that is there", async () => {
     const run = rig.run({ hasBuffers: true, forMs: 60_000 });
-    await rig.writer.launch(run);
+    await rig.writer.launch(run, 0);
     await eventually(() => seen.get(run.id)?.pump?.phase === "Running");
     const { inspections } = await deny(run);
     // The watcher lists everything again.
@@ -98,14 +98,14 @@ describe.each(UNTRUE)("a 404 of %s", (_name, body) => {
     const before = inspections();
     await eventually(() => inspections() > before, { withinMs: 20_000 });
     expect(seen.get(run.id)).toMatchObject({ container: { phase: "Running" }, pump: { phase: "Running" } });
-    await rig.writer.stop(run);
+    await rig.writer.stop(run, 0);
   });
 
   test("does not keep a stop from ending the job and its pump", async () => {
     const run = rig.run({ hasBuffers: true, forMs: 60_000 });
-    await rig.writer.launch(run);
+    await rig.writer.launch(run, 0);
     const { inspections } = await deny(run);
-    const stopping = eventually(() => rig.writer.stop(run), { withinMs: 20_000 });
+    const stopping = eventually(() => rig.writer.stop(run, 0), { withinMs: 20_000 });
     await eventually(() => inspections() > 2);
     allow();
     expect(await stopping).toMatchObject({ container: { phase: "Exited" }, pump: { phase: "Failed" } });
@@ -113,19 +113,19 @@ describe.each(UNTRUE)("a 404 of %s", (_name, body) => {
 
   test("is not what an observation reports", async () => {
     const run = rig.run({ hasBuffers: true, forMs: 60_000 });
-    await rig.writer.launch(run);
+    await rig.writer.launch(run, 0);
     const { inspections } = await deny(run);
-    const observing = eventually(() => rig.writer.observe(run), { withinMs: 20_000 });
+    const observing = eventually(() => rig.writer.observe(run, 0), { withinMs: 20_000 });
     await eventually(() => inspections() > 0);
     allow();
     expect(await observing).toMatchObject({ container: { phase: "Running" }, pump: { phase: "Running" } });
-    await rig.writer.stop(run);
+    await rig.writer.stop(run, 0);
   });
 });
 
 test("a list that lacks a container says nothing about it", async () => {
   const run = rig.run({ hasBuffers: true, forMs: 60_000 });
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   await eventually(() => seen.get(run.id)?.pump?.phase === "Running");
   const lists = (): number => flaky.requests.filter((line) => line.startsWith("GET /containers/json")).length;
   flaky.answerInstead = [{ pattern: /^GET \/containers\/json/, status: 200, body: "[]" }];
@@ -135,16 +135,16 @@ test("a list that lacks a container says nothing about it", async () => {
   const { containerId = "" } = (await rig.claims.find(run, 0)) ?? {};
   await eventually(() => lists() > before && flaky.requests.slice(looks).some((line) => line.includes(containerId)));
   expect(seen.get(run.id)?.container.phase).toBe("Running");
-  await rig.writer.stop(run);
+  await rig.writer.stop(run, 0);
 });
 
 test("a container that is removed while the engine cannot be reached is gone when the engine has not found it twice", async () => {
   const run = rig.run({ hasBuffers: true, forMs: 60_000 });
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   await eventually(() => seen.get(run.id)?.pump?.phase === "Running");
   flaky.isDown = true;
   flaky.cut();
-  await rig.engine.remove(containerNameOf(rig.installationId, run.id), { force: true });
+  await rig.engine.remove(containerNameOf(rig.installationId, run.id, 0), { force: true });
   const { containerId = "" } = (await rig.claims.find(run, 0)) ?? {};
   const reads = (): number => flaky.requests.filter((line) => line.includes(`${containerId}/json`)).length;
   const before = reads();
@@ -166,11 +166,11 @@ test("a watcher that is out of descriptors knows nothing about a healthy pump, a
   const watcher = startStarved<Said>("docker/starved-watcher.ts", [healthy.installationId, healthy.runsDir]);
   try {
     const [first, second] = [0, 1].map(() => healthy.run({ hasBuffers: true, forMs: 60_000 }));
-    await healthy.writer.launch(first!);
+    await healthy.writer.launch(first!, 0);
     await eventually(() => watcher.said.some(({ runId, pump }) => runId === first!.id && pump === "Running"));
     // One is enough to inspect a container, and too few to ask a pump.
     await watcher.hog(1);
-    await healthy.writer.launch(second!);
+    await healthy.writer.launch(second!, 0);
     await eventually(() => watcher.said.some(({ runId, message }) => runId === second!.id && message !== undefined));
     await watcher.free();
     await eventually(() => watcher.said.some(({ runId, pump }) => runId === second!.id && pump === "Running"));
@@ -183,7 +183,7 @@ test("a watcher that is out of descriptors knows nothing about a healthy pump, a
 
 test("a followed log that is cut continues where it was: no line is repeated or left out", async () => {
   const run = rig.shell("for i in $(seq 4000); do echo $i; test $((i % 100)) = 0 && sleep 0.1; done; printf end");
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   /** Every second time the engine also refuses the first attempt to connect again. */
   const cut = (isDown: boolean): void => {
     flaky.isDown = isDown;
@@ -204,7 +204,7 @@ test("a followed log that is cut continues where it was: no line is repeated or 
 describe("a log that breaks off while it is archived", () => {
   const archived = async (breakOff: (run: RunRecord) => Promise<unknown>): Promise<string> => {
     const run = rig.shell("yes $(head -c 2000 /dev/zero | tr '\\0' x) | head -n 20000");
-    await rig.writer.launch(run);
+    await rig.writer.launch(run, 0);
     await eventually(() => seen.get(run.id)?.container.phase === "Exited");
     let text = "";
     const started = { ...run, startedAt: run.createdAt };
@@ -221,7 +221,7 @@ describe("a log that breaks off while it is archived", () => {
 
   test("is kept as far as it was read when its container is gone, and marked", async () => {
     const text = await archived(async (run) => {
-      await rig.engine.remove(containerNameOf(rig.installationId, run.id), { force: true });
+      await rig.engine.remove(containerNameOf(rig.installationId, run.id, 0), { force: true });
       flaky.cut();
     });
     const lines = text.trimEnd().split("\n");
@@ -234,7 +234,7 @@ describe("a log that breaks off while it is archived", () => {
 
 test("a broken log that is not followed is an error, not a short log", async () => {
   const run = rig.shell("yes $(head -c 2000 /dev/zero | tr '\\0' x) | head -n 20000");
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   await eventually(() => seen.get(run.id)?.container.phase === "Exited");
   await expect(async () => {
     for await (const _ of rig.reader.logs(run, {}, AbortSignal.timeout(20_000))) flaky.cut();

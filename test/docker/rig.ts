@@ -78,7 +78,11 @@ export async function openDockerRig(dockerHost?: string, storeDir?: string): Pro
     shell,
     run: (script) => {
       const buffers = script.hasBuffers ? { buffers: { inputs: ["in"], outputs: ["out"] } } : {};
-      return shell(scriptOf(script), { ...buffers, ...(script.isBroken ? { command: ["/no/such/program"] } : {}) });
+      const run = shell(scriptOf(script), {
+        ...buffers,
+        ...(script.isBroken ? { command: ["/no/such/program"] } : {}),
+      });
+      return { ...run, replicaCount: script.replicas ?? 1 };
     },
     begins: (run) => begins.get(run.id) ?? 0,
     async close() {
@@ -107,15 +111,18 @@ export function runOf(codespec: JobCodespec): RunRecord {
     job: { codespec, buffers: Object.fromEntries(parameters.map((name) => [name, base32(randomBytes(16))])) },
     timeoutSeconds: 600,
     bufferAccessTtl: "01:00:00",
+    replicaCount: 1,
     revision: 0,
   };
 }
 
-function scriptOf({ lines = [], forMs, exitCode = 0, ignoresStop }: JobScript): string {
+function scriptOf({ lines = [], forMs, exitCode = 0, exitCodes = {}, ignoresStop }: JobScript): string {
   return [
     ...(ignoresStop ? ["trap '' TERM"] : ["trap 'exit 143' TERM"]),
     ...lines.map((line) => `echo '${line}'`),
     ...(forMs === undefined ? [] : [`sleep ${forMs / 1000} & wait $!`]),
+    // The host name of a replica ends with its index.
+    ...Object.entries(exitCodes).map(([replica, code]) => `[ "\${HOSTNAME##*-}" = ${replica} ] && exit ${code}`),
     `exit ${exitCode}`,
   ].join("\n");
 }

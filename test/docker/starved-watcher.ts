@@ -8,6 +8,6 @@ const log = { warn: (facts: object, message: string): void => say({ message, ...
 const watcher = createDockerWatcher({ installationId, claims: createFakeClaims(), runsDir, log });
 
 obeyHogging();
-await watcher.watch(async ({ id }, { container, pump }) => {
+await watcher.watch(async ({ id }, { state: { container, pump } }) => {
   say({ runId: id, container: container.phase, pump: pump?.phase });
 }, new AbortController().signal);

@@ -7,6 +7,8 @@ const ownerOf = ({ id, uid }: RunIdentity): Pick<LaunchClaim, "runId" | "runUid"
   ...(uid === undefined ? {} : { runUid: uid }),
 });
 
+const keyOf = (run: RunIdentity, replica: number): string => `${textOf(run)} ${replica}`;
+
 /** Launch claims in memory. `refused` holds runs that must not be launched (ended, or canceled). */
 export function createFakeClaims(): LaunchClaims & { refused: Set<number> } {
   const claims = new Map<string, LaunchClaim>();
@@ -18,37 +20,41 @@ export function createFakeClaims(): LaunchClaims & { refused: Set<number> } {
       if (refused.has(run.id)) return undefined;
       const foreign = [...claims.values()].some(({ runId, runUid }) => runId === run.id && runUid !== run.uid);
       if (foreign) throw new CodedError("LaunchFailed", belongsToAnother("The launch claim", run.id));
-      const claim = claims.get(textOf(run)) ?? { ...ownerOf(run), replica, attempt, state: "claimed" };
-      claims.set(textOf(run), claim);
+      const claim = claims.get(keyOf(run, replica)) ?? { ...ownerOf(run), replica, attempt, state: "claimed" };
+      claims.set(keyOf(run, replica), claim);
       return copy(claim);
     },
-    find: async (run) => copy(claims.get(textOf(run))),
-    async recordContainer(run, _replica, attempt, containerId) {
-      const claim = claims.get(textOf(run));
+    find: async (run, replica) => copy(claims.get(keyOf(run, replica))),
+    findAll: async (run) =>
+      [...claims.values()]
+        .filter(({ runId, runUid }) => runId === run.id && runUid === run.uid)
+        .map((claim) => ({ ...claim })),
+    async recordContainer(run, replica, attempt, containerId) {
+      const claim = claims.get(keyOf(run, replica));
       if (claim?.attempt !== attempt || claim.state !== "claimed") return false;
       claim.containerId = containerId;
       return true;
     },
-    async recordLaunched(run, _replica, attempt) {
-      const claim = claims.get(textOf(run));
+    async recordLaunched(run, replica, attempt) {
+      const claim = claims.get(keyOf(run, replica));
       if (claim?.attempt !== attempt || claim.state === "removed") return false;
       claim.state = "launched";
       return true;
     },
-    async forgetContainer(run, _replica, containerId) {
-      const claim = claims.get(textOf(run));
+    async forgetContainer(run, replica, containerId) {
+      const claim = claims.get(keyOf(run, replica));
       if (claim?.containerId === containerId && claim.state !== "launched") delete claim.containerId;
     },
     async takeOver(run, replica, from, to) {
-      const claim = claims.get(textOf(run));
+      const claim = claims.get(keyOf(run, replica));
       if (claim?.attempt !== from || claim.state !== "claimed") return false;
-      claims.set(textOf(run), { ...ownerOf(run), replica, attempt: to, state: "claimed" });
+      claims.set(keyOf(run, replica), { ...ownerOf(run), replica, attempt: to, state: "claimed" });
       return true;
     },
     async markRemoved(run, replica) {
-      const claim = claims.get(textOf(run));
-      claims.set(textOf(run), { ...(claim ?? { ...ownerOf(run), replica, attempt: "" }), state: "removed" });
-      return claim && copy(claims.get(textOf(run)));
+      const claim = claims.get(keyOf(run, replica));
+      claims.set(keyOf(run, replica), { ...(claim ?? { ...ownerOf(run), replica, attempt: "" }), state: "removed" });
+      return claim && copy(claims.get(keyOf(run, replica)));
     },
   };
 }

@@ -131,6 +131,7 @@ export function createFakeRecords(): FakeRecords {
           uid: `uid${id}`,
           status: "Pending",
           createdAt: now(),
+          replicaCount: run.replicaCount ?? 1,
           revision: 0,
         });
         fake.runRows.set(id, row);

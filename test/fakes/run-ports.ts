@@ -3,7 +3,9 @@ import { END_BLOB } from "../../buffers/format/buffer-format.ts";
 import { LOCAL } from "../../model/buffer/location.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { RunTrace } from "../../model/ports/compute.ts";
+import type { RunIdentity } from "../../model/run/identity.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import type { ReplicaStates } from "../../model/run/replicas.ts";
 import type { StartedRun } from "../../model/run/argument.ts";
 import type { ClusterRunRecords } from "../../model/ports/records.ts";
 
@@ -12,12 +14,15 @@ export const unknownRun: Omit<StartedRun, "id"> = {
   createdAt: "2026-01-01T00:00:00+00:00",
   timeoutSeconds: 3600,
   cluster: "docker",
+  replicaCount: 1,
   job: { codespec: { kind: "job", image: "image" } },
 };
 
+const nameOf = ({ id }: RunIdentity, replica: number): string => (replica === 0 ? `${id}` : `${id}-${replica}`);
+
 /** A backend that does what the test says and remembers what it was asked. */
 export interface FakeRunPorts extends RunActivityPorts {
-  /** `launch 7`, `stop 7`, `archive 7`, `remove 7`, in order. */
+  /** `launch 7`, `stop 7`, `archive 7`, `remove 7`, in order; of further replicas `launch 7-1`, `stop 7-1`. */
   calls: string[];
   /** Ids of buffers that got an end mark. */
   marks: string[];
@@ -26,8 +31,8 @@ export interface FakeRunPorts extends RunActivityPorts {
   /** Thrown by the next launches, first first. */
   launchErrors: CodedError[];
   archiveErrors: CodedError[];
-  /** The engine's view of each run; an error for others. */
-  observed: Map<number, ReplicaState>;
+  /** The engine's view of each run, and of its replicas from the first; an error for others. */
+  observed: Map<number, ReplicaState | ReplicaStates>;
   /** The engine still has these. */
   traces: RunTrace[];
 }
@@ -57,17 +62,17 @@ export function createFakeRunPorts(
     },
     compute: {
       provision: async () => undefined,
-      async launch(run) {
-        fake.calls.push(`launch ${run.id}`);
+      async launch(run, replica) {
+        fake.calls.push(`launch ${nameOf(run, replica)}`);
         const error = fake.launchErrors.shift();
         if (error) throw error;
         return { container: { phase: "Running", startedAt: new Date().toISOString() } };
       },
-      async stop(run) {
-        fake.calls.push(`stop ${run.id}`);
+      async stop(run, replica) {
+        fake.calls.push(`stop ${nameOf(run, replica)}`);
         return { container: { phase: "Exited", exitCode: 137, finishedAt: new Date().toISOString() } };
       },
-      observe: async (run) => fake.observed.get(run.id) ?? refuse(),
+      observe: async (run, replica) => [fake.observed.get(run.id) ?? []].flat()[replica] ?? refuse(),
       async remove(run) {
         fake.calls.push(`remove ${run.id}`);
       },

@@ -5,10 +5,12 @@ import type {
   ComputeWriter,
   LaunchClaims,
   RunTrace,
+  SeenReplica,
 } from "../../model/ports/compute.ts";
 import { hasEnded, isSettled, later, type ReplicaState } from "../../model/run/lifecycle.ts";
 import { isSameRun } from "../../model/run/identity.ts";
-import type { LogQuery } from "../../model/ports/log.ts";
+import type { LogLine, LogQuery } from "../../model/ports/log.ts";
+import { indexesOf } from "../../model/run/replicas.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { eventually } from "../eventually.ts";
 
@@ -18,6 +20,10 @@ export interface JobScript {
   lines?: string[];
   forMs?: number;
   exitCode?: number;
+  /** Of single replicas, by their index. */
+  exitCodes?: Record<number, number>;
+  /** How many replicas the run has. */
+  replicas?: number;
   /** Ends only by force. */
   ignoresStop?: boolean;
   /** Names a program that is not there. */
@@ -44,12 +50,17 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
   describe(`compute: ${name}`, () => {
     let compute: ComputeUnderTest;
     const seen = new Map<number, ReplicaState>();
+    /** Of runs with several, by run and index. */
+    const replicas = new Map<string, SeenReplica>();
     const stopWatching = new AbortController();
     let watching: Promise<void>;
 
     beforeAll(async () => {
       compute = await open();
-      watching = compute.watcher.watch(async ({ id }, state) => {
+      watching = compute.watcher.watch(async ({ id }, replica) => {
+        const { index, state } = replica;
+        replicas.set(`${id} ${index}`, replica);
+        if (index > 0) return;
         seen.set(id, later(seen.get(id) ?? { container: { phase: "Unknown" } }, state));
       }, stopWatching.signal);
     });
@@ -62,7 +73,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
     const launched = async (script: JobScript): Promise<RunRecord> => {
       const run = compute.run(script);
       await compute.writer.provision(run);
-      await compute.writer.launch(run);
+      for (const replica of indexesOf(run.replicaCount)) await compute.writer.launch(run, replica);
       return run;
     };
     const settled = (run: RunRecord): Promise<ReplicaState> =>
@@ -89,21 +100,21 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
     test("the exit code is reported", async () => {
       const run = await launched({ exitCode: 3 });
       expect((await settled(run)).container.exitCode).toBe(3);
-      expect((await compute.writer.observe(run)).container.exitCode).toBe(3);
+      expect((await compute.writer.observe(run, 0)).container.exitCode).toBe(3);
     });
 
     test("a second launch finds the first one and starts nothing", async () => {
       const run = await launched({ exitCode: 4 });
       await settled(run);
-      expect((await compute.writer.launch(run)).container).toMatchObject({ phase: "Exited", exitCode: 4 });
-      expect((await compute.anotherWriter().launch(run)).container.exitCode).toBe(4);
+      expect((await compute.writer.launch(run, 0)).container).toMatchObject({ phase: "Exited", exitCode: 4 });
+      expect((await compute.anotherWriter().launch(run, 0)).container.exitCode).toBe(4);
       expect(await compute.begins(run)).toBe(1);
     });
 
     test("of two workers that launch a run at the same time, one starts the job", async () => {
       const run = compute.run({ forMs: 100 });
       await compute.writer.provision(run);
-      const both = [compute.writer, compute.anotherWriter()].map((writer) => writer.launch(run));
+      const both = [compute.writer, compute.anotherWriter()].map((writer) => writer.launch(run, 0));
       await Promise.all(both);
       await settled(run);
       expect(await compute.begins(run)).toBe(1);
@@ -112,43 +123,43 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
     test("a run that was stopped before its launch never starts", async () => {
       const run = compute.run({});
       await compute.writer.provision(run);
-      expect((await compute.writer.stop(run)).container.phase).toBe("Gone");
-      expect((await compute.writer.launch(run)).container.phase).toBe("Gone");
+      expect((await compute.writer.stop(run, 0)).container.phase).toBe("Gone");
+      expect((await compute.writer.launch(run, 0)).container.phase).toBe("Gone");
       expect(await compute.begins(run)).toBe(0);
     });
 
     test("a run that was removed is not launched", async () => {
       const run = compute.run({});
       await compute.writer.remove(run);
-      expect((await compute.writer.launch(run)).container.phase).toBe("Gone");
+      expect((await compute.writer.launch(run, 0)).container.phase).toBe("Gone");
       expect(await compute.begins(run)).toBe(0);
     });
 
     test.each([false, true])("stop ends a running job, ignoring the stop signal: %s", async (ignoresStop) => {
       const run = await launched({ forMs: 60_000, ignoresStop });
-      const { container } = await compute.writer.stop(run);
+      const { container } = await compute.writer.stop(run, 0);
       expect(container.phase).toBe("Exited");
       expect(container.exitCode).not.toBe(0);
       expect((await settled(run)).container.exitCode).toBe(container.exitCode);
-      expect((await compute.writer.stop(run)).container.exitCode).toBe(container.exitCode);
+      expect((await compute.writer.stop(run, 0)).container.exitCode).toBe(container.exitCode);
     });
 
     test("stopping a job that has ended gives its own exit", async () => {
       const run = await launched({ exitCode: 5 });
       await settled(run);
-      expect((await compute.writer.stop(run)).container.exitCode).toBe(5);
+      expect((await compute.writer.stop(run, 0)).container.exitCode).toBe(5);
     });
 
     test("a missing program fails the launch for good", async () => {
       const run = compute.run({ isBroken: true });
       await compute.writer.provision(run);
-      await expect(compute.writer.launch(run)).rejects.toMatchObject({ name: "CodedError", code: "LaunchFailed" });
-      expect(hasEnded((await compute.writer.stop(run)).container)).toBe(true);
+      await expect(compute.writer.launch(run, 0)).rejects.toMatchObject({ name: "CodedError", code: "LaunchFailed" });
+      expect(hasEnded((await compute.writer.stop(run, 0)).container)).toBe(true);
       await compute.writer.remove(run);
     });
 
     test("a run that was never launched has not ended", async () => {
-      expect((await compute.writer.observe(compute.run({}))).container.phase).toBe("Unknown");
+      expect((await compute.writer.observe(compute.run({}), 0)).container.phase).toBe("Unknown");
     });
 
     const traceOf = async (run: RunRecord): Promise<RunTrace | undefined> =>
@@ -157,15 +168,15 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
     test("a job is listed as executing, with the command that ends it, until it has ended", async () => {
       const run = await launched({ forMs: 60_000 });
       const endCommand = expect.stringContaining(String(run.id));
-      expect(await traceOf(run)).toEqual({ id: run.id, uid: run.uid, containers: "Executing", endCommand });
-      await compute.writer.stop(run);
-      expect(await traceOf(run)).toEqual({ id: run.id, uid: run.uid, containers: "Ended" });
+      expect(await traceOf(run)).toEqual({ id: run.id, uid: run.uid, containers: "Executing", started: 1, endCommand });
+      await compute.writer.stop(run, 0);
+      expect(await traceOf(run)).toEqual({ id: run.id, uid: run.uid, containers: "Ended", started: 1 });
     });
 
     test("a run that was provisioned leaves a trace without a container", async () => {
       const run = compute.run({});
       await compute.writer.provision(run);
-      expect(await traceOf(run)).toEqual({ id: run.id, uid: run.uid, containers: "None" });
+      expect(await traceOf(run)).toEqual({ id: run.id, uid: run.uid, containers: "None", started: 0 });
       await compute.writer.remove(run);
       expect(await traceOf(run)).toBeUndefined();
     });
@@ -175,20 +186,63 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       await compute.writer.remove(run);
       await compute.writer.remove(run);
       expect(await traceOf(run)).toBeUndefined();
-      expect(hasEnded((await compute.writer.observe(run)).container)).toBe(true);
+      expect(hasEnded((await compute.writer.observe(run, 0)).container)).toBe(true);
       expect(await logOf(run)).toBe("");
+    });
+
+    test("each replica of a run is launched, reported, stopped and observed by itself", async () => {
+      const run = await launched({ replicas: 3, forMs: 60_000 });
+      await eventually(() => [0, 1, 2].every((index) => replicas.get(`${run.id} ${index}`)));
+      for (const index of [0, 1, 2]) {
+        expect(replicas.get(`${run.id} ${index}`)).toMatchObject({
+          count: 3,
+          state: { container: { phase: "Running" } },
+        });
+      }
+      expect(await compute.begins(run)).toBe(3);
+      expect((await compute.writer.launch(run, 1)).container.phase).toBe("Running");
+      expect(await compute.begins(run)).toBe(3);
+      expect((await compute.writer.stop(run, 1)).container.phase).toBe("Exited");
+      expect((await compute.writer.observe(run, 0)).container.phase).toBe("Running");
+      expect(await traceOf(run)).toMatchObject({ containers: "Partly", started: 3 });
+      for (const index of [0, 2]) await compute.writer.stop(run, index);
+      expect(await traceOf(run)).toMatchObject({ containers: "Ended", started: 3 });
+      await compute.writer.remove(run);
+      expect(await traceOf(run)).toBeUndefined();
+      for (const index of [0, 1, 2]) expect((await compute.writer.launch(run, index)).container.phase).toBe("Gone");
+    });
+
+    test("the exit of each replica is its own", async () => {
+      const run = await launched({ replicas: 3, exitCodes: { 1: 7 } });
+      await eventually(() => replicas.get(`${run.id} 1`)?.state.container.exitCode === 7);
+      const exits = await Promise.all([0, 1, 2].map((index) => compute.writer.observe(run, index)));
+      expect(exits.map(({ container }) => container.exitCode)).toEqual([0, 7, 0]);
+    });
+
+    test("the logs of replicas have a prefix and are one log in time order", async () => {
+      const run = await launched({ replicas: 2, lines: ["one", "two"], forMs: 400 });
+      const following = logOf(run, { follow: true });
+      const linesIn = (text: string): string[] => text.split("\n").filter(Boolean).toSorted();
+      const all = ["[job-0] one", "[job-0] two", "[job-1] one", "[job-1] two"];
+      expect(linesIn(await following)).toEqual(all);
+      expect(linesIn(await logOf(run))).toEqual(all);
+      const lines: LogLine[] = [];
+      for await (const batch of compute.reader.logs(run, {}, AbortSignal.timeout(20_000))) lines.push(...batch);
+      expect(lines.map(({ at }) => at)).toEqual(lines.map(({ at }) => at).toSorted());
+      expect(linesIn(await logOf(run, { tailLines: 3 }))).toHaveLength(3);
+      expect(await logOf(run, { tailLines: 0 })).toBe("");
     });
 
     test("a job with buffers is settled when its pump is done as well", async () => {
       const run = await launched({ hasBuffers: true });
       const state = await settled(run);
       expect(state.pump?.phase).toBe("Succeeded");
-      expect((await compute.writer.observe(run)).pump?.phase).toBe("Succeeded");
+      expect((await compute.writer.observe(run, 0)).pump?.phase).toBe("Succeeded");
     });
 
     test("stopping a job with buffers gives the pump's failure", async () => {
       const run = await launched({ hasBuffers: true, forMs: 60_000 });
-      expect((await compute.writer.stop(run)).pump?.phase).toBe("Failed");
+      expect((await compute.writer.stop(run, 0)).pump?.phase).toBe("Failed");
     });
 
     test("a later watcher reports the jobs that ended before it", async () => {
@@ -196,7 +250,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       await settled(run);
       const heard: ReplicaState[] = [];
       const stop = new AbortController();
-      const second = compute.watcher.watch(async (of, state) => {
+      const second = compute.watcher.watch(async (of, { state }) => {
         if (of.id === run.id) heard.push(state);
       }, stop.signal);
       await eventually(() => heard.length > 0);
@@ -236,7 +290,7 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
         stop.abort();
       }
       expect(batches).toBe(1);
-      await compute.writer.stop(run);
+      await compute.writer.stop(run, 0);
     });
   });
 }

@@ -19,6 +19,7 @@ test("an output that cannot be marked holds up neither the recorded end nor the 
     bufferAccessTtl: "01:00:00",
     createdAt: new Date().toISOString(),
     eTag: "1",
+    replicaCount: 1,
     revision: 1,
   };
   const offered: number[] = [];
@@ -39,7 +40,7 @@ test("an output that cannot be marked holds up neither the recorded end nor the 
     throw new CodedError("Unavailable", "The buffer store has no space left");
   };
   const replica = { container: { phase: "Exited", exitCode: 3, finishedAt: new Date().toISOString() } } as const;
-  expect(await endRun(ports, run, { replica })).toMatchObject({ status: "Failed" });
+  expect(await endRun(ports, run, { replicas: [replica] })).toMatchObject({ status: "Failed" });
   expect([offered, released]).toEqual([[8], []]);
   expect(ports.warnings).toEqual([
     {

@@ -61,6 +61,7 @@ function ended(status: RunRecord["status"], ids: string[], claim: Partial<Output
     bufferAccessTtl: "01:00:00",
     createdAt: "2024-01-25T18:20:49+00:00",
     eTag: "1",
+    replicaCount: 1,
     revision: 1,
   };
   let claims = ids.map((bufferId): OutputClaim => ({ bufferId, hasToken: true, ...claim }));

@@ -1,7 +1,34 @@
 import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { atMost, poll, settleAll, within, unlessAborted } from "../../waiting/bounded.ts";
+import { atMost, eachOf, poll, settleAll, within, unlessAborted } from "../../waiting/bounded.ts";
 import type { Clock } from "../../waiting/retry.ts";
+
+describe("eachOf", () => {
+  test("works on a bounded number at once, and gives the results in the order of the items", async () => {
+    let underWay = 0;
+    let most = 0;
+    const work = async (item: number): Promise<number> => {
+      most = Math.max(most, (underWay += 1));
+      // The first ones take longest.
+      for (let turn = item; turn < 10; turn++) await Promise.resolve();
+      underWay -= 1;
+      return item * 10;
+    };
+    expect(await eachOf([0, 1, 2, 3, 4, 5, 6], 3, work)).toEqual([0, 10, 20, 30, 40, 50, 60]);
+    expect(most).toBe(3);
+    expect(await eachOf([], 3, work)).toEqual([]);
+  });
+
+  test("works on all items whatever fails, and throws the first failure", async () => {
+    const done: number[] = [];
+    const work = async (item: number): Promise<void> => {
+      done.push(item);
+      if (item % 2 === 1) throw new Error(`no ${item}`);
+    };
+    await expect(eachOf([0, 1, 2, 3, 4], 2, work)).rejects.toThrow("no 1");
+    expect(done).toEqual([0, 1, 2, 3, 4]);
+  });
+});
 
 const never = new Promise<never>(() => {});
 

@@ -76,7 +76,8 @@ describe("other runs are healed while", () => {
     const { compute } = rig.ports;
     const hanging = {
       ...compute,
-      [call]: (run: Parameters<typeof compute.stop>[0]) => (run.id === stuck.id ? never() : compute[call](run)),
+      [call]: (...[run, replica]: Parameters<typeof compute.stop>) =>
+        run.id === stuck.id ? never() : compute[call](run, replica),
     };
     expect(await healsBy({ compute: hanging }, others)).toBe(true);
   });

@@ -66,7 +66,7 @@ async function openWorker() {
     taskQueue: taskQueueOf(installationId, CLUSTER),
     activities: {
       ...runActivities(ports),
-      ...watchActivities({ watcher, reportReplica: workflows.reportReplica, runs: database.runs }),
+      ...watchActivities({ watcher, reportReplicas: workflows.reportReplicas, runs: database.runs }),
     },
     shutdownGraceTime: "1 second",
   });
@@ -123,9 +123,9 @@ test("a run that gets the number of a lost one fails, and takes nothing of it", 
   expect(await runs.find(run.id)).toMatchObject({ status: "Failed", statusReason: reason });
   expect(await logOf(run)).toBe("");
   // The lost run still executes, as nobody has ended it.
-  const container = await docker.engine.inspect(containerNameOf(docker.installationId, lost.id));
+  const container = await docker.engine.inspect(containerNameOf(docker.installationId, lost.id, 0));
   expect(container?.State.Running).toBe(true);
-  const endCommand = `docker stop ${containerNameOf(docker.installationId, lost.id)}`;
+  const endCommand = `docker stop ${containerNameOf(docker.installationId, lost.id, 0)}`;
   expect(lostRuns()).toEqual([{ id: lost.id, uid: lost.uid, endCommand }]);
   // Its end changes nothing of the run that has its number.
   const ended = await runs.find(run.id);

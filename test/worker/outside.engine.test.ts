@@ -189,7 +189,7 @@ test("an end whose archive or end marks failed is completed by the next passes",
 describe("an open run whose container has ended unnoticed", () => {
   test("is reported to its workflow again, and ends half a minute later if that did not help", async () => {
     const run = await stuckRun(exited(LONG_AGO, 3));
-    rig.ports.traces.push({ ...run, containers: "Ended" });
+    rig.ports.traces.push({ ...run, containers: "Ended", started: 1 });
     await rig.pass();
     expect((await historyOf(run)).signals).toEqual(["replicasChanged"]);
     expect((await rig.rowOf(run)).status).toBe("Running");
@@ -202,7 +202,7 @@ describe("an open run whose container has ended unnoticed", () => {
 
   test("has half a minute before anything is done, also if the engine's clock is wrong", async () => {
     const run = await stuckRun(exited(new Date(Date.now() + 3_600_000).toISOString()));
-    rig.ports.traces.push({ ...run, containers: "Ended" });
+    rig.ports.traces.push({ ...run, containers: "Ended", started: 1 });
     await rig.pass();
     expect((await historyOf(run)).signals).toEqual([]);
     rig.later(15);
@@ -212,7 +212,7 @@ describe("an open run whose container has ended unnoticed", () => {
 
   test("has not ended while its pump still stores bytes", async () => {
     const run = await stuckRun({ ...exited(LONG_AGO), pump: { phase: "Running" } });
-    rig.ports.traces.push({ ...run, containers: "Ended" });
+    rig.ports.traces.push({ ...run, containers: "Ended", started: 1 });
     for (let minute = 0; minute < 10; minute++) {
       rig.later(60);
       await rig.pass();
@@ -244,7 +244,7 @@ describe("an open run whose container has ended unnoticed", () => {
 
   test("ends while Temporal is away", async () => {
     const run = await stuckRun(exited(LONG_AGO));
-    rig.ports.traces.push({ ...run, containers: "Ended" });
+    rig.ports.traces.push({ ...run, containers: "Ended", started: 1 });
     const away = () => Promise.reject(new Error("Temporal is away"));
     const workflows = {
       ...rig.workflows,
@@ -252,7 +252,7 @@ describe("an open run whose container has ended unnoticed", () => {
       cancel: away,
       terminate: away,
       startWatcher: away,
-      reportReplica: away,
+      reportReplicas: away,
       offerSlots: away,
       phaseOf: away,
       openRuns: away,

@@ -187,7 +187,7 @@ test("the engine's leftovers of an ended run are removed, those of an open one a
   await rig.database.runs.finish(ended, { status: "Succeeded" });
   await rig.database.runs.recordArchived(ended);
   await rig.untilListed(open);
-  rig.ports.traces.push({ ...ended, containers: "Ended" }, { ...open, containers: "None" });
+  rig.ports.traces.push({ ...ended, containers: "Ended", started: 1 }, { ...open, containers: "None", started: 0 });
   await rig.pass();
   expect(rig.ports.calls).toEqual([`remove ${ended.id}`]);
 });
@@ -198,7 +198,7 @@ test("runs that execute and that the database does not know are reported, and le
   await rig.database.runs.finish(ended, { status: "Succeeded" });
   await rig.database.runs.recordArchived(ended);
   await rig.untilListed(known);
-  rig.ports.traces.push({ ...known, containers: "Executing", endCommand: "end known" });
+  rig.ports.traces.push({ ...known, containers: "Executing", started: 1, endCommand: "end known" });
   await rig.pass();
   expect(rig.lost()).toEqual([]);
   const queued = { id: 1000, uid: "queued" };
@@ -208,7 +208,7 @@ test("runs that execute and that the database does not know are reported, and le
     { id: ended.id, uid: "reused", endCommand: "end reused" },
     { id: 1001, uid: "unknown", endCommand: "end unknown" },
   ];
-  rig.ports.traces.push(...[reused, unknown].map((run) => ({ ...run, containers: "Executing" as const })));
+  rig.ports.traces.push(...[reused, unknown].map((run) => ({ ...run, containers: "Executing" as const, started: 1 })));
   await rig.pass();
   expect(rig.lost()).toEqual([queued, reused, unknown]);
   expect(rig.ports.calls).toEqual([]);

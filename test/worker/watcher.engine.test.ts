@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { watchActivities, type WatchPorts } from "../../activities/watch.ts";
 import { base32 } from "../../model/buffer/buffer.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import type { SeenReplica } from "../../model/ports/compute.ts";
 import type { ClusterWorkflows } from "../../model/ports/workflows.ts";
 import { taskQueueOf, watcherIdOf } from "../../model/run/names.ts";
 import { createClusterWorkflows } from "../../temporal/run-workflows.ts";
@@ -12,6 +13,8 @@ import { eventually, stays } from "../eventually.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
 const CLUSTER = "docker";
+/** Of a run with one replica. */
+const only = (state: ReplicaState): SeenReplica => ({ index: 0, count: 1, state });
 const exited = (exitCode: number): ReplicaState => ({ container: { phase: "Exited", exitCode } });
 
 let rig: TemporalRig;
@@ -47,8 +50,8 @@ test("a cluster has one watcher, however often it is started, and the next worke
         await untilAborted(signal);
       },
     },
-    reportReplica: async () => undefined,
-    runs: { recordReason: async () => undefined },
+    reportReplicas: async () => undefined,
+    runs: { recordReason: async () => undefined, recordRunningCount: async () => undefined },
   });
   await workflows.startWatcher();
   await workflows.startWatcher();
@@ -67,17 +70,17 @@ test("a state that could not be delivered is sent again, but only the newest one
   const worker = await workerWith({
     watcher: {
       async watch(report, signal) {
-        await report({ id: 7, uid: "a" }, exited(1));
-        await report({ id: 7, uid: "a" }, exited(2));
+        await report({ id: 7, uid: "a" }, only(exited(1)));
+        await report({ id: 7, uid: "a" }, only(exited(2)));
         await untilAborted(signal);
       },
     },
-    async reportReplica({ id: runId }, { container }) {
+    async reportReplicas({ id: runId }, changes) {
       attempts += 1;
       if (isAway) throw new Error("Temporal is away");
-      told.push(`${runId} exit ${container.exitCode}`);
+      told.push(`${runId} exit ${changes[0]?.[1].container.exitCode}`);
     },
-    runs: { recordReason: async () => undefined },
+    runs: { recordReason: async () => undefined, recordRunningCount: async () => undefined },
   });
   await workflows.startWatcher();
   await worker.runUntil(async () => {
@@ -106,15 +109,15 @@ test("a workflow is signaled about its replica only when it has something to do"
   const worker = await workerWith({
     watcher: {
       async watch(report, signal) {
-        for (const state of states) await report({ id: 7, uid: "a" }, state);
+        for (const state of states) await report({ id: 7, uid: "a" }, only(state));
         isDone = true;
         await untilAborted(signal);
       },
     },
-    async reportReplica(_runId, state) {
-      told.push(state);
+    async reportReplicas(_runId, changes) {
+      for (const [, state] of changes) told.push(state);
     },
-    runs: { recordReason: async () => undefined },
+    runs: { recordReason: async () => undefined, recordRunningCount: async () => undefined },
   });
   await workflows.startWatcher();
   await worker.runUntil(() => eventually(() => isDone));
@@ -130,20 +133,21 @@ test("outputs that are stored for long are a reason and a state, once, and those
   const worker = await workerWith({
     watcher: {
       async watch(report, signal) {
-        for (const id of [7, 8]) await report({ id, uid: "a" }, storing);
-        await report({ id: 8, uid: "a" }, stored);
+        for (const id of [7, 8]) await report({ id, uid: "a" }, only(storing));
+        await report({ id: 8, uid: "a" }, only(stored));
         // As with each listing.
-        await report({ id: 7, uid: "a" }, storing);
+        await report({ id: 7, uid: "a" }, only(storing));
         await eventually(() => told.includes("7 state Running"));
-        await report({ id: 7, uid: "a" }, storing);
-        await report({ id: 7, uid: "a" }, stored);
+        await report({ id: 7, uid: "a" }, only(storing));
+        await report({ id: 7, uid: "a" }, only(stored));
         await untilAborted(signal);
       },
     },
-    async reportReplica({ id }, { pump }) {
-      told.push(`${id} state ${pump?.phase}`);
+    async reportReplicas({ id }, changes) {
+      told.push(`${id} state ${changes[0]?.[1].pump?.phase}`);
     },
     runs: {
+      recordRunningCount: async () => undefined,
       async recordReason({ id }, reason) {
         told.push(`${id} reason ${reason}`);
         if (!isAway) return;

@@ -187,9 +187,9 @@ describe("an answer for an activity that its worker did not give", () => {
   const hold = (compute: ComputeWriter, step: "launch" | "stop"): (() => void) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const work = compute[step].bind(compute);
-    compute[step] = async (run) => {
+    compute[step] = async (run, replica) => {
       await promise;
-      return work(run);
+      return work(run, replica);
     };
     return resolve;
   };

@@ -401,10 +401,10 @@ describe("a cancel that does not pass through the API", () => {
       await launched(ports, id);
       const rows: (string | undefined)[] = [];
       const stop = ports.compute.stop.bind(ports.compute);
-      ports.compute.stop = async (run) => {
+      ports.compute.stop = async (run, replica) => {
         const row = await db.runs.find(run.id);
         rows.push(row?.status, row?.cancelRequestedAt);
-        return stop(run);
+        return stop(run, replica);
       };
       await cancel(handle);
       const ended = await end();

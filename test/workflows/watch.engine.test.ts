@@ -25,8 +25,8 @@ test("a watcher whose watch ends continues as a new one, whatever signals it got
   };
   const activities = watchActivities({
     watcher,
-    reportReplica: async () => undefined,
-    runs: { recordReason: async () => undefined },
+    reportReplicas: async () => undefined,
+    runs: { recordReason: async () => undefined, recordRunningCount: async () => undefined },
   });
   const worker = await rig.createWorker({ taskQueue, activities, shutdownGraceTime: "1 second" });
   await worker.runUntil(async () => {

@@ -46,6 +46,29 @@ describe("creating a run", () => {
     expect((await call("GET", `/runs/${created.json().id}?`)).json().job.codespec).toEqual(codespec);
   });
 
+  test("refuses outputs that several replicas would write, before any buffer is made", async () => {
+    const job = { codespec: "hello", replicas: 2 };
+    const message =
+      "'2' replicas cannot write the output buffer 'output': a buffer is written once, so a run with output buffers has one replica";
+    const refused = await post({ job });
+    expect([refused.statusCode, refused.json()]).toEqual([400, { error: { code: "InvalidInput", message } }]);
+    expect([api.bufferRows.size, api.runRows.size]).toEqual([0, 0]);
+    expect((await post({ job: { ...job, replicas: 1 } })).statusCode).toBe(201);
+  });
+
+  test.each([
+    [undefined, 201, 1],
+    [0, 201, 1],
+    [3, 201, 3],
+    [1000, 201, 1000],
+    [1001, 400, undefined],
+  ])("with %s replicas answers %i", async (replicas, status, count) => {
+    const answer = await post({ job: { codespec: INLINE, replicas } });
+    expect(answer.statusCode).toBe(status);
+    if (status === 400) expect(answer.json().error.message).toBe("A run can have at most 1000 replicas, not '1001'");
+    else expect(api.runRows.get(answer.json().id)?.replicaCount).toBe(count);
+  });
+
   test("resolves the codespec, creates the missing buffers, and starts the workflow", async () => {
     const given = (await api.buffers.create({ id: "a".repeat(26), location: "local" })).id;
     const earliestMs = Date.now();

@@ -5,7 +5,7 @@ import type { ContainerInfo, CreateOptions } from "../../../docker/engine/engine
 import type { JobCodespec } from "../../../model/codespec/codespec.ts";
 import { runOf } from "../rig.ts";
 
-const PLACE: ContainerPlace = { installationId: "inst", attempt: "word", folder: "/data/runs/7/word" };
+const PLACE: ContainerPlace = { installationId: "inst", replica: 0, attempt: "word", folder: "/data/runs/7/word" };
 const optionsOf = (codespec: Partial<JobCodespec>, place = PLACE): CreateOptions =>
   createOptionsOf({ ...runOf({ kind: "job", image: "img", ...codespec }), id: 7, uid: "abc" }, place);
 
@@ -14,7 +14,14 @@ test("a plain job gets labels, a bounded log and an empty folder, and neither pr
     Image: "img",
     Env: [],
     Tty: false,
-    Labels: { "tyger-installation": "inst", "tyger-run": "7", "tyger-run-uid": "abc", "tyger-attempt": "word" },
+    Labels: {
+      "tyger-installation": "inst",
+      "tyger-run": "7",
+      "tyger-run-uid": "abc",
+      "tyger-replica": "0",
+      "tyger-job-replica-count": "1",
+      "tyger-attempt": "word",
+    },
     HostConfig: {
       Mounts: [{ Type: "bind", Source: "/data/runs/7/word/pipes", Target: "/run/secrets/7/pipes" }],
       ShmSize: 67108864,

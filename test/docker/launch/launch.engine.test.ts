@@ -48,7 +48,7 @@ function suspendedAt(point: "claim" | "before record" | "after record"): {
 }
 
 const exited = (run: RunRecord): Promise<unknown> =>
-  eventually(async () => (await rig.writer.observe(run)).container.phase === "Exited");
+  eventually(async () => (await rig.writer.observe(run, 0)).container.phase === "Exited");
 
 const identity = ({ id, uid }: RunRecord) => ({ id, uid });
 
@@ -59,9 +59,9 @@ test.each(POINTS.flatMap((point) => [false, true].map((hasBuffers) => ({ point, 
   async ({ point, hasBuffers }) => {
     const run = rig.run({ hasBuffers, exitCode: 7 });
     const late = suspendedAt(point);
-    const first = rig.writerWith(late.claims).launch(run);
+    const first = rig.writerWith(late.claims).launch(run, 0);
     await late.reached;
-    await rig.writer.launch(run);
+    await rig.writer.launch(run, 0);
     await exited(run);
     late.resume();
     expect((await first).container.exitCode).toBe(7);
@@ -86,11 +86,11 @@ describe("a start that has not reached the engine yet", () => {
   test.each([false, true])("is refused once another attempt has taken over (buffers: %s)", async (hasBuffers) => {
     const run = rig.run({ hasBuffers, exitCode: 7 });
     const start = first.hold(/^POST \S*\/start/, "request");
-    const late = rig.writerWith(rig.claims, first.dockerHost).launch(run);
+    const late = rig.writerWith(rig.claims, first.dockerHost).launch(run, 0);
     await start.reached;
     // The worker that takes over has looked, and is about to remove what was not started.
     const removal = second.hold(/^DELETE /, "request");
-    const taking = rig.writerWith(rig.claims, second.dockerHost).launch(run);
+    const taking = rig.writerWith(rig.claims, second.dockerHost).launch(run, 0);
     await removal.reached;
     start.release();
     // Long enough for the engine to start the job, if it did.
@@ -104,10 +104,10 @@ describe("a start that has not reached the engine yet", () => {
   test("and arrives while a stop inspects the container is reported by the stop", async () => {
     const run = rig.run({ exitCode: 7 });
     const start = first.hold(/^POST \S*\/start/, "request");
-    const late = rig.writerWith(rig.claims, first.dockerHost).launch(run);
+    const late = rig.writerWith(rig.claims, first.dockerHost).launch(run, 0);
     await start.reached;
     const look = second.hold(/^GET \S*\/json/, "answer");
-    const stopping = rig.writerWith(rig.claims, second.dockerHost).stop(run);
+    const stopping = rig.writerWith(rig.claims, second.dockerHost).stop(run, 0);
     await look.reached;
     start.release();
     await exited(run);
@@ -132,9 +132,9 @@ test.each([false, true])("whenever a second worker launches, one job is begun (b
   for (let isOver = false; !isOver; steps++) {
     const run = rig.run({ hasBuffers });
     const step = engine.hold(after(steps), "request");
-    const first = rig.writerWith(rig.claims, engine.dockerHost).launch(run);
+    const first = rig.writerWith(rig.claims, engine.dockerHost).launch(run, 0);
     isOver = await Promise.race([step.reached.then(() => false), first.then(() => true)]);
-    const second = rig.anotherWriter().launch(run);
+    const second = rig.anotherWriter().launch(run, 0);
     step.release();
     await Promise.all([first, second]);
     await exited(run);
@@ -150,7 +150,7 @@ test("a name that stays taken for a moment, by a container that cannot be seen, 
   const run = rig.run({});
   const body = JSON.stringify({ message: "Conflict. The container name is already in use" });
   engine.answerInstead.push({ pattern: /^POST \S*\/containers\/create/, status: 409, body });
-  const launching = rig.writerWith(rig.claims, engine.dockerHost).launch(run);
+  const launching = rig.writerWith(rig.claims, engine.dockerHost).launch(run, 0);
   await eventually(() => engine.requests.filter((line) => line.includes("/containers/create")).length > 6);
   engine.answerInstead = [];
   expect((await launching).container.phase).toMatch(/^(Running|Exited)$/);
@@ -162,9 +162,9 @@ test("a name that stays taken for a moment, by a container that cannot be seen, 
 test.each(POINTS)("an attempt suspended at '%s' starts nothing after the run was stopped", async (point) => {
   const run = rig.run({});
   const late = suspendedAt(point);
-  const first = rig.writerWith(late.claims).launch(run);
+  const first = rig.writerWith(late.claims).launch(run, 0);
   await late.reached;
-  await rig.writer.stop(run);
+  await rig.writer.stop(run, 0);
   late.resume();
   expect((await first).container.phase).toBe("Gone");
   expect(rig.begins(run)).toBe(0);
@@ -175,8 +175,11 @@ test.each(POINTS)("an attempt suspended at '%s' starts nothing after the run was
 test("a launch that died after its start and before it was recorded is found", async () => {
   const run = rig.run({ hasBuffers: true, forMs: 500, exitCode: 2 });
   const dying: LaunchClaims = { ...rig.claims, recordLaunched: () => Promise.reject(new Error("the worker dies")) };
-  await expect(rig.writerWith(dying).launch(run)).rejects.toThrow("the worker dies");
-  expect(await rig.writer.launch(run)).toMatchObject({ container: { phase: "Running" }, pump: { phase: "Running" } });
+  await expect(rig.writerWith(dying).launch(run, 0)).rejects.toThrow("the worker dies");
+  expect(await rig.writer.launch(run, 0)).toMatchObject({
+    container: { phase: "Running" },
+    pump: { phase: "Running" },
+  });
   await exited(run);
   expect(rig.begins(run)).toBe(1);
   expect((await rig.claims.find(run, 0))?.state).toBe("launched");
@@ -185,34 +188,34 @@ test("a launch that died after its start and before it was recorded is found", a
 test("a container that was started and then removed by another user is not started again", async () => {
   const run = rig.run({});
   const dying: LaunchClaims = { ...rig.claims, recordLaunched: () => Promise.reject(new Error("the worker dies")) };
-  await expect(rig.writerWith(dying).launch(run)).rejects.toThrow("the worker dies");
+  await expect(rig.writerWith(dying).launch(run, 0)).rejects.toThrow("the worker dies");
   await exited(run);
-  await rig.engine.remove(containerNameOf(rig.installationId, run.id), { force: true });
-  expect((await rig.writer.launch(run)).container.phase).toBe("Gone");
+  await rig.engine.remove(containerNameOf(rig.installationId, run.id, 0), { force: true });
+  expect((await rig.writer.launch(run, 0)).container.phase).toBe("Gone");
   expect(rig.begins(run)).toBe(1);
 });
 
 test("a container of ours that no claim knows is not executed a second time", async () => {
   const run = rig.run({ exitCode: 4 });
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   await exited(run);
   const afterRestore = createFakeClaims();
-  expect((await rig.writerWith(afterRestore).launch(run)).container.exitCode).toBe(4);
+  expect((await rig.writerWith(afterRestore).launch(run, 0)).container.exitCode).toBe(4);
   expect(rig.begins(run)).toBe(1);
 });
 
 test("another user's container with the same name is neither adopted nor removed", async () => {
   const run = rig.run({});
-  const name = containerNameOf(rig.installationId, run.id);
+  const name = containerNameOf(rig.installationId, run.id, 0);
   const foreign = await rig.engine.create(name, {
     Image: inject("testImage"),
     Labels: { [LABEL_RUN]: String(run.id) },
   });
   try {
-    await expect(rig.writer.launch(run)).rejects.toThrow(
+    await expect(rig.writer.launch(run, 0)).rejects.toThrow(
       `The container name '${name}' is taken by a container that is not ours`,
     );
-    await rig.writer.stop(run);
+    await rig.writer.stop(run, 0);
     await rig.writer.remove(run);
     expect((await rig.engine.inspect(foreign))?.State.Status).toBe("created");
   } finally {
@@ -222,21 +225,21 @@ test("another user's container with the same name is neither adopted nor removed
 
 test("the container of another run with the same number is neither adopted, nor stopped, nor removed", async () => {
   const lost = rig.run({ forMs: 60_000, lines: ["from the lost run"] });
-  await rig.writer.launch(lost);
+  await rig.writer.launch(lost, 0);
   const { uid: _older, ...older } = lost;
   for (const run of [{ ...lost, uid: "another" }, older]) {
     const writer = rig.writerWith(createFakeClaims());
-    expect((await writer.observe(run)).container.phase).toBe("Unknown");
+    expect((await writer.observe(run, 0)).container.phase).toBe("Unknown");
     await writer.provision(run);
-    await expect(writer.launch(run)).rejects.toMatchObject({
+    await expect(writer.launch(run, 0)).rejects.toMatchObject({
       code: "LaunchFailed",
-      message: `The container '${containerNameOf(rig.installationId, run.id)}' belongs to another run with the number ${run.id}`,
+      message: `The container '${containerNameOf(rig.installationId, run.id, 0)}' belongs to another run with the number ${run.id}`,
     });
     for await (const batch of rig.reader.logs(run, {}, AbortSignal.timeout(10_000))) expect(batch).toEqual([]);
-    await writer.stop(run);
+    await writer.stop(run, 0);
     await writer.remove(run);
   }
-  expect((await rig.writer.observe(lost)).container.phase).toBe("Running");
+  expect((await rig.writer.observe(lost, 0)).container.phase).toBe("Running");
   expect(await readdir(rig.runsDir)).toContain(textOf(lost));
   expect(rig.begins(lost)).toBe(1);
   await rig.writer.remove(lost);
@@ -244,11 +247,11 @@ test("the container of another run with the same number is neither adopted, nor 
 
 test("a run that is older than uids is recognized by its number and the container in its claim", async () => {
   const { uid: _uid, ...run } = rig.run({ hasBuffers: true, exitCode: 6 });
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   await exited(run);
   expect(await readdir(rig.runsDir)).toContain(String(run.id));
   expect((await rig.claims.find(run, 0))?.containerId).toBeDefined();
-  expect((await rig.anotherWriter().launch(run)).container.exitCode).toBe(6);
+  expect((await rig.anotherWriter().launch(run, 0)).container.exitCode).toBe(6);
   expect(await rig.writer.survey()).toContainEqual({ id: run.id, containers: "Ended" });
   await rig.writer.remove(run);
   expect(await rig.writer.survey()).not.toContainEqual(expect.objectContaining({ id: run.id }));
@@ -259,12 +262,12 @@ test("two installations on one engine do not see each other's runs", async () =>
   const other = await openDockerRig();
   try {
     const run = rig.run({ forMs: 60_000 });
-    await rig.writer.launch(run);
-    expect((await other.writer.observe(run)).container.phase).toBe("Unknown");
-    await other.writer.stop(run);
+    await rig.writer.launch(run, 0);
+    expect((await other.writer.observe(run, 0)).container.phase).toBe("Unknown");
+    await other.writer.stop(run, 0);
     await other.writer.remove(run);
     expect(await other.writer.survey()).toEqual([]);
-    expect((await rig.writer.observe(run)).container.phase).toBe("Running");
+    expect((await rig.writer.observe(run, 0)).container.phase).toBe("Running");
     await rig.writer.remove(run);
   } finally {
     await other.close();
@@ -273,12 +276,12 @@ test("two installations on one engine do not see each other's runs", async () =>
 
 test("a missing image or a pump that does not start fails the launch with the reason", async () => {
   const gone = rig.shell("true", { image: "no-such-image:1" });
-  await expect(rig.writer.launch(gone)).rejects.toMatchObject({
+  await expect(rig.writer.launch(gone, 0)).rejects.toMatchObject({
     code: "LaunchFailed",
     message: "The image 'no-such-image:1' is no longer on the host of the engine",
   });
   const dies = rig.shell("true", { buffers: { outputs: ["dies"] } });
-  await expect(rig.writer.launch(dies)).rejects.toMatchObject({
+  await expect(rig.writer.launch(dies, 0)).rejects.toMatchObject({
     code: "LaunchFailed",
     message: "The process that streams the buffers did not start: it exited with 3: no such luck",
   });
@@ -295,8 +298,8 @@ test("an unreachable engine is Unavailable, and the claim is kept for the next a
     pumpCommand: { node: process.execPath, main: "" },
     dockerHost: "unix:///nowhere/docker.sock",
   });
-  await expect(away.launch(run)).rejects.toMatchObject({ code: "Unavailable" });
-  await rig.writer.launch(run);
+  await expect(away.launch(run, 0)).rejects.toMatchObject({ code: "Unavailable" });
+  await rig.writer.launch(run, 0);
   await exited(run);
   expect(rig.begins(run)).toBe(1);
 });
@@ -305,7 +308,7 @@ test("the job finds its pipes, writable by any user, and no other file of ours",
   const run = rig.shell('stat -c "%A" "$OUT_PIPE"; ls /run/secrets/*; tr "\\0" "\\n" </proc/$$/environ | grep MY-IN', {
     buffers: { inputs: ["my-in"], outputs: ["out"] },
   });
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   let text = "";
   for await (const batch of rig.reader.logs(run, { follow: true }, AbortSignal.timeout(10_000))) {
     for (const { bytes } of batch) text += Buffer.from(bytes).toString();
@@ -317,6 +320,6 @@ test("a claim without an attempt never touches the folder of the run", async () 
   const run = rig.run({});
   await rig.claims.markRemoved(run, 0);
   await mkdir(join(rig.runsDir, textOf(run)));
-  await rig.writer.stop(run);
+  await rig.writer.stop(run, 0);
   expect(await readdir(rig.runsDir)).toContain(textOf(run));
 });

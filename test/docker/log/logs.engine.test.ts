@@ -29,8 +29,8 @@ const logOf = (run: RunRecord, query: LogQuery = {}): Promise<LogLine[]> =>
   collect(rig.reader.logs(run, query, AbortSignal.timeout(60_000)));
 const textOf = (lines: readonly LogLine[]): string => Buffer.concat(lines.map(({ bytes }) => bytes)).toString();
 const ended = async (run: RunRecord): Promise<void> => {
-  await rig.writer.launch(run);
-  await eventually(async () => (await rig.writer.observe(run)).container.phase === "Exited", { withinMs: 60_000 });
+  await rig.writer.launch(run, 0);
+  await eventually(async () => (await rig.writer.observe(run, 0)).container.phase === "Exited", { withinMs: 60_000 });
 };
 
 test("lines of megabytes stay whole, their instant is that of the beginning, and a last one may be open", async () => {
@@ -66,7 +66,7 @@ test("bytes that are not text do no harm", async () => {
 
 test("a follower of a job that writes fast loses nothing at its end", async () => {
   const run = rig.shell("seq 30000; echo last >&2; printf open");
-  const following = rig.writer.launch(run).then(() => logOf(run, { follow: true }));
+  const following = rig.writer.launch(run, 0).then(() => logOf(run, { follow: true }));
   const lines = await following;
   expect(lines.length).toBe(30_002);
   expect(textOf(lines).endsWith("open")).toBe(true);
@@ -75,7 +75,7 @@ test("a follower of a job that writes fast loses nothing at its end", async () =
 test("a followed log has the last lines, which the job writes just before it ends", async () => {
   const follow = async (): Promise<string> => {
     const run = rig.shell("echo one; sleep 0.1; echo two; printf end");
-    await rig.writer.launch(run);
+    await rig.writer.launch(run, 0);
     return textOf(await logOf(run, { follow: true }));
   };
   // Engines lose it more often than not.
@@ -84,7 +84,7 @@ test("a followed log has the last lines, which the job writes just before it end
 
 test("the tail of a followed log continues with new lines: none is repeated or left out", async () => {
   const run = rig.shell("for i in 1 2 3 4 5 6; do echo $i; sleep 0.2; done");
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   await eventually(async () => textOf(await logOf(run)).startsWith("1\n2\n3\n"));
   const followed = textOf(await logOf(run, { follow: true, tailLines: 1 }));
   expect("1\n2\n3\n4\n5\n6\n".endsWith(followed)).toBe(true);
@@ -93,20 +93,20 @@ test("the tail of a followed log continues with new lines: none is repeated or l
 
 test("a followed line arrives while its job still runs", async () => {
   const run = rig.shell("for i in 1 2 3; do echo $i; sleep 0.1; done; exec sleep 600");
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   let seen = "";
   for await (const batch of rig.reader.logs(run, { follow: true }, AbortSignal.timeout(20_000))) {
     for (const { bytes } of batch) seen += Buffer.from(bytes).toString();
     if (seen === "1\n2\n3\n") break;
   }
   expect(seen).toBe("1\n2\n3\n");
-  expect(await rig.writer.observe(run)).toMatchObject({ container: { phase: "Running" } });
-  await rig.writer.stop(run);
+  expect(await rig.writer.observe(run, 0)).toMatchObject({ container: { phase: "Running" } });
+  await rig.writer.stop(run, 0);
 });
 
 test("a slow reader holds the log back instead of filling memory", async () => {
   const run = rig.shell("yes $(head -c 2000 /dev/zero | tr '\\0' x) | head -n 100000");
-  await rig.writer.launch(run);
+  await rig.writer.launch(run, 0);
   const before = process.memoryUsage().rss;
   let most = 0;
   let lines = 0;
@@ -164,7 +164,7 @@ test("a line of 40 MiB is whole, live and by its tail", async () => {
 
 test("a log that the engine has cut is marked", async () => {
   const run = rig.run({});
-  const id = await rig.engine.create(containerNameOf(rig.installationId, run.id), {
+  const id = await rig.engine.create(containerNameOf(rig.installationId, run.id, 0), {
     Image: inject("testImage"),
     Entrypoint: ["bash", "-c", "seq 20000"],
     Labels: { [LABEL_INSTALLATION]: rig.installationId, [LABEL_RUN]: String(run.id), [LABEL_RUN_UID]: run.uid ?? "" },
@@ -183,7 +183,7 @@ describe("the archived log of a container that was removed", () => {
   const removed = async (): Promise<RunRecord> => {
     const run = rig.shell("echo lost");
     await ended(run);
-    await rig.engine.remove(containerNameOf(rig.installationId, run.id), { force: true });
+    await rig.engine.remove(containerNameOf(rig.installationId, run.id, 0), { force: true });
     return run;
   };
 
@@ -202,7 +202,7 @@ describe("the archived log of a container that was removed", () => {
   test("is there where only its name was changed", async () => {
     const run = rig.shell("echo kept");
     await ended(run);
-    await promisify(execFile)("docker", ["rename", containerNameOf(rig.installationId, run.id), `kept-${run.id}`]);
+    await promisify(execFile)("docker", ["rename", containerNameOf(rig.installationId, run.id, 0), `kept-${run.id}`]);
     expect(textOf(await logOf({ ...run, startedAt: run.createdAt }, { toArchive: true }))).toBe("kept\n");
   });
 });

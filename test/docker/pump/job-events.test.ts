@@ -6,6 +6,7 @@ const event = (action: ContainerEvent["action"], more: Partial<ContainerEvent> =
   action,
   containerId: "a",
   run: { id: 1 },
+  replica: 0,
   ...more,
 });
 const start = event("start");

@@ -174,6 +174,18 @@ describe("the outcome of a run", () => {
   });
 });
 
+test.each([
+  [{ container: exited(3, 5) }, "Main exited with code 3 (replica 2)"],
+  [
+    { container: { ...exited(137, 5), message: "out of memory" } },
+    "Main exited with code 137 (replica 2): out of memory",
+  ],
+  [{ container: exited(0, 5), pump: { phase: "Failed", message: "torn" } }, "torn (replica 2)"],
+  [{ container: { phase: "Gone" } }, "The container disappeared; its exit code is unknown (replica 2)"],
+] as const)("the reason names the one of several replicas that failed: %j", (replica, statusReason) => {
+  expect(outcomeOf({ replica, index: 2, deadlineAt: AT(30), nowAt: AT(10) })).toMatchObject({ statusReason });
+});
+
 describe("observations of a replica", () => {
   test("never goes back, each half by itself", () => {
     const over = later({ container: running, pump: { phase: "Running" } }, { container: exited(0, 5) });
