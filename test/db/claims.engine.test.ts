@@ -176,3 +176,18 @@ test("a run that is older than uids has claims without one", async () => {
     state: "claimed",
   });
 });
+
+test("the claims of a run's replicas are its own, and are found together", async () => {
+  const { database } = await openFresh();
+  const { claims } = database;
+  const [run, other] = [await createdRun(database), await createdRun(database)];
+  for (const replica of [0, 2]) await claims.claim(run, replica, `a${replica}`);
+  await claims.claim(other, 1, "b");
+  await claims.markRemoved(run, 2);
+  const found = (await claims.findAll(run)).toSorted((a, b) => a.replica - b.replica);
+  expect(found.map(({ replica, attempt, state }) => ({ replica, attempt, state }))).toEqual([
+    { replica: 0, attempt: "a0", state: "claimed" },
+    { replica: 2, attempt: "a2", state: "removed" },
+  ]);
+  expect(await claims.findAll({ id: run.id, uid: "another" })).toEqual([]);
+});

@@ -330,7 +330,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
     const records = await open();
     const env = { Z: "1", A: "$(Z)", "10": "x" };
     const job = { codespec: { ...codespec, env }, buffers: { input: bufferId() }, nodePool: "cpu", replicas: 2 };
-    const { run, created } = await records.runs.create(newRun({ job, tags: { b: "2", a: "1" } }));
+    const { run, created } = await records.runs.create(newRun({ job, replicaCount: 2, tags: { b: "2", a: "1" } }));
     expect(created).toBe(true);
     expect(run).toEqual({
       id: 1,
@@ -342,6 +342,7 @@ export function testRecords(open: () => Promise<RecordsUnderTest>): void {
       tags: { a: "1", b: "2" },
       bufferAccessTtl: "01:00:00",
       eTag: expect.stringMatching(/^\d+$/),
+      replicaCount: 2,
       revision: 0,
       uid: expect.any(String),
     });

@@ -216,6 +216,32 @@ test("the eTag changes with the fields that clients see, and with nothing else",
   expect(listed.items[0]?.eTag).toBe(seen.at(-1));
 });
 
+test("how many replicas run is shown only of a running run with several, and changes its eTag", async () => {
+  const { database } = await openFresh();
+  const { runs } = database;
+  const [several, single] = [await createdRun(database, { replicaCount: 3 }), await createdRun(database)];
+  const countOf = async ({ id }: { id: number }) => (await runs.find(id))?.runningCount;
+  await runs.recordRunningCount(several, 3);
+  expect(await countOf(several)).toBeUndefined();
+  for (const run of [several, single]) {
+    await runs.recordRunning(run.id, 1, undefined);
+    await runs.recordRunningCount(run, 3);
+  }
+  expect([await countOf(several), await countOf(single)]).toEqual([3, undefined]);
+  const before = await runs.load(several);
+  await runs.recordRunningCount({ ...several, uid: "another" }, 1);
+  await runs.recordRunningCount(several, 3);
+  expect(await runs.load(several)).toEqual(before);
+  await runs.recordRunningCount(several, 2);
+  const after = await runs.load(several);
+  expect([after.runningCount, after.eTag === before.eTag, after.revision > before.revision]).toEqual([2, false, true]);
+  await runs.requestCancel(several.id);
+  expect(await countOf(several)).toBeUndefined();
+  await runs.finish(several, succeeded);
+  await runs.recordRunningCount(several, 1);
+  expect(await countOf(several)).toBeUndefined();
+});
+
 test("the reconciler's lists have the runs left to repair, and are empty once they are repaired", async () => {
   const { database } = await openFresh();
   const [first, second] = [await createdRun(database), await createdRun(database)];
@@ -228,8 +254,8 @@ test("the reconciler's lists have the runs left to repair, and are empty once th
 
   await database.runs.recordRunning(second.id, 1, undefined);
   expect(await database.runsIn("docker").open()).toEqual([
-    { ...first, isRunning: false },
-    { ...second, isRunning: true },
+    { ...first, isRunning: false, replicaCount: 1 },
+    { ...second, isRunning: true, replicaCount: 1 },
   ]);
   await database.runs.recordArchived(first);
   expect(await database.runs.find(first.id)).not.toHaveProperty("archivedAt");

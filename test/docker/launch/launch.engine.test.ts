@@ -252,7 +252,7 @@ test("a run that is older than uids is recognized by its number and the containe
   expect(await readdir(rig.runsDir)).toContain(String(run.id));
   expect((await rig.claims.find(run, 0))?.containerId).toBeDefined();
   expect((await rig.anotherWriter().launch(run, 0)).container.exitCode).toBe(6);
-  expect(await rig.writer.survey()).toContainEqual({ id: run.id, containers: "Ended" });
+  expect(await rig.writer.survey()).toContainEqual({ id: run.id, containers: "Ended", started: 1 });
   await rig.writer.remove(run);
   expect(await rig.writer.survey()).not.toContainEqual(expect.objectContaining({ id: run.id }));
   expect(rig.begins(run)).toBe(1);
