@@ -31,7 +31,7 @@ export type LogPosition = Tail["position"];
 /** The log of a started container. */
 export interface ContainerLog {
   read(query: LogQuery): LogLines;
-  /** What of it is there, and from where to {@link follow} it. */
+  /** The lines so far, and from where to {@link follow} it. */
   soFar(query: LogQuery): Promise<Tail>;
   follow(position: LogPosition, query: LogQuery): LogLines;
 }

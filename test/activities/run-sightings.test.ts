@@ -8,7 +8,7 @@ const exited = (exitCode: number): ReplicaState => ({ container: { phase: "Exite
 const gone: ReplicaState = { container: { phase: "Gone" } };
 const storing: ReplicaState = { ...exited(0), pump: { phase: "Running" } };
 
-test("a run with one replica is told of its end, each time that it is seen, and nothing is counted", () => {
+test("a run with one replica hears of its end each time that it is seen, and nothing is counted", () => {
   const sightings = new RunSightings();
   const see = (state: ReplicaState) => sightings.see(RUN, { index: 0, count: 1, state }, 0);
   expect(see(running)).toEqual({});
@@ -41,7 +41,7 @@ test("of a thousand replicas that fail at once, two messages are made: the first
   expect(told).toEqual([1, count]);
 });
 
-test("a failure that its workflow did not act on is told again after 30 s, with those since", () => {
+test("a failure that its workflow did not act on is sent again after 30 s, with those since", () => {
   const sightings = new RunSightings();
   const see = (index: number, state: ReplicaState, nowMs: number) =>
     sightings.see(RUN, { index, count: 3, state }, nowMs).changes;
