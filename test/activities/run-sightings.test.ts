@@ -8,7 +8,7 @@ const exited = (exitCode: number): ReplicaState => ({ container: { phase: "Exite
 const gone: ReplicaState = { container: { phase: "Gone" } };
 const storing: ReplicaState = { ...exited(0), pump: { phase: "Running" } };
 
-test("a run with one replica hears of its end each time that it is seen, and nothing is counted", () => {
+test("a run with one replica gets a message with each report of its end, and nothing is counted", () => {
   const sightings = new RunSightings();
   const see = (state: ReplicaState) => sightings.see(RUN, { index: 0, count: 1, state }, 0);
   expect(see(running)).toEqual({});
