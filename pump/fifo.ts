@@ -80,23 +80,30 @@ export class WriteEnd {
   }
 }
 
+const reopen = (fd: number): number => openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+
 /** Our end of a pipe that the job writes. It stays open until the process exits, so a late writer never blocks or dies. */
 export class ReadEnd {
   readonly #path: string;
   readonly #fd: number;
+  #first: number | undefined;
 
   /** @throws Error when there is no pipe at `path`. */
   constructor(path: string) {
     this.#path = path;
-    this.#fd = openPipe(path, constants.O_RDONLY);
+    // A job that waits in its open can write and be done before the next line: only this descriptor reports its end.
+    this.#first = openPipe(path, constants.O_RDONLY);
+    this.#fd = reopen(this.#first);
   }
 
   /**
-   * The bytes from now on, until the last writer has closed the pipe. The pipe is watched from this call on. A chunk is
-   * valid until the next one is asked for. @throws the reason of `signal`
+   * The bytes from the constructor or the last stream on, until the last writer has closed the pipe. The pipe is watched from
+   * this call on. A chunk is valid until the next one is asked for. @throws the reason of `signal`
    */
   stream(signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
-    return chunksOf(openSync(`/proc/self/fd/${this.#fd}`, constants.O_RDONLY | constants.O_NONBLOCK), signal);
+    const fd = this.#first ?? reopen(this.#fd);
+    this.#first = undefined;
+    return chunksOf(fd, signal);
   }
 
   /** Ends each {@link ReadEnd.stream} that has no writer, after the bytes that are still in the pipe. */

@@ -40,6 +40,12 @@ test("a pipe that no process has opened is not at its end", async () => {
   await expect.poll(() => ended).toBe(true);
 });
 
+test("a pipe that was written and closed before it is watched is at its end", async () => {
+  const end = new ReadEnd(path);
+  await job("echo x > p.pipe").ended;
+  expect(await contentOf(end.stream(never))).toBe("x\n");
+});
+
 test("writers that overlap are one stream", async () => {
   const stream = new ReadEnd(path).stream(never);
   job("(echo a; sleep 0.3; echo b) > p.pipe & (sleep 0.1; echo c; sleep 0.5; echo d) > p.pipe & wait");
