@@ -18,7 +18,7 @@ export const answerData =
 export const answerBoth =
   (control: FastifyInstance, data: FastifyInstance, checkHost: CheckHost): RequestListener =>
   (req, res) => {
-    if (req.url?.startsWith("/containers/")) return data.routing(req, res);
+    if (/^\/(?:containers|pumps)\//.test(req.url ?? "")) return data.routing(req, res);
     try {
       checkHost(req.headers);
     } catch (err) {

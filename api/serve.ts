@@ -6,6 +6,7 @@ import type { ApiConfig } from "../config/server.ts";
 import { LOCAL_USER } from "../model/caller.ts";
 import type { ComputeReader } from "../model/ports/compute.ts";
 import type { Database } from "../model/ports/database.ts";
+import type { PumpKey } from "../model/ports/pump-channel.ts";
 import type { LogArchive } from "../model/ports/log.ts";
 import type { BufferStores } from "../model/ports/store.ts";
 import { readersOf, type Clusters } from "../runs/clusters.ts";
@@ -17,6 +18,7 @@ import { createChanges } from "../waiting/changes.ts";
 import { createApp } from "./app.ts";
 import { createDataPlaneAddress, type DataOrigins } from "./data-plane/data-plane-address.ts";
 import { createDataPlane } from "./data-plane/data-plane.ts";
+import { pumpRoutes } from "./data-plane/pump-routes.ts";
 import { loadSigningKeys } from "./data-plane/signing-keys.ts";
 import { createSigner, createVerifier } from "./data-plane/signing.ts";
 import { createHostCheck, ownNamesOf } from "./http/hosts.ts";
@@ -26,6 +28,7 @@ import { answerBoth, answerData } from "./planes.ts";
 import { createRunService } from "./runs/run-service.ts";
 import { createBufferService } from "./services/buffer-service.ts";
 import { createCodespecService } from "./services/codespec-service.ts";
+import { createPumpService } from "./services/pump-service.ts";
 import { createServerService } from "./services/server-service.ts";
 
 const OWNER_ONLY = 0o600;
@@ -54,7 +57,7 @@ export interface ServedApi {
 export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBackends): Promise<ServedApi> {
   const { db, store, archive, clusters, checkStorage } = backends;
   const compute = readersOf(clusters);
-  const { installationId, codespecs, buffers, runs } = db;
+  const { installationId, codespecs, buffers, runs, pumps } = db;
   const keys = await loadSigningKeys(config.signingKeys, join(config.TYGER_DATA_DIR, "keys"));
   const changes = createChanges<number>((changed) => runs.listen(changed));
   const temporal = openClient({
@@ -69,9 +72,11 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
   });
 
   const origins: DataOrigins = { publicUrl: config.dataPlane?.publicUrl };
+  const address = createDataPlaneAddress(config.TYGER_DATA_SOCKET, () => origins);
+  const bufferService = createBufferService(buffers, store, createSigner(keys, config.TYGER_DATA_SOCKET));
   const control = createApp({
     codespecs: createCodespecService(codespecs),
-    buffers: createBufferService(buffers, store, createSigner(keys, config.TYGER_DATA_SOCKET)),
+    buffers: bufferService,
     runs: createRunService({
       runs,
       codespecs,
@@ -89,11 +94,14 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
       probes: [() => db.ping(), checkStorage],
       databaseVersion: db.schemaVersion,
     }),
-    address: createDataPlaneAddress(config.TYGER_DATA_SOCKET, () => origins),
+    address,
     callerOf: () => LOCAL_USER,
     log,
   });
   const data = createDataPlane({ store, verify: createVerifier(keys), log });
+  const pumpChanges = createChanges<PumpKey>((changed) => pumps.listen(changed));
+  const pumpService = createPumpService({ records: pumps, changes: pumpChanges, runs, buffers: bufferService });
+  void data.register(pumpRoutes(pumpService, address));
 
   if (config.authentication === "none") log.warn(OPEN_TO_ALL);
   const servers = await listenOverTcp(config, { control, data, origins });
@@ -103,9 +111,10 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
 
   return {
     async stop() {
+      pumpService.close();
       const drained = servers.map((server) => drain(server, DRAIN_MS));
       await Promise.all([control.close(), data.close(), ...drained]);
-      await Promise.all([changes.close(), workflows.close()]);
+      await Promise.all([changes.close(), pumpChanges.close(), workflows.close()]);
       await temporal.connection.close();
       await db.close();
     },

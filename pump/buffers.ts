@@ -94,6 +94,10 @@ async function reachIn(place: BufferPlace, journal: Journal): Promise<Reach> {
     const store = createFilesystemStore(place.storeDir);
     return (bufferId) => storedBlobs(store, bufferId);
   }
-  const { signedBlobs } = await import("./signed-access.ts");
-  return (bufferId, writeable, signal) => signedBlobs(place, { bufferId, writeable, signal, journal });
+  const [{ connectApi }, { signedBlobs }] = await Promise.all([
+    import("./api-client.ts"),
+    import("./signed-access.ts"),
+  ]);
+  const ask = connectApi(place.api, journal);
+  return (bufferId, writeable, signal) => signedBlobs(ask, { bufferId, writeable, signal, ttl: place.accessTtl });
 }

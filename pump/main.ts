@@ -1,18 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { errnoOf, messageOf } from "../model/errors.ts";
-import {
-  PUMP_FILES,
-  stateOfResult,
-  TRY_AGAIN_EXIT,
-  type PumpCommand,
-  type PumpResult,
-  type PumpSpec,
-} from "../model/run/pump.ts";
-import { every, retry } from "../waiting/retry.ts";
-import { Control } from "./control.ts";
+import { PUMP_FILES, TRY_AGAIN_EXIT, type PumpCommand, type PumpSpec } from "../model/run/pump.ts";
+import type { PumpEnd } from "./channel-end.ts";
 import { openJournal } from "./journal.ts";
+import { localEnd } from "./local-end.ts";
 import { Pump } from "./pump.ts";
-import { leaveResult } from "./result.ts";
 
 /** `node pump.js FOLDER`: moves all bytes of one launch attempt. Its instructions are in the folder, not in argv. */
 
@@ -24,13 +16,13 @@ const spec = takeFolder(process.argv[2]);
 if (!spec) process.exit(0);
 
 const journal = openJournal({ runId: spec.runId });
-const control = new Control(obey);
-if (!(await control.listen(PUMP_FILES.socket))) process.exit(0);
-// Loaded while the container starts: the worker waits only until we listen. A failure is reported by each pipe.
+const end = await endOf(spec);
+if (!(await end.begin())) process.exit(0);
+// Loaded while the container starts: the worker waits only until we have begun. A failure is reported by each pipe.
 const buffers = import("./buffers.ts").then(({ connectBuffers }) => connectBuffers(spec, journal));
 buffers.catch(() => {});
 // No command can arrive before this turn of the event loop ends.
-const pump = new Pump(spec, { buffers, journal, onState: (state) => control.show(state) });
+const pump = new Pump(spec, { buffers, journal, onState: (state) => end.show(state) });
 
 // When the machine shuts down, the job ends too, and its output from partial input must not count. So the pump fails, and
 // keeps the pipes open until SIGKILL or a command. The others are ignored: the shell that started the stack can go, and batch
@@ -41,9 +33,7 @@ for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2"]) process.on(signal, () => 
 process.on("uncaughtException", (err) => pump.fail(`The pump failed: ${messageOf(err)}`));
 
 journal("info", "pump started");
-const result = await pump.run();
-await leave(result);
-await control.leave(stateOfResult(result));
+await end.leave(await pump.run());
 // Not process.exit() at once: it waits for V8's compiler threads, and one of them can be waiting for a garbage collection
 // that then never happens.
 setTimeout(() => process.exit(), LINGER_MS).unref();
@@ -70,13 +60,10 @@ function obey(said: PumpCommand): void {
   else pump.stop();
 }
 
-/** Without a result the pump counts as dead, so it waits out a full disk. A missing folder needs no result. */
-async function leave(result: PumpResult): Promise<void> {
-  const passes = (err: unknown): boolean => errnoOf(err) !== "ENOENT";
-  const onRetry = (err: unknown): void => journal("error", "could not write the result", { reason: messageOf(err) });
-  try {
-    await retry(() => leaveResult(result), { pauses: every(1000), passes, onRetry });
-  } catch {
-    // The folder is gone.
-  }
+/** The end of the channel that the specification asks for. Only the code for that is loaded. */
+async function endOf({ channel }: PumpSpec): Promise<PumpEnd> {
+  if (!channel) return localEnd(obey, journal);
+  const [{ connectApi }, { ApiEnd }] = await Promise.all([import("./api-client.ts"), import("./api-end.ts")]);
+  const onRefused = (reason: string): void => pump.fail(`The server refuses this pump: ${reason}`);
+  return new ApiEnd({ ask: connectApi(channel, journal), obey, onRefused, journal });
 }

@@ -13,6 +13,7 @@ import { CodedError, errnoOf, type ErrorCode } from "../../model/errors.ts";
 import type { Blob, BlobHead, BufferStore } from "../../model/ports/store.ts";
 import { errorBodyOf, statusOf } from "../../contract/error-status.ts";
 import type { VerifyAccess } from "./signing.ts";
+import { waitSecondsOf } from "../http/prefer.ts";
 import { answerUnreadable } from "../http/unreadable-request.ts";
 import { checkVersion } from "../http/version.ts";
 
@@ -24,8 +25,6 @@ export interface DataPlaneParts {
 
 /** A slow upload is ended after this; clients give up a whole request after 100 s. */
 const REQUEST_MS = 120_000;
-/** The longest that a request for a missing blob is held, however long its client would wait. */
-const LONGEST_WAIT_SECONDS = 30;
 /** More than a reader could check in one piece. */
 const MAX_BLOB_BYTES = 2 ** 31 - 1;
 const METADATA_PREFIX = "x-ms-meta-";
@@ -152,11 +151,6 @@ async function getOrWait(
       await store.waitFor(id, path, leftMs, gone.signal);
     }
   }
-}
-
-function waitSecondsOf(req: FastifyRequest): number {
-  const [, seconds] = /\bwait=(\d{1,4})\b/.exec(String(req.headers["prefer"] ?? "")) ?? [];
-  return Math.min(Number(seconds ?? 0), LONGEST_WAIT_SECONDS);
 }
 
 /**

@@ -15,3 +15,13 @@ export function outputsOf({ codespec, buffers }: Pick<JobTarget, "codespec" | "b
     return direction === "output" && bufferId !== undefined ? [{ parameter: name, bufferId }] : [];
   });
 }
+
+/** Whether the pump of a run can have a URL of the buffer: of each one of the run, and to write only its outputs. */
+export const canAccess = (
+  job: Pick<JobTarget, "codespec" | "buffers">,
+  bufferId: string,
+  isWriteable: boolean,
+): boolean =>
+  isWriteable
+    ? outputsOf(job).some((output) => output.bufferId === bufferId)
+    : Object.values(job.buffers ?? {}).includes(bufferId);

@@ -11,16 +11,31 @@ export interface PumpPipe {
 }
 
 /**
- * Where a buffer of a replica is: in a filesystem store on this machine, or wherever its signed URLs lead, for which the
- * API is asked at its login URL (`http+unix:///path/api.sock:`); `accessTtl` is a TimeSpan, the life of each.
+ * How the pump of a replica reaches our API: at a server's URL (`https://data.example.org`, `http+unix:///path/data.sock:`),
+ * below the path that {@link pumpPathOf} gives, with the token in a file.
  */
-export type BufferPlace = { storeDir: string } | { apiUrl: string; accessTtl: string };
+export interface PumpApi {
+  url: string;
+  path: string;
+  tokenFile: string;
+}
+
+/** The path of a replica's pump on the listener of the data plane. */
+export const pumpPathOf = (run: RunIdentity, replica: number): string => `/pumps/${textOf(run)}/${replica}`;
+
+/**
+ * Where a buffer of a replica is: in a filesystem store on this machine, or wherever its signed URLs lead, for which the
+ * API is asked; `accessTtl` is a TimeSpan, the life of each.
+ */
+export type BufferPlace = { storeDir: string } | { api: PumpApi; accessTtl: string };
 
 /** The instructions for a replica's pump, as JSON in its folder; contains no secret. */
 export interface PumpSpec {
   runId: number;
   /** In the spec of an older worker, the place of all buffers. */
   buffers?: BufferPlace;
+  /** The pump speaks to our API; without it, over a socket and a file in its folder. */
+  channel?: PumpApi;
   pipes: PumpPipe[];
   /** With this token the replica writes its outputs, see {@link writerOf}; absent from the spec of an older worker. */
   writer?: string;
@@ -63,8 +78,8 @@ export const stateOfResult = ({ status, message, cutOff }: PumpResult): PumpStat
 });
 
 /**
- * Commands to a pump through its socket, one JSON object a line. The pump sends a {@link PumpReport} line on
- * connection and on each change.
+ * Commands to a pump. On its socket each is a JSON object in a line, and the pump sends a {@link PumpReport} line on
+ * connection and on each change; our API passes them on in the messages of `pump-messages.ts`.
  * - `jobEnded`: the container has ended; pipes that were never opened are abandoned. If it was cut off, outputs that are not
  *   complete are marked failed; an older worker does not say that.
  * - `jobRunsOn`: the answer to a report with these `pipeEnds`: a while later the container was still running.
@@ -77,7 +92,7 @@ export type PumpCommand =
   | { command: "stop" }
   | { command: "abandon" };
 
-/** A line from a pump. Older workers ignore the fields that {@link PumpState} does not have. */
+/** A report of a pump. Older workers ignore the fields that {@link PumpState} does not have. */
 export interface PumpReport extends PumpState {
   /**
    * How many pipes of outputs have ended so far, as long as one of them waits: the pipes of a job that is killed end, too,

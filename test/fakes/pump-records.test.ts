@@ -2,13 +2,16 @@ import { testPumpRecords } from "../ports/pump-records.ts";
 import { createFakePumpRecords } from "./pump-records.ts";
 
 testPumpRecords(async () => {
+  const records = createFakePumpRecords();
   let count = 0;
-  const runs = Array.from({ length: 10 }, (_, place) => ({ id: place + 1, uid: `uid${place}` }));
-  const records = createFakePumpRecords(runs);
   return {
     records,
-    newRun: async () => runs[count++]!,
-    endRun: async ({ id, uid }) => void records.openRuns.delete(`${id}-${uid}`),
+    newRun: async () => {
+      const run = { id: (count += 1), uid: `uid${count}` };
+      records.add(run);
+      return run;
+    },
+    endRun: async (run) => records.endRun(run),
     silence: async (pump) => records.silence(pump),
   };
 });

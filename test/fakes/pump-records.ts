@@ -1,6 +1,6 @@
 import { CodedError, notFound } from "../../model/errors.ts";
 import { pumpKeyOf, type PumpAddress, type PumpKey, type PumpRecords } from "../../model/ports/pump-channel.ts";
-import type { RunIdentity } from "../../model/run/identity.ts";
+import { textOf, type RunIdentity } from "../../model/run/identity.ts";
 import type { PumpCommand, PumpReport, PumpResult } from "../../model/run/pump.ts";
 
 interface Row {
@@ -16,25 +16,25 @@ interface Row {
 /** The records of pumps in memory, with handles for tests. */
 export interface FakePumpRecords extends PumpRecords {
   rows: Map<PumpKey, Row>;
-  /** Runs that are known and open. */
-  openRuns: Set<string>;
+  /** A run that is open from now on. */
+  add(run: RunIdentity): void;
+  endRun(run: RunIdentity): void;
   /** The pump has sent nothing for a minute. */
   silence(pump: PumpAddress): void;
 }
 
-const textOfRun = ({ id, uid }: RunIdentity): string => `${id}-${uid}`;
-
-export function createFakePumpRecords(runs: readonly RunIdentity[] = []): FakePumpRecords {
-  const known = new Set(runs.map(textOfRun));
+export function createFakePumpRecords(): FakePumpRecords {
+  const known = new Set<string>();
+  const open = new Set<string>();
   const listeners = new Set<(pump: PumpKey | undefined) => void>();
   const announce = (pump: PumpAddress): void => {
     for (const listener of listeners) listener(pumpKeyOf(pump));
   };
   const rowOf = (pump: PumpAddress): Row | undefined =>
-    known.has(textOfRun(pump.run)) ? fake.rows.get(pumpKeyOf(pump)) : undefined;
+    known.has(textOf(pump.run)) ? fake.rows.get(pumpKeyOf(pump)) : undefined;
   const permitted = (pump: PumpAddress, tokenHash: string): Row => {
     const row = rowOf(pump);
-    if (row?.tokenHash === tokenHash && fake.openRuns.has(textOfRun(pump.run))) return row;
+    if (row?.tokenHash === tokenHash && open.has(textOf(pump.run))) return row;
     throw new CodedError("AuthenticationFailed", "The token is refused");
   };
   const spoken = (row: Row, instance: string): Row => {
@@ -44,13 +44,17 @@ export function createFakePumpRecords(runs: readonly RunIdentity[] = []): FakePu
 
   const fake: FakePumpRecords = {
     rows: new Map(),
-    openRuns: new Set(known),
+    add(run) {
+      known.add(textOf(run));
+      open.add(textOf(run));
+    },
+    endRun: (run) => void open.delete(textOf(run)),
     silence(pump) {
       const row = rowOf(pump);
       if (row) row.isHeard = false;
     },
     async open(pump, tokenHash) {
-      if (!known.has(textOfRun(pump.run))) throw notFound();
+      if (!known.has(textOf(pump.run))) throw notFound();
       const row = rowOf(pump);
       if (row?.tokenHash === tokenHash) return;
       if (row?.result) throw new CodedError("Conflict", "It has left its result");

@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { open } from "node:fs/promises";
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
 import { join } from "node:path";
+import { localPump } from "../../docker/pump/pump-link.ts";
+import type { PumpChannel } from "../../model/ports/pump-channel.ts";
 import {
   PUMP_FILES,
   type BufferPlace,
+  type PumpApi,
   type PumpCommand,
   type PumpPipe,
   type PumpReport,
@@ -15,15 +15,24 @@ import {
 } from "../../model/run/pump.ts";
 import { eventually } from "../eventually.ts";
 import { attemptFolder, startJob, type Job } from "./job.ts";
+import type { OpenedPump } from "./pump-api.ts";
+import type { World } from "./world.ts";
 
 /** The pump as a command. */
 export const PUMP_MAIN = join(import.meta.dirname, "../../pump/main.ts");
+
+/** How a pump reaches the buffers, and how it is spoken to. */
+export type Way = "store" | "urls";
+export const CHANNELS = ["the local socket", "the API"] as const;
+export type Channel = (typeof CHANNELS)[number];
 
 /** A real pump process on the folder of an attempt, and the jobs that use its pipes. */
 export interface PumpProcess {
   folder: string;
   pid: number;
+  runId: number;
   exit: Promise<number | null>;
+  channel: PumpChannel;
   /** The states that it has reported, oldest first. */
   states: () => PumpReport[];
   tell<C extends PumpCommand["command"]>(
@@ -39,26 +48,39 @@ export interface PumpProcess {
   end(): void;
 }
 
+export interface Pipes {
+  inputs?: Record<string, string>;
+  outputs?: Record<string, string>;
+  /** Parameters whose pipes do not exist. */
+  missing?: readonly string[];
+}
+
+/** `by`: how it reaches the buffers, and how it is spoken to. */
 export async function startPump(
-  buffers: BufferPlace,
-  pipes: {
-    inputs?: Record<string, string>;
-    outputs?: Record<string, string>;
-    /** Parameters whose pipes do not exist. */
-    missing?: readonly string[];
-  },
+  { api, plane }: World,
+  by: { way: Way; channel: Channel },
+  given: Pipes,
 ): Promise<PumpProcess> {
   const pipesOf = (direction: PumpPipe["direction"], buffers: Record<string, string> = {}): PumpPipe[] =>
     Object.entries(buffers).map(([parameter, bufferId]) => ({ parameter, direction, bufferId }));
-  const spec: PumpSpec = {
-    runId: 1,
-    buffers,
-    pipes: [...pipesOf("input", pipes.inputs), ...pipesOf("output", pipes.outputs)],
-  };
+  const pipes = [...pipesOf("input", given.inputs), ...pipesOf("output", given.outputs)];
   const attempt = attemptFolder(
-    spec.pipes.map(({ parameter }) => parameter).filter((parameter) => !pipes.missing?.includes(parameter)),
+    pipes.map(({ parameter }) => parameter).filter((parameter) => !given.missing?.includes(parameter)),
   );
   const folder = attempt.path;
+  const opened = await api.open(pipes);
+  const access = { ...opened.access, tokenFile: "token" } satisfies PumpApi;
+  writeFileSync(join(folder, "token"), opened.token, { mode: 0o600 });
+  const places: Record<Way, BufferPlace> = {
+    store: { storeDir: join(plane.dir, "buffers") },
+    urls: { api: access, accessTtl: "01:00:00" },
+  };
+  const spec: PumpSpec = {
+    runId: opened.pump.run.id,
+    buffers: places[by.way],
+    pipes,
+    ...(by.channel === "the API" && { channel: access }),
+  };
   writeFileSync(join(folder, PUMP_FILES.spec), JSON.stringify(spec));
   const log = openSync(join(folder, PUMP_FILES.log), "a");
   const child = spawn(process.execPath, [PUMP_MAIN, folder], { cwd: "/", env: {}, stdio: ["ignore", log, log] });
@@ -66,32 +88,26 @@ export async function startPump(
   const exit = new Promise<number | null>((resolve) => void child.once("exit", resolve));
   const jobs: Job[] = [];
 
-  const folderFd = await open(folder);
-  const connecting = eventually(() => tryConnect(`/proc/self/fd/${folderFd.fd}/${PUMP_FILES.socket}`));
+  const { channel, resultOf } = by.channel === "the API" ? opened : localEndOf(folder);
+  const states: PumpReport[] = [];
   // A pump that does not start must not stay behind.
-  const socket = await connecting.catch((err: unknown) => {
+  const link = await eventually(() => channel.follow((report) => states.push(report))).catch((err: unknown) => {
     child.kill("SIGKILL");
     throw err;
   });
-  let said = "";
-  socket.on("data", (data: Buffer) => (said += data.toString())).on("error", () => {});
-  await eventually(() => said.includes("\n"));
-  await folderFd.close();
+  // One that waits for the API has not begun.
+  if (by.channel === "the local socket" || api.isListening) await eventually(() => states.length > 0);
 
   const pump: PumpProcess = {
     folder,
     pid: child.pid ?? 0,
+    runId: spec.runId,
     exit,
-    states: () =>
-      said
-        .split("\n")
-        .filter(Boolean)
-        .map((line) => JSON.parse(line) as PumpReport),
-    tell: (command, more: object = {}) => void socket.write(`${JSON.stringify({ command, ...more })}\n`),
-    result: () => {
-      const path = join(folder, PUMP_FILES.result);
-      return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as PumpResult) : undefined;
-    },
+    channel,
+    states: () => states,
+    // As it is given.
+    tell: (command, more: object = {}) => link.send({ command, ...more } as PumpCommand),
+    result: resultOf,
     log: () => readFileSync(join(folder, PUMP_FILES.log), "utf8"),
     startJob: (script) => {
       const job = startJob(folder, script);
@@ -107,16 +123,18 @@ export async function startPump(
     end: () => {
       for (const job of jobs) job.end();
       child.kill("SIGKILL");
-      socket.destroy();
+      link.close();
       attempt.remove();
     },
   };
   return pump;
 }
 
-/** @throws Error when nothing is listening; between `bind` and `listen` the socket's file already exists. */
-async function tryConnect(path: string): Promise<Socket> {
-  const socket = connect(path);
-  await once(socket, "connect");
-  return socket;
-}
+/** A socket and a file in the folder. */
+const localEndOf = (folder: string): Pick<OpenedPump, "channel" | "resultOf"> => ({
+  channel: localPump(folder),
+  resultOf: () => {
+    const path = join(folder, PUMP_FILES.result);
+    return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as PumpResult) : undefined;
+  },
+});

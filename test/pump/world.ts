@@ -1,5 +1,3 @@
-import { rmSync } from "node:fs";
-import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
@@ -10,20 +8,15 @@ import { readBuffer } from "../../buffers/format/reader.ts";
 import { writeBuffer } from "../../buffers/format/writer.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { BufferStore } from "../../model/ports/store.ts";
-import type { BufferPlace } from "../../model/run/pump.ts";
 import { startDataPlane, type TestDataPlane } from "../data-plane.ts";
+import { startPumpApi, type PumpTestApi } from "./pump-api.ts";
 
-/** The environment of a pump: a real data plane, and the one API route that it uses. */
+/** The environment of a pump: a real data plane, and the part of the API that pumps use. */
 export interface World {
   plane: TestDataPlane;
-  /** The two ways to the same buffers. */
-  places: Record<"store" | "urls", BufferPlace>;
+  api: PumpTestApi;
   /** Lifetime of issued URLs. */
   ttlSeconds: number;
-  /** `path?query` of each request to the API. */
-  asked: string[];
-  stopApi(): Promise<void>;
-  listenApi(): Promise<void>;
   /** A new complete buffer with these bytes. */
   fill(bytes: Uint8Array): Promise<string>;
   /** All bytes of a buffer up to its verified end. */
@@ -39,36 +32,11 @@ export interface World {
 export async function startWorld(): Promise<World> {
   const plane = await startDataPlane();
   const socketPath = join(plane.dir, "api.sock");
-  const asked: string[] = [];
-  const answer = (): Server =>
-    createServer((req, res) => {
-      asked.push(req.url ?? "");
-      const { pathname, searchParams } = new URL(req.url ?? "", "http://api");
-      const id = /^\/buffers\/([a-z2-7]+)\/access$/.exec(pathname)?.[1] ?? "";
-      void plane.store.exists(id).then((exists) => {
-        if (req.method !== "POST" || !exists) return res.writeHead(404).end("{}");
-        const uri = plane.urlOf(id, searchParams.get("writeable") === "true", world.ttlSeconds);
-        return res.writeHead(201, { "content-type": "application/json" }).end(JSON.stringify({ uri }));
-      });
-    });
-  let api = answer();
+  const api = startPumpApi(plane, socketPath, () => world.ttlSeconds);
   const world: World = {
     plane,
-    places: {
-      store: { storeDir: join(plane.dir, "buffers") },
-      urls: { apiUrl: `http+unix://${socketPath}:`, accessTtl: "01:00:00" },
-    },
+    api,
     ttlSeconds: 3600,
-    asked,
-    async stopApi() {
-      api.closeAllConnections();
-      await new Promise<void>((resolve) => void api.close(() => resolve()));
-    },
-    async listenApi() {
-      rmSync(socketPath, { force: true });
-      api = answer();
-      await new Promise<void>((resolve) => void api.listen(socketPath, resolve));
-    },
     async fill(bytes) {
       const id = await plane.newBuffer();
       await writeBuffer(Readable.from([bytes]), blobsOver(fromUrl(plane.urlOf(id, true))));
@@ -88,11 +56,11 @@ export async function startWorld(): Promise<World> {
     },
     hasFinalBlob: (bufferId) => hasFinalBlob(plane.store, bufferId),
     async close() {
-      await world.stopApi();
+      await api.close();
       await plane.close();
     },
   };
-  await world.listenApi();
+  await api.listen();
   return world;
 }
 
