@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Client, Connection } from "@temporalio/client";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
@@ -113,6 +113,11 @@ function openExec(file: string) {
 const lines = (from: number, to: number): string =>
   Array.from({ length: to - from }, (_, i) => `line ${from + i} of the input\n`).join("");
 
+async function bytesOf(tyger: Command, id: string): Promise<object> {
+  const { code, stdout } = await tyger(["buffer", "read", id]);
+  return { code, stdout: stdout.toString("base64") };
+}
+
 /** Everything that the commands show of the data that no longer changes. */
 async function shown(tyger: Command, ended: readonly string[], buffers: readonly string[]): Promise<object> {
   const perRun = ended.map(async (id) => ({
@@ -125,10 +130,7 @@ async function shown(tyger: Command, ended: readonly string[], buffers: readonly
   }));
   const perBuffer = buffers.map(async (id) => ({
     buffer: await json(tyger, ["buffer", "show", id]),
-    bytes: await tyger(["buffer", "read", id]).then(({ code, stdout }) => ({
-      code,
-      stdout: stdout.toString("base64"),
-    })),
+    bytes: await bytesOf(tyger, id),
   }));
   return {
     runs: await Promise.all(perRun),
@@ -269,6 +271,23 @@ test("an upgrade from the release before the restructuring keeps every run, log,
     expect.stringMatching(new RegExp(`^${fresh}-[a-z2-7]{16}\\.log$`)),
   ]);
   expect(await json(newTyger, ["run", "show", fresh])).not.toHaveProperty("uid");
+
+  // With another location as the default, everything older is found in the data folder.
+  const older = async () => ({
+    logs: await Promise.all(ended.map((id) => text(newTyger, ["run", "logs", id]))),
+    buffers: await Promise.all(finished.map((id) => bytesOf(newTyger, id))),
+  });
+  const olderBefore = await older();
+  await succeed(newTyger, ["down"], { limitMs: 60_000 });
+  const disk = join(stack.env["HOME"] ?? "", "disk");
+  await mkdir(disk);
+  stack.env["TYGER_CONFIG"] = `${disk}.yml`;
+  await writeFile(`${disk}.yml`, "locations: [{ name: disk, folder: disk }]");
+  await succeed(newTyger, ["up"], { limitMs: 180_000 });
+  expect(await older()).toEqual(olderBefore);
+  const moved = await newTyger(["run", "exec", "--codespec", "upper", "--version", "2", "-b", `input=${unwritten}`]);
+  expect({ said: moved.stdout.toString(), stderr: moved.stderr }).toMatchObject({ said: "LATE WORDS" });
+  await eventually(async () => (await readdir(join(disk, "logs"))).length > 0, PATIENT);
 }, 600_000);
 
 const foldersOfRuns = async () => (await readdir(join(stack.dataDir, "runs"))).toSorted();
