@@ -10,6 +10,7 @@ import { Pump } from "./pump.ts";
 
 /** How long open handles can delay the exit of a process that has done its work. */
 const LINGER_MS = 200;
+const LONG_MS = 2 ** 30;
 
 process.umask(0o077);
 const spec = takeFolder(process.argv[2]);
@@ -33,7 +34,10 @@ for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2"]) process.on(signal, () => 
 process.on("uncaughtException", (err) => pump.fail(`The pump failed: ${messageOf(err)}`));
 
 journal("info", "pump started");
+// A pump that has failed may have nothing left to do, and must not exit: that would look like the end of the inputs.
+const staying = setInterval(() => {}, LONG_MS);
 await end.leave(await pump.run());
+clearInterval(staying);
 // Not process.exit() at once: it waits for V8's compiler threads, and one of them can be waiting for a garbage collection
 // that then never happens.
 setTimeout(() => process.exit(), LINGER_MS).unref();

@@ -25,6 +25,7 @@ export interface OpenedPump {
 
 /** The part of the API that pumps use, over a socket and records in memory. */
 export interface PumpTestApi {
+  socketPath: string;
   records: FakePumpRecords;
   /** `path?query` of each request for a signed URL. */
   asked: string[];
@@ -38,8 +39,6 @@ export interface PumpTestApi {
   /** Stops answering, like a killed server; `listen` starts it again at the same place. */
   stop(): Promise<void>;
   listen(): Promise<void>;
-  /** Another API process over the same records. */
-  another(socketPath: string): Promise<{ close(): Promise<void> }>;
   close(): Promise<void>;
 }
 
@@ -77,6 +76,7 @@ export function startPumpApi(plane: TestDataPlane, socketPath: string, ttlSecond
   let running: FastifyInstance | undefined;
 
   const api: PumpTestApi = {
+    socketPath,
     records,
     asked: [],
     get isListening() {
@@ -108,11 +108,6 @@ export function startPumpApi(plane: TestDataPlane, socketPath: string, ttlSecond
       rmSync(socketPath, { force: true });
       running = create();
       await running.listen({ path: socketPath });
-    },
-    async another(path) {
-      const other = create();
-      await other.listen({ path });
-      return { close: () => other.close() };
     },
     async close() {
       await api.stop();
