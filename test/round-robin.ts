@@ -8,6 +8,8 @@ export interface RoundRobin {
   port: number;
   /** `http://host:port` of each server; a test can change them. */
   targets: string[];
+  /** Breaks every connection to a client. */
+  cut(): void;
   close(): Promise<void>;
 }
 
@@ -33,6 +35,7 @@ export async function startRoundRobin(): Promise<RoundRobin> {
     host: "127.0.0.1",
     port: (server.address() as AddressInfo).port,
     targets,
+    cut: () => server.closeAllConnections(),
     async close() {
       server.closeAllConnections();
       await once(server.close(), "close");

@@ -23,6 +23,8 @@ const STOP_MS = 20_000;
 export interface ApiPair {
   folder: string;
   database: Database;
+  /** Of the database, without the pooler. */
+  databaseUrl: string;
   proxy: RoundRobin;
   /** `http://host:port` of each process, without the proxy. */
   origins: string[];
@@ -82,6 +84,7 @@ export async function openApiPair({ withWorker }: { withWorker: boolean }): Prom
   return {
     folder,
     database,
+    databaseUrl: fresh.url,
     proxy,
     keyFile,
     get origins() {

@@ -1,21 +1,67 @@
 import { randomBytes } from "node:crypto";
 import { truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from "vitest";
 import { loadSigningKeys, type SigningKeys } from "../../api/data-plane/signing-keys.ts";
 import { createSigner } from "../../api/data-plane/signing.ts";
 import { fromUrl } from "../../buffers/access/access.ts";
 import { blobsOver } from "../../buffers/access/blob-client.ts";
 import { connect, type Tyger } from "../../client/index.ts";
+import type { Database } from "../../model/ports/database.ts";
+import type { PumpKey } from "../../model/ports/pump-channel.ts";
+import type { RunIdentity } from "../../model/run/identity.ts";
+import { pumpPathOf, type PumpCommand } from "../../model/run/pump.ts";
 import type { Run } from "../../model/run/run.ts";
+import { openDatabase } from "../../db/database.ts";
 import { newBufferId } from "../../runs/buffers.ts";
-import { eventually } from "../eventually.ts";
+import { recordedPump } from "../../runs/pump-channel.ts";
+import { hashOfToken, newPumpToken } from "../../runs/pump-token.ts";
+import { createChanges } from "../../waiting/changes.ts";
+import { clientOf as clientOfDatabase, createdRun } from "../db/fixture.ts";
+import { eventually, turns } from "../eventually.ts";
 import { testBlobs } from "../ports/blobs.ts";
 import { testCodespecRoutes } from "../ports/codespec-routes.ts";
 import { testDataPlane } from "../ports/data-plane.ts";
 import type { HttpApi } from "../ports/http-api.ts";
+import { testPumpChannel, type ChannelUnderTest } from "../ports/pump-channel.ts";
 import { testSetRun } from "../ports/set-run.ts";
+import { startEnd } from "../pump/end-process.ts";
 import { type ApiPair, openApiPair, pairHttpApi, send } from "./api-pair.ts";
+
+const runOf = async ({ database }: ApiPair, id: number): Promise<RunIdentity> => {
+  const { uid = "" } = (await database.runs.find(id)) ?? {};
+  return { id, uid };
+};
+
+/** The channel to a pump of a new run, which sends each request to the next process. */
+async function openChannel({ database, databaseUrl, proxy }: ApiPair): Promise<ChannelUnderTest> {
+  const pump = { run: await createdRun(database), replica: 1 };
+  const token = newPumpToken();
+  await database.pumps.open(pump, hashOfToken(token));
+  const other = await openDatabase(databaseUrl);
+  const changesOf = ({ pumps }: Database) => createChanges<PumpKey>((changed) => pumps.listen(changed));
+  const [changes, otherChanges] = [changesOf(database), changesOf(other)];
+  const end = startEnd({ url: `http://${proxy.host}:${proxy.port}`, path: pumpPathOf(pump.run, 1) }, token);
+  return {
+    channel: recordedPump(database.pumps, changes, pump),
+    another: recordedPump(other.pumps, otherChanges, pump),
+    pump: end,
+    told: end.told,
+    async lose() {
+      await end.kill();
+      const client = clientOfDatabase(databaseUrl);
+      await client.unsafe(`update pumps set seen_at = seen_at - interval '61 s' where run_id = ${pump.run.id}`);
+    },
+    async interrupt() {
+      proxy.cut();
+    },
+    async close() {
+      await end.close();
+      await Promise.all([changes.close(), otherChanges.close()]);
+      await other.close();
+    },
+  };
+}
 
 const clientOf = ({ proxy }: ApiPair): Promise<Tyger> => connect({ server: `http://${proxy.host}:${proxy.port}` });
 
@@ -63,6 +109,48 @@ describe("two API processes behind a round-robin proxy", () => {
       },
       () => blobsOver(fromUrl(urlOf(newBufferId(), true))),
     );
+  });
+
+  describe("keep the promises of the channel to pumps", () => {
+    testPumpChannel("Unknown", () => openChannel(pair));
+
+    test("and the URLs that a pump asks for work at either", async () => {
+      const { id, job } = await create();
+      const run = await runOf(pair, id);
+      const token = newPumpToken();
+      await pair.database.pumps.open({ run, replica: 0 }, hashOfToken(token));
+      const bufferId = job.buffers?.["input"] ?? "";
+      const path = `${pumpPathOf(run, 0)}/buffers/${bufferId}/access?writeable=false&api-version=1.0`;
+      const headers = { authorization: `Bearer ${token}` };
+      const { uri } = (await api.call("POST", path, { headers })).json();
+      for (const origin of pair.origins) {
+        const url = new URL(uri);
+        // Not there yet: credentials are checked before.
+        const answer = await send(origin, "GET", `${url.pathname}/00/000${url.search}`);
+        expect([answer.statusCode, answer.headers["x-ms-error-code"]]).toEqual([404, "BlobNotFound"]);
+      }
+      await pair.database.runs.finish(run, { status: "Canceled" });
+      expect((await api.call("POST", path, { headers })).statusCode).toBe(403);
+    });
+
+    test("and lose no command while one process after the other is replaced", async () => {
+      const { channel, pump, told, close } = await openChannel(pair);
+      onTestFinished(close);
+      expect(await pump.begin()).toBe(true);
+      const replaced = pair.restart({ primary: pair.keyFile("first") });
+      const given: PumpCommand[] = [];
+      const giving = (async () => {
+        for (let isOver = false; !isOver;) {
+          isOver = await Promise.race([replaced.then(() => true), turns(1).then(() => false)]);
+          const command = { command: "jobRunsOn", pipeEnds: given.length } as const;
+          given.push(command);
+          await channel.command(command, 0);
+          await eventually(() => told.length === given.length);
+        }
+      })();
+      await giving;
+      expect(told).toEqual(given);
+    });
   });
 
   const create = async (headers: Record<string, string> = {}): Promise<Run> => {

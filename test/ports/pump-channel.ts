@@ -16,7 +16,7 @@ export interface ChannelUnderTest {
   lose: () => Promise<void>;
   /** Breaks every connection. */
   interrupt: () => Promise<void>;
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 const SUCCEEDED = { phase: "Succeeded" } as const;
