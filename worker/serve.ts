@@ -14,6 +14,7 @@ import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { searchAttributeCheck } from "../temporal/search-attributes.ts";
 import { poll } from "../waiting/bounded.ts";
 import { serveCluster, type ClusterBackend } from "./cluster.ts";
+import { eachOnce } from "./each-once.ts";
 import { createLostRuns } from "./lost-runs.ts";
 
 /** How long a Temporal server can take to answer at start; the supervisor starts us when its own probe has answered. */
@@ -82,7 +83,7 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
     workflows: createRunWorkflows(client, installationId),
     clusters: { names: clusterNames, own: clusters.map(({ writer }) => writer) },
     archive,
-    log,
+    log: eachOnce(log),
   };
   // Before a workflow can run; what could not be asked is asked again until it answers.
   const raised = (await raiseNumbers(raising)) ? undefined : raiseLater(raising, stopping.signal);

@@ -171,7 +171,19 @@ class ServerBusy extends Error {}
 /** @throws ServerBusy */
 function worthLookingAt(reply: Reply): Reply {
   if (reply.status !== 429 && (reply.status < 500 || FINAL_STATUSES.has(reply.status))) return reply;
-  throw new ServerBusy(reply.status === 503 ? "server is busy" : `operation timeout (${reply.status})`);
+  const reason = reply.status === 503 ? "server is busy" : `operation timeout (${reply.status})`;
+  const detail = messageIn(reply.body);
+  throw new ServerBusy(detail === undefined ? reason : `${reason}: ${detail}`);
+}
+
+/** The sentence of our own server, such as that the disk of a location is away; that of another one is anything. */
+function messageIn(body: Buffer): string | undefined {
+  try {
+    const { error }: { error?: { message?: unknown } } = Object(JSON.parse(body.toString()));
+    return typeof error?.message === "string" ? error.message : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 const reasonOf = (err: unknown): string => messageOf(err) || (errnoOf(err) ?? "connection lost");

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -398,6 +398,23 @@ test("a trickle reaches a reader soon after each flush", async () => {
   source.end();
   await writing;
   expect((await reading.done).toString()).toBe("abc");
+});
+
+test("while the disk of a buffer is away its readers get the reason, and those that wait lose nothing", async () => {
+  const id = await plane.newBuffer();
+  await writeTo(id, bytesOf("abc"));
+  const folder = join(plane.dir, "buffers");
+  await rename(folder, `${folder}-away`);
+  const reasons: string[] = [];
+  const waiting = Readable.from(
+    readBuffer(blobsOver(fromUrl(plane.urlOf(id, false))), { onRetry: (reason) => void reasons.push(reason) }),
+  ).toArray();
+  await expect(read(id, { outageMs: 0 }).done).rejects.toThrow(
+    `The data plane does not answer: server is busy: The folder '${folder}' is missing; mount its disk`,
+  );
+  await eventually(() => reasons.some((reason) => reason.startsWith("server is busy: The folder")));
+  await rename(`${folder}-away`, folder);
+  expect(Buffer.concat((await waiting) as Buffer[]).toString()).toBe("abc");
 });
 
 test("no partial blob stays behind in the store", async () => {
