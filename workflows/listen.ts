@@ -53,6 +53,7 @@ export function listen({ id: runId, uid }: RunIdentity, replicaCount: number): H
     phase,
     cancelRequested: heard.cancelRequestedAt !== undefined,
     replica: heard.replicas[0] ?? UNSEEN,
+    ...(replicaCount > 1 && { replicas: heard.replicas }),
   }));
   // The last one: it gets all signals so far that have no handler.
   setDefaultSignalHandler(drop);

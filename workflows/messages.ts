@@ -21,7 +21,10 @@ export interface RunView {
   /** The present step of the run, in words. */
   phase: string;
   cancelRequested: boolean;
+  /** The first one. */
   replica: ReplicaState;
+  /** All of them by index, of a run with several. */
+  replicas?: readonly ReplicaState[];
 }
 
 /** The run at this moment, as its workflow sees it. */

@@ -86,7 +86,9 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
   }
 
   function begin(run: RunRecord, replica: number): void {
-    const { lines = [], forMs = 0, exitCode = 0, exitCodes = {} } = scriptOf(run.id);
+    const { lines = [], forMs = 0, exitCode = 0, exitCodes = {}, failsAfterMs } = scriptOf(run.id);
+    const ownExit = exitCodes[replica];
+    const lastsMs = ownExit === undefined ? forMs : (failsAfterMs ?? forMs);
     begins.set(run.id, (begins.get(run.id) ?? 0) + 1);
     const hasPump = Object.keys(run.job.buffers ?? {}).length > 0;
     const prefix = run.replicaCount === 1 ? "" : `[job-${replica}] `;
@@ -98,7 +100,7 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
       hasPump,
       pump: hasPump ? { phase: "Running" } : undefined,
       lines: lines.map((line) => ({ at: now(), bytes: Buffer.from(`${prefix}${line}\n`) })),
-      timer: setTimeout(() => end(job, exitCodes[replica] ?? exitCode, "Succeeded"), forMs),
+      timer: setTimeout(() => end(job, ownExit ?? exitCode, "Succeeded"), lastsMs),
       changed: Promise.withResolvers(),
     };
     jobs.set(keyOf(run, replica), job);

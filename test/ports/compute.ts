@@ -22,6 +22,8 @@ export interface JobScript {
   exitCode?: number;
   /** Of single replicas, by their index. */
   exitCodes?: Record<number, number>;
+  /** How long those run; as long as the others without it. The fake alone. */
+  failsAfterMs?: number;
   /** How many replicas the run has. */
   replicas?: number;
   /** Ends only by force. */
