@@ -101,7 +101,7 @@ describe("a run with three replicas", () => {
     await removed(id);
     expect((await logOf(id)).toSorted()).toEqual(all);
     expect(await logOf(id, "--tail", "2")).toHaveLength(2);
-    const stamps = (await logOf(id, "--timestamps")).map((line) => line.split(" ", 1)[0]);
+    const stamps = (await logOf(id, "--timestamps")).map((line) => line.split(" ", 1)[0] ?? "");
     expect(stamps).toEqual(stamps.toSorted());
   });
 

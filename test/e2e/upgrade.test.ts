@@ -68,21 +68,21 @@ const buffersOf = async (tyger: Command, id: string) => {
 };
 
 /** A run file of a shell script. */
-async function runFile(name: string, script: string, buffers: object): Promise<string> {
+async function runFile(name: string, script: string, buffers: object, replicas?: number): Promise<string> {
   const path = join(stack.env["HOME"] ?? "", `${name}.yml`);
   const codespec = { kind: "job", image: inject("testImage"), buffers, command: ["bash", "-c", script] };
-  await writeFile(path, JSON.stringify({ job: { codespec }, tags: { script: name, story: "upgrade" } }));
+  await writeFile(path, JSON.stringify({ job: { codespec, replicas }, tags: { script: name, story: "upgrade" } }));
   return path;
 }
 
 /** Creates a run with the old release, and returns its id. */
-async function create(name: string, script: string, buffers: object = {}): Promise<string> {
-  return (await text(oldTyger, ["run", "create", "-f", await runFile(name, script, buffers)])).trim();
+async function create(name: string, script: string, buffers: object = {}, replicas?: number): Promise<string> {
+  return (await text(oldTyger, ["run", "create", "-f", await runFile(name, script, buffers, replicas)])).trim();
 }
 
 /** Creates a run with the old release and waits until its job has printed its first line. */
-async function begin(name: string, script: string, buffers: object = {}): Promise<string> {
-  const id = await create(name, script, buffers);
+async function begin(name: string, script: string, buffers: object = {}, replicas?: number): Promise<string> {
+  const id = await create(name, script, buffers, replicas);
   await eventually(async () => (await text(oldTyger, ["run", "logs", id])).includes("begun"), PATIENT);
   return id;
 }
@@ -189,13 +189,14 @@ test("an upgrade from the release before the restructuring keeps every run, log,
   const firstHalf = lines(0, 5000);
   streaming.stdin.write(firstHalf);
   await eventually(() => streaming.output() === firstHalf, PATIENT);
-  const waiting = await begin("waiting", COPY, BOTH);
+  // The old release ignored the number of replicas, also beside outputs.
+  const waiting = await begin("waiting", COPY, BOTH, 3);
   const part = 'exec 3> "$OUTPUT_PIPE"; echo part >&3; echo begun; exec sleep 600';
   const doomed = await begin("doomed", part, { outputs: ["output"] });
   const doomedToo = await begin("doomed-too", "echo begun; exec sleep 600");
   const live = [streamingId, waiting, doomed, doomedToo];
   // And those for which no slot is free, one of them without buffers.
-  const queued = [await create("queued", COPY, BOTH), await create("queued-too", "echo done")];
+  const queued = [await create("queued", COPY, BOTH), await create("queued-too", "echo done", {}, 2)];
   const open = [...live, ...queued];
   await eventually(async () => {
     const states = await Promise.all(open.map((id) => statusOf(oldTyger, id)));

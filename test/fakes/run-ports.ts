@@ -70,6 +70,8 @@ export function createFakeRunPorts(
       },
       async stop(run, replica) {
         fake.calls.push(`stop ${nameOf(run, replica)}`);
+        const [seen] = [fake.observed.get(run.id) ?? []].flat().slice(replica);
+        if (seen?.container.phase === "Gone") return seen;
         return { container: { phase: "Exited", exitCode: 137, finishedAt: new Date().toISOString() } };
       },
       observe: async (run, replica) => [fake.observed.get(run.id) ?? []].flat()[replica] ?? refuse(),

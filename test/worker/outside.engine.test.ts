@@ -3,6 +3,7 @@ import { CodedError } from "../../model/errors.ts";
 import type { ComputeWriter } from "../../model/ports/compute.ts";
 import type { RunIdentity } from "../../model/run/identity.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import type { ReplicaStates } from "../../model/run/replicas.ts";
 import { createdRun } from "../db/fixture.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 import { openRepairRig, type RepairRig } from "./repair-rig.ts";
@@ -22,14 +23,15 @@ beforeEach(async () => {
 });
 
 /** A run with a workflow that does nothing, as with a bad deployment, whose job is seen like this. */
-async function stuckRun(seen: ReplicaState, timeoutSeconds = 43_200): Promise<RunIdentity> {
-  const run = await rig.startedRun({ timeoutSeconds });
-  if (seen.container.startedAt !== undefined) await rig.database.runs.recordRunning(run.id, 1, LONG_AGO);
+async function stuckRun(seen: ReplicaState | ReplicaStates, timeoutSeconds = 43_200): Promise<RunIdentity> {
+  const states = [seen].flat();
+  const run = await rig.startedRun({ timeoutSeconds, replicaCount: states.length });
+  if (states[0]?.container.startedAt !== undefined) await rig.database.runs.recordRunning(run.id, 1, LONG_AGO);
   rig.ports.observed.set(run.id, seen);
   return run;
 }
 
-async function canceledRun(seen: ReplicaState): Promise<RunIdentity> {
+async function canceledRun(seen: ReplicaState | ReplicaStates): Promise<RunIdentity> {
   const run = await stuckRun(seen);
   await rig.database.runs.requestCancel(run.id);
   return run;
@@ -263,6 +265,74 @@ describe("an open run whose container has ended unnoticed", () => {
     await rig.pass(repair);
     expect(await rig.rowOf(run)).toMatchObject({ status: "Succeeded", archivedAt: expect.any(String) });
     expect(rig.ports.calls).toEqual([`archive ${run.id}`, `remove ${run.id}`]);
+  });
+});
+
+describe("an open run with replicas and without a watcher", () => {
+  const trace = { containers: "Partly", started: 3 } as const;
+
+  test("is left alone while some replicas run and the others have succeeded", async () => {
+    const run = await stuckRun([exited(LONG_AGO), RUNNING, exited(LONG_AGO)]);
+    rig.ports.traces.push({ ...run, ...trace });
+    for (let minute = 0; minute < 5; minute++) {
+      rig.later(60);
+      await rig.pass();
+    }
+    expect((await historyOf(run)).signals).toEqual([]);
+    expect(rig.ports.calls).toEqual([]);
+    rig.ports.observed.set(run.id, [exited(LONG_AGO), exited(LONG_AGO), exited(LONG_AGO)]);
+    rig.ports.traces.splice(0, 1, { ...run, containers: "Ended", started: 3 });
+    await rig.pass();
+    rig.later(30);
+    await rig.pass();
+    expect(await rig.rowOf(run)).toMatchObject({ status: "Succeeded" });
+    expect(rig.ports.calls).toEqual([`archive ${run.id}`, `remove ${run.id}`]);
+  });
+
+  test("ends with its first replica that failed, and the others are stopped", async () => {
+    const run = await stuckRun([exited("2024-01-01T00:00:09Z", 4), RUNNING, exited("2024-01-01T00:00:05Z", 3)]);
+    rig.ports.traces.push({ ...run, ...trace });
+    await rig.pass();
+    expect((await historyOf(run)).signals).toEqual(["replicasChanged"]);
+    rig.later(30);
+    await rig.pass();
+    expect(await rig.rowOf(run)).toMatchObject({
+      status: "Failed",
+      statusReason: "Main exited with code 3 (replica 2)",
+    });
+    expect(rig.ports.calls.slice(0, 3).toSorted()).toEqual([0, 1, 2].map((n) => `stop ${run.id}${n ? `-${n}` : ""}`));
+    expect(rig.ports.calls).toEqual(expect.arrayContaining([`archive ${run.id}`, `remove ${run.id}`]));
+  });
+
+  test("one of whose containers was removed is noticed", async () => {
+    const run = await stuckRun([RUNNING, { container: { phase: "Gone" } }]);
+    rig.ports.traces.push({ ...run, containers: "Executing", started: 1 });
+    await rig.pass();
+    rig.later(30);
+    await rig.pass();
+    rig.later(30);
+    await rig.pass();
+    expect(await rig.rowOf(run)).toMatchObject({
+      status: "Failed",
+      statusReason: "The container disappeared; its exit code is unknown (replica 1)",
+    });
+    expect(rig.ports.calls).toContain(`stop ${run.id}`);
+  });
+
+  test("is canceled as a whole, and a failure before the cancel wins", async () => {
+    const [canceled, failed] = [
+      await canceledRun([RUNNING, RUNNING]),
+      await canceledRun([RUNNING, exited("2024-01-01T00:00:05Z", 3)]),
+    ];
+    for (const run of [canceled, failed]) await rig.age(run, 70);
+    await rig.pass();
+    expect(await rig.rowOf(canceled)).toMatchObject({ status: "Canceled" });
+    expect(rig.ports.calls).toEqual(expect.arrayContaining([`stop ${canceled.id}`, `stop ${canceled.id}-1`]));
+    expect(await rig.rowOf(failed)).toMatchObject({
+      status: "Failed",
+      statusReason: "Main exited with code 3 (replica 1)",
+    });
+    expect(rig.ports.calls).toContain(`stop ${failed.id}`);
   });
 });
 
