@@ -60,7 +60,17 @@ test("a log that fails fails the whole, and the others are closed", async () => 
     await Promise.resolve();
     throw new Error("broken");
   }
-  await expect(textOf(mergedByTime([failing(), log([line(AT(3), "c\n")])]))).rejects.toThrow("broken");
+  let isNextClosed = false;
+  async function* next(): LogLines {
+    try {
+      yield [line(AT(3), "c\n")];
+      yield [line(AT(4), "d\n")];
+    } finally {
+      isNextClosed = true;
+    }
+  }
+  await expect(textOf(mergedByTime([failing(), next()]))).rejects.toThrow("broken");
+  expect(isNextClosed).toBe(true);
   await expect(textOf(interleaved([open(), failing()]))).rejects.toThrow("broken");
   expect(isClosed).toBe(true);
 });
