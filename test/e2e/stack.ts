@@ -101,10 +101,12 @@ async function endByForce(stack: TestStack): Promise<void> {
   const containers = await containersOf(stack).catch(() => []);
   await stack.tyger(["down"], { limitMs: 60_000 });
   if (containers.length > 0) await run("docker", ["rm", "--force", ...containers], { env: stack.env });
-  const runs = join(stack.dataDir, "runs");
-  for (const id of await readdir(runs).catch(() => [])) {
-    for (const attempt of await readdir(join(runs, id)).catch(() => [])) {
-      for (const { pid } of processesIn(join(runs, id, attempt))) process.kill(pid, "SIGKILL");
+  // Those of further clusters are in `runs-NAME`.
+  for (const runs of (await readdir(stack.dataDir).catch(() => [])).filter((name) => /^runs(?:-|$)/.test(name))) {
+    for (const id of await readdir(join(stack.dataDir, runs)).catch(() => [])) {
+      for (const attempt of await readdir(join(stack.dataDir, runs, id)).catch(() => [])) {
+        for (const { pid } of processesIn(join(stack.dataDir, runs, id, attempt))) process.kill(pid, "SIGKILL");
+      }
     }
   }
 }

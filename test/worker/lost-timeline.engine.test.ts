@@ -155,6 +155,11 @@ const KNOWN: Record<string, (worker: TestWorker, id: number) => Promise<Partial<
     await eventually(async () => (await workflows.highestNumber(["other", CLUSTER], undefined)) >= id);
     return { workflows };
   },
+  async "Temporal, in another cluster,"({ workflows, ports }, id) {
+    await workflows.start({ ...unknownRun, id, uid: "lost", cluster: "other" });
+    await eventually(async () => (await workflows.highestNumber(["other"], undefined)) >= id);
+    return { workflows, clusters: { ...ports.clusters, names: ["other"] } };
+  },
   async "the engine"({ ports, create }, id) {
     await ports.compute.provision({ ...(await create("true")), id });
     return { clusters: ports.clusters };

@@ -192,6 +192,30 @@ test("the engine's leftovers of an ended run are removed, those of an open one a
   expect(rig.ports.calls).toEqual([`remove ${ended.id}`]);
 });
 
+test("whatever the engine has of a run of another cluster is left alone, and not reported as lost", async () => {
+  const [open, archived, ours] = [
+    await createdRun(rig.database, { cluster: "b" }),
+    await createdRun(rig.database, { cluster: "b" }),
+    await createdRun(rig.database),
+  ];
+  for (const run of [archived, ours]) {
+    await rig.database.runs.recordWorkflowStarted(run.id);
+    await rig.database.runs.finish(run, { status: "Succeeded" });
+    await rig.database.runs.recordArchived(run);
+  }
+  rig.ports.traces.push(
+    { ...open, containers: "Ended" },
+    ...[archived, ours].map((run) => ({ ...run, containers: "Executing" as const, endCommand: "end" })),
+  );
+  await rig.pass();
+  rig.later(120);
+  await rig.pass();
+  expect(rig.ports.calls).toEqual([`remove ${ours.id}`, `remove ${ours.id}`]);
+  expect(rig.lost()).toEqual([]);
+  expect((await rig.database.runs.load(open)).status).toBe("Pending");
+  expect(await rig.workflows.phaseOf(open)).toBe("Gone");
+});
+
 test("runs that execute and that the database does not know are reported, and left alone", async () => {
   const [known, ended] = [await rig.startedRun(), await createdRun(rig.database)];
   await rig.database.runs.recordWorkflowStarted(ended.id);
