@@ -7,9 +7,9 @@ import { eventually } from "../eventually.ts";
 import { docker, ENGINE_ENV, startEngine, type TestEngine } from "./engine.ts";
 import { createRun, enginesOf, installationOf, run, showRun, startStack, type TestStack } from "./stack.ts";
 
-/** Longer than the time after which a reconciler acts on containers that have ended or are missing. */
-const BROKEN_MS = 60_000;
-const LONG = { withinMs: 60_000, everyMs: 500 };
+/** Longer than a watcher needs to list everything again and to take a container for gone, and than a reconciler waits. */
+const BROKEN_MS = 75_000;
+const LONG = { withinMs: 90_000, everyMs: 500 };
 /** Ends once its input buffer has been written, which needs no engine. */
 const COPY = 'echo begun; cat "$INPUT_PIPE" > "$OUTPUT_PIPE"';
 const BEGUN = "[main] begun\n";

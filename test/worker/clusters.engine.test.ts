@@ -16,6 +16,7 @@ import { serveRuns } from "../../worker/serve.ts";
 import { newRun, openFresh } from "../db/fixture.ts";
 import { eventually } from "../eventually.ts";
 import { createFakeCompute } from "../fakes/compute.ts";
+import { logsIn } from "../fakes/locations.ts";
 import { openTemporalRig, type TemporalRig } from "../temporal-rig.ts";
 
 const WORKFLOWS = resolve(import.meta.dirname, "../../dist/workflows.js");
@@ -51,7 +52,7 @@ async function openWorker(names: string[], clusterNames = names) {
   const serving = await serveRuns(config, log, {
     db,
     store: createFilesystemStore(join(dir, "buffers")),
-    archive: createLogArchive(createFolderObjects(join(dir, "logs"))),
+    archive: createLogArchive(logsIn(createFolderObjects(dir))),
     clusters: [...computes].map(([name, { writer, reader, watcher }]) => ({
       name,
       maxLiveRuns: 1,
