@@ -3,12 +3,12 @@ import type { Logger } from "pino";
 import { runActivities } from "../activities/run.ts";
 import { watchActivities } from "../activities/watch.ts";
 import type { ComputeReader, ComputeWatcher, ComputeWriter } from "../model/ports/compute.ts";
-import type { Database } from "../model/ports/database.ts";
+import type { Database, Leases } from "../model/ports/database.ts";
 import type { LogArchive } from "../model/ports/log.ts";
 import type { BufferStore } from "../model/ports/store.ts";
 import { reconcilerLeaseOf, taskQueueOf } from "../model/run/names.ts";
 import type { LostRun } from "../runs/repair/ports.ts";
-import { createRepair } from "../runs/repair/repair.ts";
+import { createRepair, type Repair } from "../runs/repair/repair.ts";
 import type { Client } from "../temporal/connection.ts";
 import { createClusterWorkflows } from "../temporal/run-workflows.ts";
 import { atMost } from "../waiting/bounded.ts";
@@ -90,16 +90,26 @@ export async function serveCluster(
     shutDown() {
       if (worker.getState() === "RUNNING") worker.shutdown();
     },
-    async reconcile(signal) {
-      const lease = await holdLease(db.leases, reconcilerLeaseOf(name), log);
-      const repair = createRepair({ ...ports, reportLost, mayAct: () => lease.isHeld() });
-      const end = async (): Promise<void> => {
-        await reconcileForever(repair, RECONCILE, lease, signal);
-        repair.stop();
-        await atMost(REPAIRS_END_MS, repair.settled());
-        await lease.release();
-      };
-      return { ended: end() };
+    reconcile: (signal) => {
+      const repairOf = (mayAct: () => boolean): Repair => createRepair({ ...ports, reportLost, mayAct });
+      return reconcileCluster(repairOf, { name, leases: db.leases, log }, signal);
     },
   };
+}
+
+/** Repairs the runs of a cluster while it holds the lease, until `signal` is aborted; then gives up the lease. */
+export async function reconcileCluster(
+  repairOf: (mayAct: () => boolean) => Repair,
+  { name, leases, log }: { name: string; leases: Leases; log: Logger },
+  signal: AbortSignal,
+): Promise<{ ended: Promise<void> }> {
+  const lease = await holdLease(leases, reconcilerLeaseOf(name), log);
+  const repair = repairOf(() => lease.isHeld());
+  const end = async (): Promise<void> => {
+    await reconcileForever(repair, RECONCILE, lease, signal);
+    repair.stop();
+    await atMost(REPAIRS_END_MS, repair.settled());
+    await lease.release();
+  };
+  return { ended: end() };
 }

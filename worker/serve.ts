@@ -15,6 +15,7 @@ import { searchAttributeCheck } from "../temporal/search-attributes.ts";
 import { poll } from "../waiting/bounded.ts";
 import { serveCluster, type ClusterBackend } from "./cluster.ts";
 import { eachOnce } from "./each-once.ts";
+import { lookAfterUnserved } from "./unserved.ts";
 import { createLostRuns } from "./lost-runs.ts";
 
 /** How long a Temporal server can take to answer at start; the supervisor starts us when its own probe has answered. */
@@ -95,6 +96,11 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
   // One that fails ends the process, so that all are started again.
   for (const one of running) one.catch(stop);
   const reconciling = await Promise.all(served.map((cluster) => cluster.reconcile(stopping.signal)));
+  // One of the server's worker processes is enough, and this cluster always has one.
+  const isDefault = clusters.some(({ name }) => name === clusterNames[0]);
+  const unserved = isDefault
+    ? lookAfterUnserved({ db, store, archive, client, clusterNames, log }, stopping.signal)
+    : undefined;
   const marks = { installation: installationId, "worker.ready": String(process.pid) };
   const marked = leaveMarks(stateDir, marks, log, stopping.signal);
   log.info({ taskQueues: served.map(({ taskQueue }) => taskQueue) }, "worker is ready");
@@ -102,7 +108,7 @@ export async function serveRuns(config: WorkerConfig, log: Logger, backends: Wor
   const end = async (): Promise<void> => {
     const ran = await Promise.allSettled(running);
     stopping.abort();
-    await Promise.all([raised, marked, ...reconciling.map(({ ended }) => ended)]);
+    await Promise.all([raised, marked, unserved, ...reconciling.map(({ ended }) => ended)]);
     await client.connection.close();
     await connection.close();
     await db.close();

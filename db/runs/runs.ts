@@ -80,6 +80,13 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
     outputClaims: ({ id }) => findOutputClaims(db, id),
     releaseOutputs: ({ id }) => releaseOutputs(db, id),
 
+    clustersInUse: async () => {
+      const inUse = await db.execute<{ cluster: string }>(
+        sql`select cluster from ${runs} where ${isOpen} union select cluster from ${runs} where ${isUnarchived}`,
+      );
+      return inUse.map(({ cluster }) => cluster).toSorted();
+    },
+
     numberCheck: async () => {
       const columns = { nowAt: sql<string>`clock_timestamp()::text`, since: installation.numbersCheckedAt };
       const [row] = await db.select(columns).from(installation);

@@ -150,6 +150,9 @@ export interface RunRecords {
   outputClaims(run: RunIdentity): Promise<OutputClaim[]>;
   /** Lets other runs have the outputs of a run; it must have ended, and they must have their end marks. */
   releaseOutputs(run: RunIdentity): Promise<void>;
+  /** The clusters with runs that are open or not archived. */
+  clustersInUse(): Promise<string[]>;
+
   /** The present instant, and that of the last complete check of the numbers in use. */
   numberCheck(): Promise<{ nowAt: string; since?: string }>;
   recordNumberCheck(at: string): Promise<void>;

@@ -33,7 +33,44 @@ export interface Pass {
   isWhole: boolean;
 }
 
-export function createRepair(ports: RepairPorts, nowMs = (): number => performance.now()): Repair {
+export function createRepair(ports: RepairPorts, nowMs = steadyMs): Repair {
+  const ended = { settled: new Sightings(nowMs), reported: new Sightings(nowMs) };
+  const idle = new Sightings(nowMs);
+  return repairWith(ports, nowMs, (repairing, look, { isWhole }) => {
+    keepAlive(repairing);
+    // One list of all containers in a pass, for each look that wants it.
+    let listed: ReturnType<typeof repairing.compute.survey> | undefined;
+    const survey = () => (listed ??= repairing.compute.survey());
+    look("runs without a workflow", () => repairUnstarted(repairing));
+    look("cancels and deadlines", () => repairOverdue(repairing, isWhole));
+    look("outputs without an end", () => repairOutputs(repairing));
+    look("ended runs to clean up", () => repairOutside(repairing));
+    look("ended containers", () => repairEnded(repairing, ended, survey, isWhole));
+    if (!isWhole) return;
+    look("missing containers", () => repairMissing(repairing, ended, survey));
+    look("closed workflows", () => repairWorkflows(repairing, idle, survey));
+  });
+}
+
+/**
+ * For the runs of a cluster that was taken out of the configuration: no worker executes their workflows, and nothing is known about
+ * their containers. Cancels and deadlines end them as if the cluster did not answer; all else waits for it to be back.
+ */
+export const createCaretaker = (ports: RepairPorts, nowMs = steadyMs): Repair =>
+  repairWith(ports, nowMs, (repairing, look) => {
+    look("cancels and deadlines", () => repairOverdue(repairing, false));
+    look("outputs without an end", () => repairOutputs(repairing));
+  });
+
+const steadyMs = (): number => performance.now();
+
+type Look = (fault: string, work: () => Promise<void>) => void;
+
+function repairWith(
+  ports: RepairPorts,
+  nowMs: () => number,
+  begin: (repairing: Repairing, look: Look, which: Pass) => void,
+): Repair {
   const { log, mayAct } = ports;
   const stopping = new AbortController();
   const heals = (given: Pick<HealsOptions, "atOnce"> & Partial<HealsOptions>): Heals =>
@@ -51,24 +88,10 @@ export function createRepair(ports: RepairPorts, nowMs = (): number => performan
   // One for each kind of fault; a look that has not ended is not begun again.
   const looks = heals({ atOnce: Infinity, failed: "could not look for faults, trying again", pauses: every(0) });
   const repairing: Repairing = { ...whileMayAct(ports), starts, ends, archives, stopping: stopping.signal };
-  const ended = { settled: new Sightings(nowMs), reported: new Sightings(nowMs) };
-  const idle = new Sightings(nowMs);
-
   return {
-    pass({ isWhole }) {
+    pass(which) {
       if (stopping.signal.aborted || !mayAct()) return;
-      keepAlive(repairing);
-      // One list of all containers in a pass, for each look that wants it.
-      let listed: ReturnType<typeof repairing.compute.survey> | undefined;
-      const survey = () => (listed ??= repairing.compute.survey());
-      looks.offer({ fault: "runs without a workflow" }, () => repairUnstarted(repairing));
-      looks.offer({ fault: "cancels and deadlines" }, () => repairOverdue(repairing, isWhole));
-      looks.offer({ fault: "outputs without an end" }, () => repairOutputs(repairing));
-      looks.offer({ fault: "ended runs to clean up" }, () => repairOutside(repairing));
-      looks.offer({ fault: "ended containers" }, () => repairEnded(repairing, ended, survey, isWhole));
-      if (!isWhole) return;
-      looks.offer({ fault: "missing containers" }, () => repairMissing(repairing, ended, survey));
-      looks.offer({ fault: "closed workflows" }, () => repairWorkflows(repairing, idle, survey));
+      begin(repairing, (fault, work) => looks.offer({ fault }, work), which);
     },
 
     async settled() {

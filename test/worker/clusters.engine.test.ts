@@ -13,7 +13,7 @@ import type { RunWorkflows } from "../../model/ports/workflows.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { createRunWorkflows } from "../../temporal/run-workflows.ts";
 import { serveRuns } from "../../worker/serve.ts";
-import { newRun, openFresh } from "../db/fixture.ts";
+import { clientOf, newRun, openFresh } from "../db/fixture.ts";
 import { eventually } from "../eventually.ts";
 import { createFakeCompute } from "../fakes/compute.ts";
 import { logsIn } from "../fakes/locations.ts";
@@ -113,4 +113,31 @@ test("a worker leaves the runs of a cluster that it does not serve to the next o
   await eventually(async () => (await statusOf(there)) === "Running", LONG);
   expect(next.begunIn("b")).toEqual([there.id]);
   expect(await statusOf(here)).toBe("Running");
+});
+
+test("a run of a cluster that is not in the configuration ends by its cancel, and its stop stays owed", async () => {
+  const run = await createdIn("b");
+  await workflows.start(run);
+  await database.runs.recordWorkflowStarted(run.id);
+  await database.runs.requestCancel(run.id);
+  const client = clientOf(url);
+  const age = (hours: number) =>
+    client.unsafe(`update runs set cancel_requested_at = cancel_requested_at - interval '${hours} hours'`);
+  await age(1);
+  const worker = await openWorker(["a"]);
+  const why = "The cluster 'b' of the run is not in the configuration of the server";
+  await eventually(async () => (await database.runs.find(run.id))?.statusReason !== undefined, LONG);
+  expect(await database.runs.find(run.id)).toMatchObject({
+    status: "Canceling",
+    statusReason: `Waiting to stop the container: ${why}`,
+  });
+  await age(24);
+  await eventually(async () => (await statusOf(run)) === "Failed", LONG);
+  expect(await database.runs.find(run.id)).toMatchObject({
+    statusReason: `The container could not be stopped for 24 hours: ${why}`,
+  });
+  await worker.stop();
+  await openWorker(["b"], ["a", "b"]);
+  await eventually(async () => (await database.runs.find(run.id))?.archivedAt !== undefined, LONG);
+  expect(await workflows.phaseOf(run)).not.toBe("Open");
 });

@@ -204,8 +204,8 @@ test("whatever the engine has of a run of another cluster is left alone, and not
     await rig.database.runs.recordArchived(run);
   }
   rig.ports.traces.push(
-    { ...open, containers: "Ended" },
-    ...[archived, ours].map((run) => ({ ...run, containers: "Executing" as const, endCommand: "end" })),
+    { ...open, containers: "Ended", started: 1 },
+    ...[archived, ours].map((run) => ({ ...run, containers: "Executing" as const, started: 1, endCommand: "end" })),
   );
   const failures: object[] = [];
   const log = { info: () => undefined, warn: (facts: object) => failures.push(facts) };

@@ -30,6 +30,12 @@ test("a run of another cluster is in no list of the reconciler, and cannot be lo
   expect([(await b.unarchived()).length, (await b.unsettled()).length]).toEqual([1, 1]);
   expect(await isNowhereIn(a)).toBe(true);
 
+  expect(await database.runs.clustersInUse()).toEqual(["b"]);
+  await createdRun(database, { cluster: "a" });
+  expect(await database.runs.clustersInUse()).toEqual(["a", "b"]);
+  await database.runs.recordArchived(run);
+  expect(await database.runs.clustersInUse()).toEqual(["a"]);
+
   await expect(a.load(run)).rejects.toMatchObject({ code: "NotFound" });
   expect(await b.load(run)).toMatchObject({ ...run, cluster: "b" });
   // For the API, which is that of all clusters.
