@@ -13,7 +13,7 @@ import type { Changes } from "../waiting/changes.ts";
 import { doubling, retry } from "../waiting/retry.ts";
 
 /** Notifications can be lost with a connection, which is announced; this is for one that hangs. */
-const LOOK_AGAIN_MS = 15_000;
+const LOOK_AGAIN_MS = 60_000;
 const pauses = doubling(100, 5000);
 /** After that, a command that could not be stored is lost, as with a broken connection. */
 const SEND_MS = 60_000;

@@ -8,9 +8,6 @@ import { hashOfToken } from "../../runs/pump-token.ts";
 import type { Changes } from "../../waiting/changes.ts";
 import type { BufferService } from "./buffer-service.ts";
 
-/** Notifications can be lost with a connection, which is announced; this is for one that hangs. */
-const LOOK_AGAIN_MS = 5000;
-
 /** A pump as its request names it, with the token that the request has. */
 export interface PumpCaller extends PumpAddress {
   token: string;
@@ -51,7 +48,7 @@ export function createPumpService({ records, changes, runs, buffers }: PumpServi
           const orders = await records.poll(pump, hashOfToken(token), poll);
           const leftMs = endMs - Date.now();
           if (orders.commands.length > 0 || leftMs <= 0 || ended.aborted) return orders;
-          await changed.changed(Math.min(leftMs, LOOK_AGAIN_MS), ended);
+          await changed.changed(leftMs, ended);
         }
       } finally {
         changed.close();
