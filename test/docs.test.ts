@@ -91,7 +91,8 @@ describe("every file that is named is in the repository", () => {
 test("no walk of docs/walks.md is longer than a reader can follow", () => {
   const [, ...walks] = readFileSync(resolve(ROOT, "docs/walks.md"), "utf8").split(/^## /m);
   const lengths = walks.map((walk) => new Set([...walk.matchAll(/^\| `([^`]+)` \|/gm)].map(([, file]) => file)).size);
-  expect(lengths.map((files, index) => [files > 0, files <= ([30, 16, 12][index] ?? 0)])).toEqual([
+  expect(lengths.map((files, index) => [files > 0, files <= ([30, 16, 12, 9][index] ?? 0)])).toEqual([
+    [true, true],
     [true, true],
     [true, true],
     [true, true],
