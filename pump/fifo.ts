@@ -22,12 +22,15 @@ const FIRST_PAUSE_MS = 2;
 const LAST_PAUSE_MS = 250;
 const PART_WAITED = 1 / 32;
 
-/** @throws Error unless `path` is a named pipe: the job may have replaced it with a link or a file. */
+/** The job, or another program, has put something else where a pipe was. */
+export class NoPipeError extends Error {}
+
+/** @throws NoPipeError unless `path` is a named pipe: the job may have replaced it with a link or a file. */
 function openPipe(path: string, access: number): number {
   const fd = openSync(path, access | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   if (fstatSync(fd).isFIFO()) return fd;
   closeSync(fd);
-  throw new Error(`'${path}' is not a named pipe`);
+  throw new NoPipeError(`'${path}' is not a named pipe`);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/run/pump.ts";
 import type { PipeBuffers } from "./buffers.ts";
-import { type Endings, ReadEnd } from "./fifo.ts";
+import { type Endings, NoPipeError, ReadEnd } from "./fifo.ts";
 
 /** Moves the bytes that the job writes to a named pipe into a buffer. */
 export class OutputPipe {
@@ -59,7 +59,7 @@ export class OutputPipe {
    * @throws Error when the buffer could not be written, or the job wrote more after the end.
    */
   async move(): Promise<void> {
-    const end = new ReadEnd(this.#path);
+    const end = this.#openEnd();
     const { jobEnded, halt } = this.#endings;
     jobEnded.addEventListener("abort", () => end.nudge());
     await this.#copy(end);
@@ -98,9 +98,21 @@ export class OutputPipe {
     return stream;
   }
 
+  /** @throws Error when the job was quick enough to put a file where its pipe was before we opened that. */
+  #openEnd(): ReadEnd {
+    try {
+      return new ReadEnd(this.#path);
+    } catch (err) {
+      throw err instanceof NoPipeError ? this.#replaced() : err;
+    }
+  }
+
   /** @throws Error when the job put a file where its pipe was: its content would be lost silently. */
   #checkPath(end: ReadEnd): void {
-    if (!end.isReplaced()) return;
-    throw new Error(`The job replaced the output pipe '${this.parameter}' with a file; write to the pipe instead`);
+    if (end.isReplaced()) throw this.#replaced();
+  }
+
+  #replaced(): Error {
+    return new Error(`The job replaced the output pipe '${this.parameter}' with a file; write to the pipe instead`);
   }
 }

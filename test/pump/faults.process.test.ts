@@ -271,6 +271,11 @@ testPumps("store", (suite) => {
       expect((await failureOf(other)).message).toContain("out.pipe");
     });
 
+    test("an output pipe that the job has replaced before it was opened is named as such", async () => {
+      const pump = await suite.start({ outputs: { out }, missing: ["out"], replaced: ["out"] });
+      expect((await failureOf(pump)).message).toContain("replaced the output pipe 'out' with a file");
+    });
+
     test("its files are private to their owner, and its log consists of JSON lines", async () => {
       const pump = await suite.start({ inputs: { in: await suite.world.fill(Buffer.from("x")) }, outputs: { out } });
       await pump.runJob("cat in.pipe > out.pipe");

@@ -5,6 +5,7 @@ import { localPump } from "../../docker/pump/pump-link.ts";
 import type { PumpChannel } from "../../model/ports/pump-channel.ts";
 import {
   PUMP_FILES,
+  pipeFileOf,
   type BufferPlace,
   type PumpApi,
   type PumpCommand,
@@ -53,6 +54,8 @@ export interface Pipes {
   outputs?: Record<string, string>;
   /** Parameters whose pipes do not exist. */
   missing?: readonly string[];
+  /** Of those, parameters that have a file instead. */
+  replaced?: readonly string[];
 }
 
 /** `by`: how it reaches the buffers, and how it is spoken to. */
@@ -68,6 +71,8 @@ export async function startPump(
     pipes.map(({ parameter }) => parameter).filter((parameter) => !given.missing?.includes(parameter)),
   );
   const folder = attempt.path;
+  for (const parameter of given.replaced ?? [])
+    writeFileSync(join(folder, PUMP_FILES.pipes, pipeFileOf(parameter)), "x");
   const opened = await api.open(pipes);
   const access = { ...opened.access, tokenFile: "token" } satisfies PumpApi;
   writeFileSync(join(folder, "token"), opened.token, { mode: 0o600 });
