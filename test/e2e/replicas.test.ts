@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Client, Connection } from "@temporalio/client";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
@@ -24,6 +24,8 @@ const PATIENT = { withinMs: 90_000, everyMs: 200 };
 const INDEX = 'index="${HOSTNAME##*-}"';
 /** Counts what it reads, until its input ends, so that the test decides when. */
 const COUNT = `${INDEX}; echo "begun $index"; wc -c < "$INPUT_PIPE"`;
+
+const COMMAND = ["bash", "-c", COUNT];
 
 let stack: TestStack;
 let installation: string;
@@ -63,7 +65,8 @@ async function namesOf(id: string): Promise<string[]> {
 async function pumpFoldersOf(id: string): Promise<string[]> {
   const all = join(stack.dataDir, "runs");
   const folder = join(all, (await readdir(all)).find((name) => name.startsWith(`${id}-`)) ?? "none");
-  return (await readdir(folder)).filter((attempt) => processesIn(join(folder, attempt)).length === 1);
+  const attempts = (await readdir(folder)).map((attempt) => join(folder, attempt));
+  return attempts.filter((attempt) => processesIn(attempt).length === 1);
 }
 
 async function write(id: string, input: Buffer): Promise<void> {
@@ -154,6 +157,27 @@ describe("a run with three replicas", () => {
     expect(await startsOf(id, since)).toBe(12);
     expect(await logOf(id)).toHaveLength(12);
     await removed(id);
+  });
+
+  test("fails when the pump of one is killed, and the others are stopped", async () => {
+    const id = await create(3, COUNT, ["input"]);
+    await begun(id, 3);
+    const [folder = ""] = await pumpFoldersOf(id);
+    for (const { pid } of processesIn(folder)) process.kill(pid, "SIGKILL");
+    const { status, statusReason } = await ended(id);
+    expect(status).toBe("Failed");
+    expect(statusReason).toMatch(/^The process that streams the buffers died before it finished \(replica [012]\)$/);
+    await removed(id);
+  });
+
+  test("gets the standard input of its command, each all of it", async () => {
+    const file = join(stack.env["HOME"] ?? "", "exec.yml");
+    const codespec = { kind: "job", image: inject("testImage"), buffers: { inputs: ["input"] }, command: COMMAND };
+    await writeFile(file, JSON.stringify({ job: { codespec } }));
+    const exec = ["run", "exec", "-f", file, "-r", "3", "--logs"];
+    const { code, stdout, stderr } = await stack.tyger(exec, { input: "some words\n" });
+    expect({ code, stdout: stdout.toString(), stderr }).toMatchObject({ code: 0, stdout: "" });
+    for (const index of [0, 1, 2]) expect(stderr).toContain(`[job-${index}][main] 11\n`);
   });
 
   test("fails when one of its containers is removed, and a marked line stands for the log of that one", async () => {

@@ -75,6 +75,18 @@ describe("a run with three replicas", () => {
     );
   });
 
+  test("ends with the one whose pump died, although the others end no later than its job", async () => {
+    await stage.withWorker(async ({ ports, begin }) => {
+      const run = await begin(given);
+      await launchedAll(ports, 3);
+      await tell(run, [[2, { container: { phase: "Running" }, pump: { phase: "Dead" } }]]);
+      expect(await run.end()).toMatchObject({
+        status: "Failed",
+        statusReason: "The process that streams the buffers died before it finished (replica 2)",
+      });
+    });
+  });
+
   test("is canceled as a whole", async () => {
     await stage.withWorker(
       async ({ ports, begin }) => {

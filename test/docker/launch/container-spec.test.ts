@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { createOptionsOf, type ContainerPlace } from "../../../docker/launch/container-spec.ts";
-import { containerStateOf } from "../../../docker/launch/container-state.ts";
+import { containerStateOf, isContainerOf } from "../../../docker/launch/container-state.ts";
 import type { ContainerInfo, CreateOptions } from "../../../docker/engine/engine.ts";
 import type { JobCodespec } from "../../../model/codespec/codespec.ts";
+import { containerNameOf, replicaInLabels } from "../../../model/run/names.ts";
 import { runOf } from "../rig.ts";
 
 const PLACE: ContainerPlace = { installationId: "inst", replica: 0, attempt: "word", folder: "/data/runs/7/word" };
@@ -30,6 +31,43 @@ test("a plain job gets labels, a bounded log and an empty folder, and neither pr
       LogConfig: { Type: "json-file", Config: { "max-size": "256m", "max-file": "5" } },
     },
   });
+});
+
+test("a replica has its index and their number as labels, and a host name and a container name with its index", () => {
+  const run = { ...runOf({ kind: "job", image: "img" }), id: 7, replicaCount: 3 };
+  const { Labels, Hostname } = createOptionsOf(run, { ...PLACE, replica: 2 });
+  expect(Labels).toMatchObject({ "tyger-replica": "2", "tyger-job-replica-count": "3" });
+  expect(Hostname).toBe("run-7-job-2");
+  const names = [0, 1, 2].map((replica) => containerNameOf("inst", 7, replica));
+  expect(names).toEqual(["tyger-inst-run-7-main", "tyger-inst-run-7-main-1", "tyger-inst-run-7-main-2"]);
+});
+
+test.each([
+  [{}, { index: 0, count: 1 }],
+  [undefined, { index: 0, count: 1 }],
+  [
+    { "tyger-replica": "2", "tyger-job-replica-count": "3" },
+    { index: 2, count: 3 },
+  ],
+  [{ "tyger-replica": "3", "tyger-job-replica-count": "3" }, undefined],
+  [{ "tyger-replica": "-1", "tyger-job-replica-count": "3" }, undefined],
+  [{ "tyger-replica": "a" }, undefined],
+  [{ "tyger-job-replica-count": "0" }, undefined],
+])("labels %j name the replica %j", (labels, replica) => {
+  expect(replicaInLabels(labels)).toEqual(replica);
+});
+
+test("a container is that of one replica of one run of one installation", () => {
+  const run = { ...runOf({ kind: "job", image: "img" }), id: 7, uid: "abc", replicaCount: 3 };
+  const { Labels = {} } = createOptionsOf(run, { ...PLACE, replica: 2 });
+  const info = { Config: { Labels } } as unknown as ContainerInfo;
+  const answers = [
+    isContainerOf(info, "inst", run, 2),
+    isContainerOf(info, "inst", run, 1),
+    isContainerOf(info, "inst", { ...run, uid: "abd" }, 2),
+    isContainerOf(info, "other", run, 2),
+  ];
+  expect(answers).toEqual([true, false, false, false]);
 });
 
 test("a job with buffers knows its pipes and is labeled for the log prefix", () => {
