@@ -40,6 +40,8 @@ export function parsePoll(value: unknown): PumpPoll | undefined {
   const { instance, heard, sequence } = value;
   const report = parseReport(value["report"]);
   if (!isInstance(instance) || !isCount(heard) || !isCount(sequence) || report === undefined) return undefined;
+  // Only a result says that a pump has succeeded, and no pump says that it is dead.
+  if (report.phase !== "Running" && report.phase !== "Failed") return undefined;
   return { instance, heard, sequence, report };
 }
 

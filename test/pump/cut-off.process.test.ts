@@ -1,4 +1,6 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { HELD_MS, PumpWatch } from "../../docker/pump/pump-watch.ts";
+import type { PumpState } from "../../model/run/lifecycle.ts";
 import { eventually, stays } from "../eventually.ts";
 import type { PumpProcess } from "./pump-process.ts";
 import { testPumps } from "./pump-suite.ts";
@@ -47,6 +49,29 @@ testPumps("store", (suite) => {
       expect(await resultOf(pump)).toEqual(CUT_OFF);
       expect([await suite.world.endOf(out), await suite.world.endOf(second)]).toEqual([COMPLETE, FAILED]);
       expect(await suite.world.hasFinalBlob(second)).toBe(false);
+    });
+
+    test("is completed by a watcher that saw its job a second later, and the watcher hears the result", async () => {
+      const pump = await suite.start({ outputs: { out } });
+      const [changes, heldAtMs]: [PumpState[], number[]] = [[], []];
+      const watch = new PumpWatch(
+        pump.channel,
+        (state) => changes.push(state),
+        (atMs) => heldAtMs.push(atMs),
+      );
+      onTestFinished(() => watch.close());
+      expect(await watch.look()).toEqual({ phase: "Running" });
+      const job = pump.startJob("echo part > out.pipe; sleep 60");
+      const [atMs = 0] = await eventually(() => (heldAtMs.length > 0 ? heldAtMs : undefined));
+      expect(watch.jobRunsOn(atMs)).toBe(true);
+      expect(watch.jobRunsOn(atMs + HELD_MS)).toBe(false);
+      expect((await suite.world.contentOf(out)).toString()).toBe("part\n");
+      await eventually(() => !watch.jobRunsOn(0));
+      job.end();
+      watch.send({ command: "jobEnded", cutOff: true });
+      await eventually(() => changes.length > 0);
+      expect(changes).toEqual([{ phase: "Succeeded" }]);
+      expect(await watch.look()).toEqual({ phase: "Succeeded" });
     });
 
     test("is completed by the exit of a job that was not cut off", async () => {

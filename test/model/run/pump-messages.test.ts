@@ -17,6 +17,8 @@ describe("a poll", () => {
       expect.objectContaining({ report: { phase: "Failed", message: "ab\ufffd" } }),
     ],
     ["with a phase that we do not know", { ...poll, report: { phase: "Fine" } }, undefined],
+    ["with a success, which only a result can be", { ...poll, report: { phase: "Succeeded" } }, undefined],
+    ["of a pump that says it is dead", { ...poll, report: { phase: "Dead" } }, undefined],
     ["with a message that is not text", { ...poll, report: { phase: "Failed", message: 5 } }, undefined],
     ["with a flag that is not one", { ...poll, report: { phase: "Failed", cutOff: "no" } }, undefined],
     ["with a number that no column holds", { ...poll, sequence: 2 ** 31 }, undefined],
