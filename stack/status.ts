@@ -4,8 +4,11 @@ import { z } from "zod";
 import type { StackConfig } from "../config/stack.ts";
 import { errnoOf } from "../model/errors.ts";
 import { LOST_RUNS_FILE, workflowIdOf } from "../model/run/names.ts";
+import { refusalOf } from "./docker/docker-engine.ts";
 import type { StackView } from "./supervisor/control.ts";
 import { askStack } from "./supervisor/process-record.ts";
+
+const PING_MS = 2000;
 
 /** Returns undefined if the stack is down. */
 export const status = ({ paths }: StackConfig): Promise<StackView | undefined> => askStack(paths, "status");
@@ -13,8 +16,22 @@ export const status = ({ paths }: StackConfig): Promise<StackView | undefined> =
 /** The API's address in the form of the login file. */
 export const serverUrlOf = ({ apiSocket }: StackView): string => `http+unix://${apiSocket}:`;
 
-/** Formats the state of a stack for a person; scripts should use the API. */
-export function describeStack(view: StackView | undefined, { paths }: StackConfig): string {
+/** Why engines of the stack do not answer at this moment, by their address. */
+export async function engineProblems({ dockerHost, clusters }: StackView): Promise<Map<string, string>> {
+  const hosts = clusters?.map((cluster) => cluster.dockerHost) ?? [dockerHost];
+  const asked = hosts.map(async (host) => [host, await refusalOf({ host }, PING_MS)] as const);
+  return new Map((await Promise.all(asked)).flatMap(([host, problem]) => (problem ? [[host, problem]] : [])));
+}
+
+/**
+ * Formats the state of a stack for a person; scripts should use the API.
+ * @param problems as {@link engineProblems}
+ */
+export function describeStack(
+  view: StackView | undefined,
+  { paths }: StackConfig,
+  problems: ReadonlyMap<string, string> = new Map(),
+): string {
   if (!view) return `The stack is down.\ndata folder   ${paths.dataDir}\n`;
   const width = Math.max(...view.processes.map(({ name }) => name.length));
   const processes = view.processes.map(({ name, state, pid, restarts, lastExit, logFile }) => {
@@ -31,7 +48,7 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
     ...(view.given?.postgres ? [`Postgres      ${view.given.postgres}, from DATABASE_URL`] : []),
     ...(view.given?.temporal ? [`Temporal      ${view.given.temporal}, from TEMPORAL_ADDRESS`] : []),
     `API           ${serverUrlOf(view)}`,
-    ...enginesOf(view),
+    ...enginesOf(view, problems),
     `data folder   ${paths.dataDir}`,
     ...(view.given?.postgres ? [] : databaseElsewhere(paths.dataDir)),
     `installation  ${installation}`,
@@ -41,9 +58,13 @@ export function describeStack(view: StackView | undefined, { paths }: StackConfi
   ].join("\n");
 }
 
-function enginesOf({ dockerHost, clusters = [] }: StackView): string[] {
-  if (clusters.length < 2) return [`Docker        ${clusters[0]?.dockerHost ?? dockerHost}`];
-  return clusters.map((cluster) => `Docker        ${cluster.dockerHost}, cluster '${cluster.name}'`);
+function enginesOf({ dockerHost, clusters = [] }: StackView, problems: ReadonlyMap<string, string>): string[] {
+  const lineOf = (host: string, cluster: string): string => {
+    const problem = problems.get(host);
+    return `Docker        ${host}${cluster}${problem === undefined ? "" : `: ${problem}`}`;
+  };
+  if (clusters.length < 2) return [lineOf(clusters[0]?.dockerHost ?? dockerHost, "")];
+  return clusters.map((cluster) => lineOf(cluster.dockerHost, `, cluster '${cluster.name}'`));
 }
 
 /** Part of the name of every workflow and container; the worker writes it when it is ready. */

@@ -34,7 +34,7 @@ function isMissing(socket: string): boolean {
 }
 
 /** Returns why the engine cannot be used, as a clause for the user, or undefined if it answers. */
-export async function refusalOf({ host }: EngineAddress, timeoutMs = 3000): Promise<string | undefined> {
+export async function refusalOf({ host }: Pick<EngineAddress, "host">, timeoutMs = 3000): Promise<string | undefined> {
   try {
     await connectEngine(host).ping(timeoutMs);
     return undefined;

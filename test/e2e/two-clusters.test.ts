@@ -136,6 +136,8 @@ test("two engines are two clusters: each has its own runs, and one that is kille
 
   await engine.kill();
   const sinceMs = Date.now();
+  const away = (await stack.tyger(["status"])).stdout.toString();
+  expect(away).toContain(`Docker        ${host}, cluster 'second': nothing is listening there`);
   await writeInput(stack, there, "while away");
   const next = await startCopy(stack, []);
   for (const id of [here, next]) {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { readStackConfig } from "../../config/stack.ts";
-import { describeStack } from "../../stack/status.ts";
+import { describeStack, engineProblems } from "../../stack/status.ts";
 
 test("given servers are shown with their addresses", () => {
   const given = { postgres: "db.example:5433", temporal: "temporal.example:7233" };
@@ -48,6 +48,14 @@ lost runs     These execute, but the database does not know them: it was restore
   docker stop tyger-inst-run-7-main
   temporal workflow terminate --address 127.0.0.1:7 --workflow-id inst-run-8
 supervisor `);
+});
+
+test("an engine that does not answer is shown with the reason", async () => {
+  const clusters = [{ name: "a", dockerHost: "unix:///none/a.sock" }];
+  const processes = [{ name: "api", state: "ready", restarts: 0, logFile: "/l" } as const];
+  const view = { version: "v1", pid: 7, isReady: true, dockerHost: "unix:///d", apiSocket: "/a", clusters, processes };
+  const text = describeStack(view, readStackConfig({ HOME: "/none" }), await engineProblems(view));
+  expect(text).toContain("Docker        unix:///none/a.sock: there is no such socket; start the engine");
 });
 
 test.each([

@@ -1,4 +1,4 @@
-import { describeStack, status } from "../../../stack/status.ts";
+import { describeStack, engineProblems, status } from "../../../stack/status.ts";
 import { command, QuietFailure } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 
@@ -8,7 +8,7 @@ export default command({
   async run({ host }) {
     const config = await host.config.stack();
     const view = await status(config);
-    await writeAll(host.stdout, describeStack(view, config));
+    await writeAll(host.stdout, describeStack(view, config, view && (await engineProblems(view))));
     if (!view?.isReady) throw new QuietFailure();
   },
 });
