@@ -44,6 +44,8 @@ async function twoEngines(): Promise<Engines> {
     ...network,
   ]);
   onTestFinished(async () => {
+    // A test that fails while it is away leaves containers that only an engine can remove.
+    if ((await docker(host, ["info"])).code !== 0) await engine.start();
     const left = (await docker(host, ["ps", "--all", "--quiet"])).stdout.toString().split("\n").filter(Boolean);
     if (left.length > 0) await docker(host, ["rm", "--force", ...left]);
     await engine.stop();
