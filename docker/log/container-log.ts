@@ -6,9 +6,9 @@ import { EngineRefusal } from "../engine/engine-call.ts";
 import type { ContainerInfo, Engine, LogStreamOptions } from "../engine/engine.ts";
 import { LABEL_CONTAINER_NAME } from "../launch/container-spec.ts";
 import { inspectSurely } from "../launch/gone.ts";
-import { brokenOffMark, cutMark, LogCapMeter } from "./log-cap.ts";
+import { brokenOffMark, cutMark, LogCapMeter, unreadableMark } from "./log-cap.ts";
 import { LogCursor } from "./log-cursor.ts";
-import { readEntries, type LogEntry } from "./log-entries.ts";
+import { readEntries, UnreadableLogError, type LogEntry } from "./log-entries.ts";
 import { inTimeOrder, laterThan, LineJoiner, sortByTime } from "./log-lines.ts";
 import { readTail, type Tail } from "./log-tail.ts";
 
@@ -97,7 +97,7 @@ async function* untilNow(source: LogSource, { cursor, joiner }: LogPosition): Lo
 
 /**
  * The whole log, with a mark at the end when its beginning may have been dropped. One that breaks off is an error, because it
- * can be read again, unless it is `toArchive` and its container was removed: then it is marked.
+ * can be read again, unless it is `toArchive` and its container was removed or the engine cannot read the log: then it is marked.
  */
 async function* whole(
   source: LogSource,
@@ -114,8 +114,12 @@ async function* whole(
       if (lines.length > 0) yield lines;
     }
   } catch (err) {
-    if (!toArchive || source.signal.aborted || (await inspectSurely(source.engine, source.id))) throw err;
-    yield [...joiner.end(true), brokenOffMark(last, job)];
+    if (!toArchive || source.signal.aborted) throw err;
+    const unreadable = err instanceof CodedError && err.cause instanceof UnreadableLogError ? err.cause : undefined;
+    const isThere = (await inspectSurely(source.engine, source.id)) !== undefined;
+    if (isThere && !unreadable) throw err;
+    const mark = isThere && unreadable ? unreadableMark(last, job, unreadable.message) : brokenOffMark(last, job);
+    yield [...joiner.end(true), mark];
     return;
   }
   yield meter.mayBeCut ? [...joiner.end(true), cutMark(last, job)] : joiner.end(false);

@@ -55,6 +55,10 @@ export const cutMark = (at: string, job: string): LogLine =>
 export const removedMark = (at: string, job: string): LogLine =>
   markOf("The container was removed before its log was archived", at, job);
 
+/** Stands for the rest of a log that the engine cannot read; dated like the last line that was read. */
+export const unreadableMark = (at: string, job: string, reason: string): LogLine =>
+  markOf(`The container engine could not read the rest of this log: ${reason}`, at, job);
+
 /** Stands for the rest of the log of a container that was removed meanwhile; dated like the last line that was read. */
 export const brokenOffMark = (at: string, job: string): LogLine =>
   markOf("The container was removed while its log was archived: its end may be missing", at, job);

@@ -3,7 +3,7 @@ import { ZERO_INSTANT } from "../../model/ports/log.ts";
 
 /** One write to a container's log as the engine kept it: a line, or a piece of at most 16 KiB of a longer one. */
 export interface LogEntry {
-  /** 1 output, 2 error, 3 messages of the engine itself. */
+  /** 1 output, 2 error. */
   stream: number;
   /** With nine digits; the pieces of one line may share it. */
   at: string;
@@ -14,10 +14,16 @@ export interface LogEntry {
 const HEADER_BYTES = 8;
 const INSTANT_LENGTH = ZERO_INSTANT.length;
 
+/** The stream on which the engine says why it cannot read the log any further, as for a container that is being removed. */
+const ENGINE_STREAM = 3;
+
+/** The engine could not read the rest of a log. The message is its own. */
+export class UnreadableLogError extends Error {}
+
 /**
  * The entries of a log stream, a batch for each chunk that arrived. Reads only on demand, and accepts any number of
  * frames in a chunk.
- * @throws Error when the stream ends within a frame: it was cut off
+ * @throws Error when the stream ends within a frame: it was cut off; UnreadableLogError
  * @see https://docs.docker.com/reference/api/engine/ "Stream format" of attach
  */
 export async function* readEntries(body: AsyncIterable<Buffer>): AsyncGenerator<LogEntry[]> {
@@ -25,15 +31,23 @@ export async function* readEntries(body: AsyncIterable<Buffer>): AsyncGenerator<
   for await (const chunk of body) {
     const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     const entries: LogEntry[] = [];
+    let unreadable: string | undefined;
     let at = 0;
     while (bytes.length - at >= HEADER_BYTES) {
       const end = at + HEADER_BYTES + bytes.readUInt32BE(at + 4);
       if (end > bytes.length) break;
-      entries.push(entryOf(bytes[at] ?? 0, bytes.subarray(at + HEADER_BYTES, end)));
+      const [stream = 0] = bytes.subarray(at, at + 1);
+      const frame = bytes.subarray(at + HEADER_BYTES, end);
+      if (stream === ENGINE_STREAM) {
+        unreadable = frame.toString().trim();
+        break;
+      }
+      entries.push(entryOf(stream, frame));
       at = end;
     }
     rest = bytes.subarray(at);
     if (entries.length > 0) yield entries;
+    if (unreadable !== undefined) throw new UnreadableLogError(unreadable);
   }
   if (rest.length > 0) throw new Error("it ended in the middle of an entry");
 }

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { containerNameOf } from "../../model/run/names.ts";
+import type { LogQuery } from "../../model/ports/log.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { eventually } from "../eventually.ts";
 import { openFlakyEngine, type FlakyEngine } from "./flaky-engine.ts";
@@ -239,4 +240,37 @@ test("a broken log that is not followed is an error, not a short log", async () 
   await expect(async () => {
     for await (const _ of rig.reader.logs(run, {}, AbortSignal.timeout(20_000))) flaky.cut();
   }).rejects.toMatchObject({ code: "Unavailable" });
+});
+
+describe("a log whose file the engine cannot read to its end", () => {
+  const frame = (stream: number, text: string): string =>
+    `${String.fromCharCode(stream, 0, 0, 0, 0, 0, 0, text.length)}${text}`;
+  const FILE_IS_GONE = "Error grabbing logs: open x-json.log: no such file or directory";
+  const run = async (): Promise<RunRecord> => {
+    const started = rig.shell("echo one; echo two");
+    await rig.writer.launch(started, 0);
+    await eventually(() => seen.get(started.id)?.container.phase === "Exited");
+    const body = frame(1, "2026-01-01T00:00:00.000000000Z one\n") + frame(3, `${FILE_IS_GONE}\n`);
+    flaky.answerInstead = [{ pattern: /^GET .*\/logs\?/, status: 200, body }];
+    return started;
+  };
+  const read = async (of: RunRecord, query: LogQuery): Promise<string> => {
+    let text = "";
+    for await (const batch of rig.reader.logs(of, query, AbortSignal.timeout(20_000)))
+      text += Buffer.concat(batch.map(({ bytes }) => bytes)).toString();
+    return text;
+  };
+
+  test("is an error, without a line in the engine's words", async () => {
+    await expect(read(await run(), {})).rejects.toMatchObject({
+      code: "Unavailable",
+      message: `The Docker engine interrupted the log: ${FILE_IS_GONE}`,
+    });
+  });
+
+  test("is archived as far as it goes, and marked, while its container is there", async () => {
+    const started = await run();
+    const text = await read({ ...started, startedAt: started.createdAt }, { toArchive: true });
+    expect(text).toBe(`one\n[tyger] The container engine could not read the rest of this log: ${FILE_IS_GONE}\n`);
+  });
 });

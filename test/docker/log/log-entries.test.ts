@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { readEntries } from "../../../docker/log/log-entries.ts";
+import { readEntries, UnreadableLogError } from "../../../docker/log/log-entries.ts";
 
 /** As the engine frames one entry. */
-function frame(text: string): Buffer {
-  const body = Buffer.from(`2026-01-01T00:00:00.000000000Z ${text}`);
+function frame(text: string, stream = 1): Buffer {
+  const body = Buffer.from(stream === 3 ? text : `2026-01-01T00:00:00.000000000Z ${text}`);
   const header = Buffer.alloc(8);
-  header[0] = 1;
+  header[0] = stream;
   header.writeUInt32BE(body.length, 4);
   return Buffer.concat([header, body]);
 }
@@ -26,4 +26,15 @@ test("entries are read from whatever pieces they come in", async () => {
 
 test.each([3, 20])("a stream that ends %i bytes into an entry was cut off", async (length) => {
   await expect(textOf(frame("one\n"), frame("two\n").subarray(0, length))).rejects.toThrow("middle of an entry");
+});
+
+test("the engine's own message is an error after the entries before it, not a line of the log", async () => {
+  const bytes = Buffer.concat([frame("one\n"), frame("Error grabbing logs: no such file or directory\n", 3)]);
+  let text = "";
+  const reading = async (): Promise<void> => {
+    for await (const entries of readEntries([bytes] as unknown as AsyncIterable<Buffer>))
+      for (const entry of entries) text += entry.text.toString();
+  };
+  await expect(reading()).rejects.toThrow(new UnreadableLogError("Error grabbing logs: no such file or directory"));
+  expect(text).toBe("one\n");
 });
