@@ -21,7 +21,8 @@ export function createLineWriter(fd: number, describeLoss: (lines: number, reaso
 
   const keep = (line: string): boolean => {
     const bytes = Buffer.from(line);
-    if (keptBytes + bytes.length > KEPT_BYTES) return false;
+    // A longer line than that is written if nothing waits.
+    if (keptBytes > 0 && keptBytes + bytes.length > KEPT_BYTES) return false;
     kept.push(bytes);
     keptBytes += bytes.length;
     return true;

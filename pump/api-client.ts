@@ -19,20 +19,31 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "NotFound",
 ]);
 
-/** Sends a request about this pump until our API has answered it, and gives the answer. @throws ServerError of a refusal */
-export type AskApi = (request: Omit<ApiRequest, "headers">, waitSeconds?: number) => Promise<unknown>;
+/**
+ * Sends a request about this pump until our API has answered it, and gives the answer as `parse` reads it. One that it cannot
+ * read, for which it gives undefined, is that of another program, and is asked for again. @throws ServerError of a refusal
+ */
+export type AskApi = <T>(
+  request: Omit<ApiRequest, "headers">,
+  parse: (answer: unknown) => T | undefined,
+  waitSeconds?: number,
+) => Promise<T>;
 
 /** The API as the pump of one replica reaches it: the token is in no argument, no URL and no log. */
 export function connectApi({ url, path, tokenFile }: PumpApi, journal: Journal): AskApi {
   const token = readFileSync(tokenFile, "utf8").trim();
   const http = createHttp(parseServerUrl(url), { retry: false });
   const complain = sometimes((reason) => journal("warn", "retrying a request to the API", { reason }));
-  return (request, waitSeconds) => {
+  return (request, parse, waitSeconds) => {
     const headers = {
       Authorization: `Bearer ${token}`,
       ...(waitSeconds !== undefined && { Prefer: `wait=${waitSeconds}` }),
     };
-    const ask = async () => (await http.json<unknown>({ ...request, path: path + request.path, headers })).value;
+    const ask = async () => {
+      const answer = parse((await http.json<unknown>({ ...request, path: path + request.path, headers })).value);
+      if (answer === undefined) throw new Error("The answer is not one of our API");
+      return answer;
+    };
     return retry(ask, {
       pauses,
       signal: request.signal,

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../model/errors.ts";
 import type { PumpCommand, PumpReport, PumpResult } from "../model/run/pump.ts";
+import { isRecord } from "../model/run/parse.ts";
 import { parseOrders, type PumpFarewell, type PumpOrders, type PumpPoll } from "../model/run/pump-messages.ts";
 import { type AskApi, isRefusal } from "./api-client.ts";
 import type { PumpEnd } from "./channel-end.ts";
@@ -62,7 +63,7 @@ export class ApiEnd implements PumpEnd {
     this.#hasLeft = true;
     this.#wake.abort();
     try {
-      await this.#parts.ask({ method: "PUT", path: "/result", body: farewell });
+      await this.#parts.ask({ method: "PUT", path: "/result", body: farewell }, isRecord);
     } catch (err) {
       if (!isRefusal(err)) throw err;
       // The run is over: no one needs the result.
@@ -89,7 +90,7 @@ export class ApiEnd implements PumpEnd {
     }
   }
 
-  async #poll(waitSeconds: number, signal: AbortSignal | undefined): Promise<PumpOrders> {
+  #poll(waitSeconds: number, signal: AbortSignal | undefined): Promise<PumpOrders> {
     const poll: PumpPoll = {
       instance: this.#instance,
       heard: this.#heard,
@@ -97,6 +98,6 @@ export class ApiEnd implements PumpEnd {
       report: this.#report,
     };
     const request = { method: "POST", path: "/poll", body: poll, signal } as const;
-    return parseOrders(await this.#parts.ask(request, waitSeconds)) ?? { commands: [] };
+    return this.#parts.ask(request, parseOrders, waitSeconds);
   }
 }

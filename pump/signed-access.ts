@@ -2,6 +2,7 @@ import type { BlobSource } from "../buffers/format/blobs.ts";
 import type { AccessOptions } from "../client/buffers.ts";
 import { accessTo } from "../client/transfers.ts";
 import { CodedError } from "../model/errors.ts";
+import { isRecord, isText } from "../model/run/parse.ts";
 import { isRefusal, type AskApi } from "./api-client.ts";
 
 export interface AccessRequest {
@@ -22,13 +23,13 @@ export const signedBlobs = (ask: AskApi, { bufferId, writeable, ttl, signal }: A
 async function urlOf(ask: AskApi, id: string, { writeable, ttl, signal }: AccessOptions = {}): Promise<string> {
   const path = `/buffers/${encodeURIComponent(id)}/access`;
   try {
-    const answer = await ask({ method: "POST", path, query: { ttl, writeable }, signal });
-    const { uri } = answer as { uri?: unknown };
-    if (typeof uri !== "string") throw new Error("The API gave no URL");
-    return uri;
+    return await ask({ method: "POST", path, query: { ttl, writeable }, signal }, uriIn);
   } catch (err) {
     if (!isRefusal(err)) throw err;
     if (err.code === "NotFound") throw new CodedError("NotFound", "the buffer does not exist", { cause: err });
     throw new CodedError("InvalidInput", `The API refused access: ${err.message}`, { cause: err });
   }
 }
+
+const uriIn = (answer: unknown): string | undefined =>
+  isRecord(answer) && isText(answer["uri"]) ? answer["uri"] : undefined;

@@ -73,7 +73,18 @@ test("lines beyond the limit are lost, and one line says how many", () => {
   expect(rest.join("")).toBe("more\n".repeat(40 - (lost - (all.length - kept))));
 });
 
-test("a reader that is gone ends nobody", () => {
+test("one line that is longer than the limit is written", () => {
+  const lines = createLineWriter(writer, LOSS);
+  lines.write(lineOf(0, MIB + 10));
+  let text = readAll();
+  for (let index = 0; index < 40; index += 1) {
+    lines.write("next\n");
+    text += readAll();
+  }
+  expect(text).toBe(lineOf(0, MIB + 10) + "next\n".repeat(40));
+});
+
+test("a reader that is gone does not end the process", () => {
   closeSync(reader);
   const lines = createLineWriter(writer, LOSS);
   lines.write("line\n");

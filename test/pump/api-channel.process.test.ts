@@ -180,6 +180,7 @@ describe("an answer that is not ours", () => {
     [404, "not found"],
     [400, JSON.stringify({ error: { code: "InvalidRoute", message: "An older API has no such route" } })],
     [200, "<html>"],
+    [200, JSON.stringify({ status: "ok" })],
     [503, JSON.stringify({ error: { code: "Unavailable", message: "The database is not available" } })],
   ];
 

@@ -47,7 +47,7 @@ test("each cluster has slots of its own, and its oldest queued run gets the next
   const [a, b] = [database.runsIn("a"), database.runsIn("b")];
   const [first, second] = [await startedRun(database, "a"), await startedRun(database, "a")];
   const [third, fourth] = [await startedRun(database, "b"), await startedRun(database, "b")];
-  // The older runs of the other cluster are in nobody's way here.
+  // The older runs of the other cluster do not matter here.
   expect(await b.admit(third.id, 1)).toBe(true);
   expect(await b.admit(fourth.id, 1)).toBe(false);
   expect(await a.admit(first.id, 1)).toBe(true);

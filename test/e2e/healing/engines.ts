@@ -19,7 +19,7 @@ import {
   type Scene,
 } from "./scene.ts";
 
-/** Begins when it is told to, by a file. */
+/** Takes more and more memory once the file is there. */
 const EATS_MEMORY = "until test -e /tmp/eat; do sleep 0.1; done; x=x; while true; do x=$x$x; done";
 const LONG = { withinMs: 100_000, everyMs: 500 };
 
