@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 
 const ROOT = resolve(import.meta.dirname, "..");
-const BACKENDS = ["db", "buffers", "docker", "logs"];
+const BACKENDS = ["db", "buffers", "docker", "k8s", "logs"];
 /** Rooms that wait and retry; only what has no I/O may not. */
 const CAN_WAIT = (folder: string): boolean => !/^(?:model|contract|workflows)(?:\/|$)/.test(folder);
 
@@ -44,6 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "docker/launch": ["model", "docker"],
   "docker/log": ["model", "docker"],
   "docker/pump": ["model", "docker/engine"],
+  "k8s/spec": ["model"],
   logs: ["model"],
   config: ["model", "disk"],
   api: ["model", "contract", "api"],
