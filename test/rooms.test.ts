@@ -45,6 +45,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "docker/log": ["model", "docker"],
   "docker/pump": ["model", "docker/engine"],
   "k8s/spec": ["model"],
+  "k8s/client": ["model", "k8s/spec"],
   logs: ["model"],
   config: ["model", "disk"],
   api: ["model", "contract", "api"],
