@@ -46,6 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "docker/pump": ["model", "docker/engine"],
   "k8s/spec": ["model"],
   "k8s/client": ["model", "k8s/spec"],
+  "k8s/launch": ["model", "k8s/client", "k8s/spec"],
   logs: ["model"],
   config: ["model", "disk"],
   api: ["model", "contract", "api"],
