@@ -47,6 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "k8s/spec": ["model"],
   "k8s/client": ["model", "k8s/spec"],
   "k8s/launch": ["model", "k8s/client", "k8s/spec"],
+  "k8s/log": ["model", "k8s"],
   "k8s/watch": ["model", "k8s"],
   logs: ["model"],
   config: ["model", "disk"],
