@@ -13,7 +13,7 @@ export default defineConfig({
           name: "unit",
           sequence: { groupOrder: 0 },
           include: ["test/**/*.test.ts"],
-          exclude: ["test/**/*.process.test.ts", "test/**/*.engine.test.ts", "test/e2e/**"],
+          exclude: ["test/**/*.{process,engine,kube}.test.ts", "test/e2e/**"],
           maxWorkers: 4,
           testTimeout: 20_000,
         },

@@ -15,7 +15,7 @@ import type { JobCodespec } from "../../model/codespec/codespec.ts";
 import type { LaunchClaims } from "../../model/ports/compute.ts";
 import { LABEL_INSTALLATION } from "../../model/run/names.ts";
 import type { RunRecord } from "../../model/run/run.ts";
-import type { ComputeUnderTest, JobScript } from "../ports/compute.ts";
+import { scriptOf, type ComputeUnderTest } from "../ports/compute.ts";
 import { PUMP_MAIN } from "../pump/pump-process.ts";
 import { createFakeClaims } from "../fakes/launch-claims.ts";
 
@@ -114,15 +114,4 @@ export function runOf(codespec: JobCodespec): RunRecord {
     replicaCount: 1,
     revision: 0,
   };
-}
-
-function scriptOf({ lines = [], forMs, exitCode = 0, exitCodes = {}, ignoresStop }: JobScript): string {
-  return [
-    ...(ignoresStop ? ["trap '' TERM"] : ["trap 'exit 143' TERM"]),
-    ...lines.map((line) => `echo '${line}'`),
-    ...(forMs === undefined ? [] : [`sleep ${forMs / 1000} & wait $!`]),
-    // The host name of a replica ends with its index.
-    ...Object.entries(exitCodes).map(([replica, code]) => `[ "\${HOSTNAME##*-}" = ${replica} ] && exit ${code}`),
-    `exit ${exitCode}`,
-  ].join("\n");
 }
