@@ -9,6 +9,7 @@ import { jobPodOf, jobSecretOf } from "../spec/job-pod.ts";
 import { isOfRun, jobSecretNameOf, podNameOf } from "../spec/names.ts";
 import type { Pod } from "../spec/wire.ts";
 import { foreign, isReplica, notStarted, observe, stateOf, type ReplicaPorts } from "./replica.ts";
+import { stop, type StopPorts } from "./stop.ts";
 
 /**
  * Makes the Secret of a run, which lets its pods execute; idempotent. A run whose removal has begun gets none: a pod of it that
@@ -38,7 +39,7 @@ async function isRemoved({ claims }: ReplicaPorts, run: RunRecord): Promise<bool
  * kept by its finalizer until its exit is recorded.
  * @throws CodedError LaunchFailed, Unavailable
  */
-export async function launch(ports: ReplicaPorts, run: RunRecord, replica: number): Promise<ReplicaState> {
+export async function launch(ports: StopPorts, run: RunRecord, replica: number): Promise<ReplicaState> {
   const { claims } = ports;
   const claim = await claims.claim(run, replica, base32(randomBytes(10)));
   if (!claim) return notStarted();
@@ -47,9 +48,7 @@ export async function launch(ports: ReplicaPorts, run: RunRecord, replica: numbe
   const isRecorded =
     (await claims.recordContainer(run, replica, claim.attempt, pod.metadata?.uid ?? "")) &&
     (await claims.recordLaunched(run, replica, claim.attempt));
-  if (isRecorded) return stateOf(ports, pod);
-  await undo(ports, run, pod);
-  return observe(ports, run, replica);
+  return isRecorded ? stateOf(ports, pod) : endLate(ports, run, replica, pod);
 }
 
 async function createOrAdopt(ports: ReplicaPorts, run: RunRecord, replica: number): Promise<Pod> {
@@ -63,11 +62,15 @@ async function createOrAdopt(ports: ReplicaPorts, run: RunRecord, replica: numbe
   throw foreign("pod", there, ports, run);
 }
 
-/** Takes back a pod that was created after its run had been ended: its fence is closed, so it has not executed. */
-async function undo({ kube }: ReplicaPorts, run: RunRecord, pod: Pod): Promise<void> {
-  await kube.deletePod(pod, 0);
+/**
+ * Ends a pod that was created after its run had been stopped or removed, and waits for its end: its fence is closed, but a pod that
+ * was created just before that can have begun.
+ */
+async function endLate(ports: StopPorts, run: RunRecord, replica: number, pod: Pod): Promise<ReplicaState> {
+  const state = await stop(ports, run, replica);
   // As long as the Secret is there, the removal of the run is to come, and it finds the pod.
-  if (!(await kube.findSecret(jobSecretNameOf(run.id)))) await kube.releasePod(pod);
+  if (!(await ports.kube.findSecret(jobSecretNameOf(run.id)))) await ports.kube.releasePod(pod);
+  return state;
 }
 
 /** @throws CodedError LaunchFailed when the cluster refuses for good */
