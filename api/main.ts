@@ -7,7 +7,7 @@ import { createDockerReader } from "../docker/log/reader.ts";
 import { createLogArchive } from "../logs/archive.ts";
 import { messageOf } from "../model/errors.ts";
 import { engineScopeOf } from "../model/run/names.ts";
-import { dockerChecks } from "../runs/mode-checks.ts";
+import { dockerChecks, type ModeChecks } from "../runs/mode-checks.ts";
 import { serveApi } from "./serve.ts";
 
 /** Streams that are still open by then are cut; the supervisor would not wait much longer. */
@@ -16,11 +16,24 @@ const STOP_MS = 8000;
 const config = readApiConfig(process.env);
 const log = createLog(config.TYGER_LOG_LEVEL, "api");
 const db = await openDatabase(config.DATABASE_URL, { directUrl: config.DATABASE_DIRECT_URL });
-const clusters = config.clusters.map(({ name, dockerHost }) => {
-  const compute = createDockerReader({ dockerHost, installationId: engineScopeOf(db.installationId, name) });
-  const cluster = config.clusters.length > 1 ? { name, dockerHost } : undefined;
-  return { name, compute, checkMode: dockerChecks(compute, cluster) };
-});
+const areSeveral = config.clusters.length > 1;
+const isKubernetes = config.clusters.some(({ kind }) => kind === "kubernetes");
+const clusters = await Promise.all(
+  config.clusters.map(async (cluster) => {
+    const { name } = cluster;
+    const { installationId } = db;
+    const scope = engineScopeOf(installationId, name);
+    if (cluster.kind === "kubernetes") {
+      // Its packages take 90 MB, and a second.
+      const { openKubeCluster } = await import("../k8s/cluster.ts");
+      const { reader, checkJob } = openKubeCluster(cluster, { installationId, scope });
+      const checkMode: ModeChecks = async (request, codespec) => checkJob(request, codespec);
+      return { name, compute: reader, checkMode };
+    }
+    const compute = createDockerReader({ dockerHost: cluster.dockerHost, installationId: scope });
+    return { name, compute, checkMode: dockerChecks(compute, areSeveral ? cluster : undefined) };
+  }),
+);
 const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records: db.locations });
 await locations.prepare(log);
 
@@ -29,7 +42,8 @@ const serving = await serveApi(config, log, {
   store: createBufferStores(locations, createLocator(locations, db.buffers)),
   archive: createLogArchive(locations),
   // A client of a server with one engine cannot choose.
-  clusters: { all: clusters, areShown: clusters.length > 1 },
+  clusters: { all: clusters, areShown: areSeveral || isKubernetes },
+  capabilities: isKubernetes ? ["NodePools", "Kubernetes"] : ["Docker"],
   checkStorage: () => locations.check(),
 });
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

@@ -44,6 +44,8 @@ export interface ApiBackends {
   store: BufferStores;
   archive: Pick<LogArchive, "read">;
   clusters: Clusters<{ name: string; compute: ComputeReader; checkMode: ModeChecks }>;
+  /** The words by which clients know the kind of the clusters, and what it can do. */
+  capabilities: readonly string[];
   /** Rejects when nothing can be stored. */
   checkStorage: () => Promise<void>;
 }
@@ -55,7 +57,7 @@ export interface ServedApi {
 
 /** Serves both planes on their sockets, and over TCP where the configuration has an address for it. */
 export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBackends): Promise<ServedApi> {
-  const { db, store, archive, clusters, checkStorage } = backends;
+  const { db, store, archive, clusters, capabilities, checkStorage } = backends;
   const compute = readersOf(clusters);
   const { installationId, codespecs, buffers, runs, pumps } = db;
   const keys = await loadSigningKeys(config.signingKeys, join(config.TYGER_DATA_DIR, "keys"));
@@ -91,6 +93,7 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
     }),
     server: createServerService({
       compute,
+      capabilities,
       probes: [() => db.ping(), checkStorage],
       databaseVersion: db.schemaVersion,
     }),

@@ -51,8 +51,8 @@ const fileSchema = (folder: string) => {
       })
       .refine(({ listen, tls }) => listen !== undefined || tls === undefined, "tls needs listen")
       .optional(),
-    /** Without them, the server has one: the engine of DOCKER_HOST. */
-    clusters: clustersSchema.optional(),
+    /** Without them, the server has one: the Docker engine of DOCKER_HOST. */
+    clusters: clustersSchema(path).optional(),
     /** Without them, the server has one: its data folder. */
     locations: locationsSchema(path).optional(),
     /** Without them, the API creates a pair in its data folder, which other machines do not have. */

@@ -31,8 +31,8 @@ const apiSchema = serverSchema.extend({
 });
 
 const workerSchema = serverSchema.extend({
-  /** Slots of a cluster whose configuration has no number. The default is what two cores and one Docker engine can handle. */
-  TYGER_MAX_LIVE_RUNS: z.coerce.number().int().positive().default(32),
+  /** Slots of a cluster whose configuration has no number. */
+  TYGER_MAX_LIVE_RUNS: z.coerce.number().int().positive().optional(),
   /** `a,b`: the clusters that this process serves. By default all. */
   TYGER_WORKER_CLUSTERS: z.string().optional(),
   /** Path of the prebuilt workflow bundle. */
@@ -43,7 +43,13 @@ const workerSchema = serverSchema.extend({
 
 export type ApiConfig = Omit<z.infer<typeof apiSchema>, "TYGER_LISTEN"> &
   Omit<ConfigFile, "clusters" | "locations"> & { clusters: ClusterConfig[]; locations: LocationConfigs };
-export interface WorkerConfig extends Omit<z.infer<typeof workerSchema>, "TYGER_WORKER_CLUSTERS"> {
+/** As many as two cores and one Docker engine can handle, and as many as the contract has for a cluster. */
+const DEFAULT_SLOTS = { docker: 32, kubernetes: 5000 } as const;
+
+export interface WorkerConfig extends Omit<
+  z.infer<typeof workerSchema>,
+  "TYGER_WORKER_CLUSTERS" | "TYGER_MAX_LIVE_RUNS"
+> {
   /** Those that this process serves. */
   clusters: (ClusterConfig & { maxLiveRuns: number })[];
   /** Of all clusters of the server. */
@@ -71,12 +77,12 @@ export function readApiConfig(env: Environment): ApiConfig {
 
 /** @throws Error naming each variable, or setting of the configuration file, that is wrong, with the reason. */
 export function readWorkerConfig(env: Environment): WorkerConfig {
-  const { TYGER_WORKER_CLUSTERS: served, ...variables } = read(workerSchema, env);
+  const { TYGER_WORKER_CLUSTERS: served, TYGER_MAX_LIVE_RUNS: slots, ...variables } = read(workerSchema, env);
   const settings = readConfigFile(env);
   const all = clustersOf(settings, variables.DOCKER_HOST);
-  const clusters = servedOf(all, served).map(({ maxLiveRuns = variables.TYGER_MAX_LIVE_RUNS, ...cluster }) => ({
+  const clusters = servedOf(all, served).map((cluster) => ({
     ...cluster,
-    maxLiveRuns,
+    maxLiveRuns: cluster.maxLiveRuns ?? slots ?? DEFAULT_SLOTS[cluster.kind],
   }));
   const locations = locationsOf(settings, variables.TYGER_DATA_DIR);
   return { ...variables, clusters, clusterNames: all.map(({ name }) => name), locations };

@@ -17,8 +17,13 @@ export const status = ({ paths }: StackConfig): Promise<StackView | undefined> =
 export const serverUrlOf = ({ apiSocket }: StackView): string => `http+unix://${apiSocket}:`;
 
 /** Why engines of the stack do not answer at this moment, by their address. */
-export async function engineProblems({ dockerHost, clusters }: StackView): Promise<Map<string, string>> {
-  const hosts = clusters?.map((cluster) => cluster.dockerHost) ?? [dockerHost];
+export async function engineProblems({
+  dockerHost,
+  clusters,
+  kubernetes = [],
+}: StackView): Promise<Map<string, string>> {
+  const docker = clusters?.map((cluster) => cluster.dockerHost) ?? [dockerHost];
+  const hosts = kubernetes.length > 0 ? [] : docker;
   const asked = hosts.map(async (host) => [host, await refusalOf({ host }, PING_MS)] as const);
   return new Map((await Promise.all(asked)).flatMap(([host, problem]) => (problem ? [[host, problem]] : [])));
 }
@@ -58,11 +63,17 @@ export function describeStack(
   ].join("\n");
 }
 
-function enginesOf({ dockerHost, clusters = [] }: StackView, problems: ReadonlyMap<string, string>): string[] {
+function enginesOf(
+  { dockerHost, clusters = [], kubernetes = [] }: StackView,
+  problems: ReadonlyMap<string, string>,
+): string[] {
   const lineOf = (host: string, cluster: string): string => {
     const problem = problems.get(host);
     return `Docker        ${host}${cluster}${problem === undefined ? "" : `: ${problem}`}`;
   };
+  if (kubernetes.length > 0) {
+    return kubernetes.map(({ name, words }) => `Kubernetes    ${words}, cluster '${name}'`);
+  }
   if (clusters.length < 2) return [lineOf(clusters[0]?.dockerHost ?? dockerHost, "")];
   return clusters.map((cluster) => lineOf(cluster.dockerHost, `, cluster '${cluster.name}'`));
 }

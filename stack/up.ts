@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ClusterConfig, clustersOf } from "../config/clusters.ts";
+import { type ClusterConfig, clustersOf, placeOf } from "../config/clusters.ts";
 import { readConfigFile } from "../config/file.ts";
 import type { StackConfig } from "../config/stack.ts";
 import { messageOf } from "../model/errors.ts";
@@ -96,8 +96,11 @@ async function settle(
   { installation, version, clusters }: { installation: Installation; version: string; clusters: ClusterConfig[] },
   report: Report,
 ): Promise<{ settings: StackSettings; provingPipes: Promise<void> }> {
+  const kubernetes = clusters.filter((cluster) => cluster.kind === "kubernetes");
+  const onDocker = clusters.filter((cluster) => cluster.kind === "docker");
   const docker = async () => {
-    const engines = await findClusterEngines({ ...config, runtimeDir: config.paths.runtimeDir, report }, clusters);
+    if (onDocker.length === 0) return [];
+    const engines = await findClusterEngines({ ...config, runtimeDir: config.paths.runtimeDir, report }, onDocker);
     for (const { engine } of engines.filter(({ isAnswering }) => isAnswering)) {
       const source = { engine, path: config.path, uid: config.uid, report };
       await provideExampleImage(source).catch((err: unknown) => report(messageOf(err)));
@@ -125,8 +128,9 @@ async function settle(
     dist: installation.dist,
     // That of the cluster without an address of its own.
     dockerHost:
-      (engines.find((_, at) => clusters[at]?.dockerHost === config.dockerHost) ?? engines[0])?.engine.host ?? "",
+      (engines.find((_, at) => onDocker[at]?.dockerHost === config.dockerHost) ?? engines[0])?.engine.host ?? "",
     clusters: engines.map(({ name, engine }) => ({ name, dockerHost: engine.host })),
+    kubernetes: kubernetes.map((cluster) => ({ name: cluster.name, words: placeOf(cluster) })),
     path: config.path,
     inherited: config.inherited,
     postgres,

@@ -44,6 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "docker/launch": ["model", "docker"],
   "docker/log": ["model", "docker"],
   "docker/pump": ["model", "docker/engine"],
+  k8s: ["model", "k8s"],
   "k8s/spec": ["model"],
   "k8s/client": ["model", "k8s/spec"],
   "k8s/launch": ["model", "k8s/client", "k8s/spec"],

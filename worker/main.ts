@@ -20,22 +20,33 @@ const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_D
 await locations.prepare(log);
 const locate = createLocator(locations, db.buffers);
 const pumpCommand = { node: process.execPath, main: config.TYGER_PUMP_MAIN };
-const clusters = config.clusters.map(({ name, dockerHost, maxLiveRuns }) => {
-  const engine = {
-    dockerHost,
-    installationId: engineScopeOf(db.installationId, name),
-    claims: db.claims,
-    runsDir: join(config.TYGER_DATA_DIR, runsFolderOf(name)),
-    placeOf: async (bufferId: string) => locations.placeAt(await locate(bufferId)),
-  };
-  return {
-    name,
-    maxLiveRuns,
-    writer: createDockerWriter({ ...engine, pumpCommand }),
-    logs: createDockerReader(engine),
-    watcher: createDockerWatcher({ ...engine, log }),
-  };
-});
+const clusters = await Promise.all(
+  config.clusters.map(async (cluster) => {
+    const { name, maxLiveRuns } = cluster;
+    const { claims, installationId } = db;
+    const scope = engineScopeOf(installationId, name);
+    if (cluster.kind === "kubernetes") {
+      // Its packages take 90 MB, and a second.
+      const { openKubeCluster } = await import("../k8s/cluster.ts");
+      const { reader, work } = openKubeCluster(cluster, { installationId, scope });
+      return { name, maxLiveRuns, logs: reader, ...work(claims) };
+    }
+    const engine = {
+      dockerHost: cluster.dockerHost,
+      installationId: scope,
+      claims,
+      runsDir: join(config.TYGER_DATA_DIR, runsFolderOf(name)),
+      placeOf: async (bufferId: string) => locations.placeAt(await locate(bufferId)),
+    };
+    return {
+      name,
+      maxLiveRuns,
+      logs: createDockerReader(engine),
+      writer: createDockerWriter({ ...engine, pumpCommand }),
+      watcher: createDockerWatcher({ ...engine, log }),
+    };
+  }),
+);
 
 const serving = await serveRuns(config, log, {
   db,

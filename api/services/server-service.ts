@@ -12,6 +12,8 @@ export interface ServerService {
 
 export interface ServerPorts {
   compute: Pick<ComputeReader, "hasGpu">;
+  /** Those of the clusters. */
+  capabilities: readonly string[];
   /** Each rejects when its part does not answer. */
   probes: readonly (() => Promise<unknown>)[];
   databaseVersion: number;
@@ -19,7 +21,7 @@ export interface ServerPorts {
 
 const PROBE_MS = 5000;
 
-export function createServerService({ compute, probes, databaseVersion }: ServerPorts): ServerService {
+export function createServerService({ compute, capabilities, probes, databaseVersion }: ServerPorts): ServerService {
   return {
     databaseVersion,
 
@@ -36,7 +38,7 @@ export function createServerService({ compute, probes, databaseVersion }: Server
     async capabilities(localUrls) {
       // An engine that is down has no GPU to give now; the other capabilities are the server's own.
       const hasGpu = await compute.hasGpu().catch(() => false);
-      return [...(hasGpu ? ["Gpu"] : []), "Docker", ...(localUrls ? ["LocalBuffers"] : [])];
+      return [...(hasGpu ? ["Gpu"] : []), ...capabilities, ...(localUrls ? ["LocalBuffers"] : [])];
     },
   };
 }

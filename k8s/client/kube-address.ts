@@ -1,13 +1,11 @@
 import type { Agent, RequestOptions } from "node:https";
 import { Agent as HttpsAgent } from "node:https";
 import { KubeConfig } from "@kubernetes/client-node";
+import { errnoWordsOf } from "../../model/errno.ts";
 import { CodedError, messageOf } from "../../model/errors.ts";
 
-/** Where a cluster is and how we log in to it. */
-export type ClusterAccess =
-  | { inCluster: true }
-  /** Without a file, the user's own configuration. */
-  | { inCluster?: false; kubeconfig?: string | undefined; context?: string | undefined };
+/** Where a cluster is and how we log in to it; without a context, the current one of the file. */
+export type ClusterAccess = { inCluster: true } | { kubeconfig: string; context?: string | undefined };
 
 export interface KubeAddress {
   /** As a user reads it. */
@@ -16,23 +14,13 @@ export interface KubeAddress {
   options(): Promise<RequestOptions>;
 }
 
-/** Finds the API server of a cluster. @throws Error when the configuration cannot be used */
+/** Finds the API server of a cluster. @throws Error in one sentence when the configuration cannot be used */
 export function addressOf(access: ClusterAccess): KubeAddress {
-  const config = new KubeConfig();
-  if (access.inCluster) {
-    config.loadFromCluster();
-  } else {
-    if (access.kubeconfig === undefined) config.loadFromDefault();
-    else config.loadFromFile(access.kubeconfig);
-    if (access.context !== undefined) {
-      if (!config.getContextObject(access.context)) {
-        throw new Error(`The kubeconfig has no context '${access.context}'`);
-      }
-      config.setCurrentContext(access.context);
-    }
-  }
+  const config = configOf(access);
   const cluster = config.getCurrentCluster();
-  if (!cluster) throw new Error("The kubeconfig names no cluster");
+  if (!cluster) throw new Error(`The ${nameOf(access)} names no cluster`);
+  if (!URL.canParse(cluster.server))
+    throw new Error(`The ${nameOf(access)} has the address '${cluster.server}', which is not a URL`);
   const url = new URL(cluster.server);
   const agents = new AgentCache();
 
@@ -63,6 +51,34 @@ export function addressOf(access: ClusterAccess): KubeAddress {
     },
   };
 }
+
+function configOf(access: ClusterAccess): KubeConfig {
+  const config = new KubeConfig();
+  try {
+    if ("inCluster" in access) config.loadFromCluster();
+    else config.loadFromFile(access.kubeconfig);
+  } catch (err) {
+    const reason = errnoWordsOf(err, "reading") ?? messageOf(err);
+    throw new Error(`The ${nameOf(access)} cannot be read: ${reason}`, { cause: err });
+  }
+  if ("inCluster" in access) return config;
+  const { context = config.getCurrentContext() } = access;
+  if (!context) throw new Error(`The ${nameOf(access)} has no current context; name one of ${contextsOf(config)}`);
+  if (!config.getContextObject(context)) {
+    throw new Error(`The ${nameOf(access)} has no context '${context}'; it has ${contextsOf(config)}`);
+  }
+  config.setCurrentContext(context);
+  return config;
+}
+
+const nameOf = (access: ClusterAccess): string =>
+  "inCluster" in access ? "service account of this pod" : `kubeconfig '${access.kubeconfig}'`;
+
+const contextsOf = (config: KubeConfig): string =>
+  config
+    .getContexts()
+    .map(({ name }) => `'${name}'`)
+    .join(", ") || "none";
 
 /** The agent of the certificates that are valid now. */
 class AgentCache {

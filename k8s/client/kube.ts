@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { CodedError } from "../../model/errors.ts";
 import { FINALIZER } from "../spec/names.ts";
-import type { ObjectMeta, Pod, Secret } from "../spec/wire.ts";
+import type { ConfigMap, ObjectMeta, Pod, Secret } from "../spec/wire.ts";
 import { addressOf, type ClusterAccess } from "./kube-address.ts";
 import { createCaller, KubeRefusal, type Caller } from "./kube-call.ts";
 import { createServerClock, type ServerClock } from "./server-clock.ts";
@@ -47,6 +47,11 @@ export interface Kube {
   deleteSecret(meta: ObjectMeta): Promise<void>;
   /** The names and labels of Secrets, without their contents. */
   listSecrets(selector: string): Promise<ObjectMeta[]>;
+  /** False when one of this name was there. */
+  createConfigMap(map: ConfigMap): Promise<boolean>;
+  findConfigMap(name: string): Promise<ConfigMap | undefined>;
+  /** Creates the namespace itself; false when it was there. */
+  createNamespace(labels: Readonly<Record<string, string>>): Promise<boolean>;
 }
 
 const PAGE = 500;
@@ -73,7 +78,8 @@ interface ListAnswer {
 export function kubeOf(caller: Caller, namespace: string, clock: ServerClock): Kube {
   const { ask, open, server } = caller;
   const base = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
-  const pathOf = (kind: "pods" | "secrets", name: string): string => `${base}/${kind}/${encodeURIComponent(name)}`;
+  const pathOf = (kind: "pods" | "secrets" | "configmaps", name: string): string =>
+    `${base}/${kind}/${encodeURIComponent(name)}`;
 
   /** Undefined when the cluster has no object of this name. A 404 about anything else, such as a path, says nothing about it. */
   const orNone = async <T>(answer: Promise<T>): Promise<T | undefined> => {
@@ -83,6 +89,17 @@ export function kubeOf(caller: Caller, namespace: string, clock: ServerClock): K
       if (!isRefused(err, 404)) throw err;
       if (err.reason !== "NotFound") throw caller.unavailable(err);
       return undefined;
+    }
+  };
+
+  /** Creates an object; false when one of its name was there. */
+  const isCreated = async (path: string, body: object): Promise<boolean> => {
+    try {
+      await ask({ method: "POST", path, body });
+      return true;
+    } catch (err) {
+      if (isRefused(err, 409) && err.reason === "AlreadyExists") return false;
+      throw err;
     }
   };
 
@@ -194,15 +211,7 @@ export function kubeOf(caller: Caller, namespace: string, clock: ServerClock): K
         signal,
       ),
 
-    async createSecret(secret) {
-      try {
-        await ask({ method: "POST", path: `${base}/secrets`, body: secret });
-        return true;
-      } catch (err) {
-        if (isRefused(err, 409) && err.reason === "AlreadyExists") return false;
-        throw err;
-      }
-    },
+    createSecret: (secret) => isCreated(`${base}/secrets`, secret),
 
     findSecret: (name) => orNone(ask<Secret>({ method: "GET", path: pathOf("secrets", name) })),
 
@@ -217,6 +226,13 @@ export function kubeOf(caller: Caller, namespace: string, clock: ServerClock): K
       const { items } = await listAll("secrets", selector, META_LIST);
       return (items as Secret[]).map(({ metadata = {} }) => metadata);
     },
+
+    createConfigMap: (map) => isCreated(`${base}/configmaps`, map),
+
+    findConfigMap: (name) => orNone(ask<ConfigMap>({ method: "GET", path: pathOf("configmaps", name) })),
+
+    createNamespace: (labels) =>
+      isCreated("/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels } }),
   };
 }
 

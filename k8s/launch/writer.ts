@@ -12,15 +12,20 @@ export interface KubeWriterOptions {
   kube: Kube;
   claims: LaunchClaims;
   settings: PodSettings;
+  /** Called before anything of a run is created. */
+  claimNamespace: () => Promise<void>;
   /** Between SIGTERM and SIGKILL. Short: many programs ignore SIGTERM as process 1. */
   stopGraceSeconds?: number;
 }
 
 /** Launches, stops and removes the pods of an installation's runs. */
-export function createKubeWriter({ stopGraceSeconds = 2, ...given }: KubeWriterOptions): ComputeWriter {
+export function createKubeWriter({ claimNamespace, stopGraceSeconds = 2, ...given }: KubeWriterOptions): ComputeWriter {
   const ports = { ...given, stopGraceSeconds };
   return {
-    provision: (run) => provision(ports, run),
+    async provision(run) {
+      await claimNamespace();
+      await provision(ports, run);
+    },
     launch: (run, replica) => launch(ports, run, replica),
     stop: (run, replica) => stop(ports, run, replica),
     observe: (run, replica) => observe(ports, run, replica),

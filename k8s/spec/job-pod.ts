@@ -1,7 +1,6 @@
-import { CodedError } from "../../model/errors.ts";
-import { bufferParametersOf } from "../../model/codespec/codespec.ts";
 import { deadlineOf, type RunRecord } from "../../model/run/run.ts";
 import type { PodSettings } from "./cluster-settings.ts";
+import { checkBuffers } from "./job-checks.ts";
 import { mainContainerOf, mainVolumesOf } from "./main-container.ts";
 import {
   CREATED_AT,
@@ -22,13 +21,11 @@ const MAX_SECONDS = 2 ** 31 - 1;
 
 /**
  * The pod of a replica, as the cluster should create it.
- * @throws CodedError LaunchFailed, or InvalidInput for a pool or an identity that the cluster no longer has
+ * @throws CodedError InvalidInput for a pool or an identity that the cluster no longer has
  */
 export function jobPodOf(run: RunRecord, replica: number, settings: PodSettings, nowMs: number): Pod {
   const { codespec, nodePool } = run.job;
-  if (bufferParametersOf(codespec).length > 0) {
-    throw new CodedError("LaunchFailed", "Runs with buffers are not supported on Kubernetes by this version");
-  }
+  checkBuffers(codespec);
   const { installationId, namespace, imagePullSecrets, patience } = settings;
   const needsGpu = wantsGpu(codespec.resources);
   const pools = eligiblePools(settings, nodePool, needsGpu);

@@ -1,4 +1,4 @@
-import type { V1Container, V1Pod, V1Secret, V1Toleration } from "@kubernetes/client-node";
+import type { V1ConfigMap, V1Container, V1Pod, V1Secret, V1Toleration } from "@kubernetes/client-node";
 
 /** A type of the client library as it is in JSON: instants are text there, with all that the library's dates would lose. */
 type Wire<T> = T extends Date
@@ -11,6 +11,7 @@ type Wire<T> = T extends Date
 
 export type Pod = Wire<V1Pod>;
 export type Secret = Wire<V1Secret>;
+export type ConfigMap = Wire<V1ConfigMap>;
 export type Container = Wire<V1Container>;
 export type Toleration = Wire<V1Toleration>;
 export type ObjectMeta = NonNullable<Pod["metadata"]>;

@@ -2,7 +2,7 @@ import { createConnection, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
-import { clusterEngines } from "./settings.ts";
+import { clusterEngines, kubernetesClusters } from "./settings.ts";
 
 const PROCESS_STATES = ["starting", "ready", "waiting", "stopped"] as const;
 
@@ -19,6 +19,7 @@ const viewSchema = z.object({
   dockerHost: z.string(),
   /** Absent from the answer of an older supervisor. */
   clusters: clusterEngines.optional(),
+  kubernetes: kubernetesClusters.optional(),
   apiSocket: z.string(),
   processes: z.array(
     z.object({

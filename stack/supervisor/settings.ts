@@ -35,6 +35,9 @@ const temporal = z.discriminatedUnion("kind", [
 
 export const clusterEngines = z.array(z.object({ name: z.string(), dockerHost: z.string() }));
 
+/** Kubernetes clusters, in the words of `tyger status`. */
+export const kubernetesClusters = z.array(z.object({ name: z.string(), words: z.string() }));
+
 /** Everything `tyger up` decides for the supervisor; passed on stdin, because it contains passwords. */
 export const stackSettingsSchema = z.object({
   version: z.string(),
@@ -47,10 +50,11 @@ export const stackSettingsSchema = z.object({
   }),
   node: z.string(),
   dist: z.string(),
-  /** As DOCKER_HOST of the servers. */
+  /** As DOCKER_HOST of the servers; empty for a stack without Docker. */
   dockerHost: z.string(),
   /** With the engine of each, the default first. */
   clusters: clusterEngines,
+  kubernetes: kubernetesClusters,
   path: z.string(),
   inherited: z.record(z.string(), z.string()),
   postgres,

@@ -81,7 +81,12 @@ async function openApi(temporalAddress: string): Promise<Api> {
       clusters: soleCluster(dockerChecks(compute)),
       maxOpenRuns: 10_000,
     }),
-    server: createServerService({ compute, probes: [() => db.ping()], databaseVersion: db.schemaVersion }),
+    server: createServerService({
+      compute,
+      capabilities: ["Docker"],
+      probes: [() => db.ping()],
+      databaseVersion: db.schemaVersion,
+    }),
     address: createDataPlaneAddress("/run/data.sock", () => ({})),
     callerOf: () => LOCAL_USER,
     log: createLog("error", "test"),

@@ -48,6 +48,7 @@ async function start(text: string, environment: Record<string, string> = {}): Pr
     store: storesIn(createFilesystemStore(join(folder, "buffers"))),
     archive: { read: async () => undefined },
     clusters: { all: [{ name: "docker", compute, checkMode: async () => {} }], areShown: false },
+    capabilities: ["Docker"],
     checkStorage: async () => {},
   });
 }

@@ -57,6 +57,48 @@ test.each([
   expect([clusters.map(({ name }) => name), clusterNames]).toEqual([served, ["a", "b-2"]]);
 });
 
+const kube = (settings: string): string => `clusters: [{ name: k, ${settings} }]`;
+
+test("a Kubernetes cluster has its settings, with absolute paths, and slots of its own", async () => {
+  const { clusters, api } = await read(`
+clusters:
+  - name: near
+    kubeconfig: kube/config
+    context: admin
+    namespace: jobs
+    nodePools: [{ name: gpu, nodeSelector: { pool: g }, tolerations: [{ key: gpu, operator: Exists }], gpu: true }]
+    identities: { reader: reader-account }
+    imagePullSecrets: [registry]
+    imagePullPolicy: Never
+    durations: { userImageSeconds: 5 }
+  - { name: here, inCluster: true, maxLiveRuns: 3 }
+`);
+  const near = {
+    kind: "kubernetes",
+    name: "near",
+    access: { kubeconfig: join(folder, "kube/config"), context: "admin" },
+    namespace: "jobs",
+    nodePools: [
+      { name: "gpu", nodeSelector: { pool: "g" }, tolerations: [{ key: "gpu", operator: "Exists" }], gpu: true },
+    ],
+    identities: { reader: "reader-account" },
+    imagePullSecrets: ["registry"],
+    imagePullPolicy: "Never",
+    durations: { userImageSeconds: 5 },
+  };
+  const here = { kind: "kubernetes", name: "here", access: { inCluster: true } };
+  expect(clusters).toEqual([
+    { ...near, maxLiveRuns: 5000 },
+    { ...here, maxLiveRuns: 3 },
+  ]);
+  expect(api).toMatchObject([near, here]);
+});
+
+test("two namespaces of one cluster are two clusters", async () => {
+  const text = "clusters: [{ name: a, kubeconfig: /k, namespace: a }, { name: b, kubeconfig: /k, namespace: b }]";
+  expect((await read(text)).clusterNames).toEqual(["a", "b"]);
+});
+
 test.each([
   ["clusters: []", "clusters: must have at least one cluster"],
   ["clusters: [{ dockerHost: 'unix:///d' }]", "clusters.0.name: "],
@@ -75,7 +117,27 @@ test.each([
     "clusters: [{ name: a, dockerHost: 'unix:///d' }, { name: k, kubeconfig: /k, namespace: t }]",
     "clusters: all clusters of a server must be of one kind: 'a' is a Docker engine, 'k' is a Kubernetes cluster",
   ],
-  ["clusters: [{ name: k, inCluster: true }]", "clusters: this version runs on Docker engines only"],
+  [kube("namespace: t"), "clusters.0: needs a kubeconfig, or inCluster: true"],
+  [kube("kubeconfig: /k, inCluster: true"), "clusters.0: kubeconfig and inCluster are both set"],
+  [kube("inCluster: true, context: c"), "clusters.0: context needs a kubeconfig"],
+  [kube("inCluster: true, dockerHost: 'unix:///d'"), 'clusters.0: Unrecognized key: "dockerHost"'],
+  [kube("inCluster: true, namespace: A/b"), "clusters.0.namespace: must be the name of a namespace"],
+  [kube("inCluster: true, identities: { a: 'b c' }"), "clusters.0.identities.a: must be the name of a service account"],
+  [kube("inCluster: true, imagePullPolicy: Maybe"), "clusters.0.imagePullPolicy: "],
+  [kube("inCluster: true, durations: { relist: 1 }"), 'clusters.0.durations: Unrecognized key: "relist"'],
+  [kube("inCluster: true, durations: { relistSeconds: 0 }"), "clusters.0.durations.relistSeconds: "],
+  [
+    kube("inCluster: true, nodePools: [{ name: a, nodeSelector: {} }]"),
+    "clusters.0.nodePools.0.nodeSelector: must have a label, which the nodes of the pool have",
+  ],
+  [
+    kube("inCluster: true, nodePools: [{ name: a, nodeSelector: { p: a } }, { name: A, nodeSelector: { p: b } }]"),
+    "clusters.0: two node pools have the name 'a'",
+  ],
+  [
+    "clusters: [{ name: a, kubeconfig: /k, context: c }, { name: b, kubeconfig: /k, context: c }]",
+    "the clusters 'a' and 'b' are both the namespace of the installation of the cluster of '/k', context 'c'",
+  ],
 ])("%j is refused with its reason", async (text, reason) => {
   await expect(read(text)).rejects.toThrow(reason);
 });

@@ -135,6 +135,7 @@ export function createFakeApi({
       }),
       server: createServerService({
         compute: readers,
+        capabilities: ["Docker"],
         probes: [
           async () => {
             if (!fake.isHealthy) throw new Error("away");

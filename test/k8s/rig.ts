@@ -5,6 +5,7 @@ import { inject } from "vitest";
 import { addressOf } from "../../k8s/client/kube-address.ts";
 import { createCaller } from "../../k8s/client/kube-call.ts";
 import { connectKube, type Kube } from "../../k8s/client/kube.ts";
+import { createNamespaceClaim } from "../../k8s/launch/claim.ts";
 import { createKubeWriter } from "../../k8s/launch/writer.ts";
 import { createKubeReader } from "../../k8s/log/reader.ts";
 import { POD_DEFAULTS, type PodSettings } from "../../k8s/spec/cluster-settings.ts";
@@ -44,7 +45,8 @@ export async function openKubeRig(more: Partial<PodSettings> = {}): Promise<Kube
   await kubectl("create", "namespace", namespace);
   const claims = createFakeClaims();
   const kube = connectKube({ kubeconfig }, namespace);
-  const writer = createKubeWriter({ kube, claims, settings });
+  const claimNamespace = createNamespaceClaim({ kube, installationId, isOwn: false });
+  const writer = createKubeWriter({ kube, claims, settings, claimNamespace });
 
   /** The ids of main containers that were started, by the name of their pod. */
   const begun = new Map<string, Set<string>>();
@@ -73,7 +75,8 @@ export async function openKubeRig(more: Partial<PodSettings> = {}): Promise<Kube
     writer,
     reader: createKubeReader({ kube, settings }),
     watcher: createKubeWatcher({ kube, claims, settings }),
-    anotherWriter: () => createKubeWriter({ kube: connectKube({ kubeconfig }, namespace), claims, settings }),
+    anotherWriter: () =>
+      createKubeWriter({ kube: connectKube({ kubeconfig }, namespace), claims, settings, claimNamespace }),
     shell,
     run: (script) => ({
       ...shell(scriptOf(script), script.isBroken ? { command: ["/no/such/program"] } : {}),

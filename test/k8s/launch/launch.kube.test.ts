@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import type { Kube } from "../../../k8s/client/kube.ts";
+import { createNamespaceClaim } from "../../../k8s/launch/claim.ts";
 import { createKubeWriter } from "../../../k8s/launch/writer.ts";
 import { FINALIZER, jobSecretNameOf, podNameOf } from "../../../k8s/spec/names.ts";
 import type { RunRecord } from "../../../model/run/run.ts";
@@ -45,7 +46,7 @@ function describeLaunch(): void {
     };
     const { claims, settings } = rig;
     return {
-      writer: createKubeWriter({ kube, claims, settings }),
+      writer: createKubeWriter({ kube, claims, settings, claimNamespace: async () => {} }),
       reached: reached.promise,
       resume: () => resumed.resolve(),
     };
@@ -151,6 +152,18 @@ function describeLaunch(): void {
     expect(await podOf(rig, mine)).toBeDefined();
     expect(await rig.kube.findSecret(jobSecretNameOf(mine.id))).toBeDefined();
     await rig.writer.remove(mine);
+  });
+
+  test("the namespace of another installation gets nothing of ours", async () => {
+    const run = rig.shell("true");
+    await rig.writer.provision(rig.shell("true"));
+    const claimNamespace = createNamespaceClaim({ kube: rig.kube, installationId: "another", isOwn: false });
+    const { kube, claims, settings } = rig;
+    await expect(createKubeWriter({ kube, claims, settings, claimNamespace }).provision(run)).rejects.toMatchObject({
+      code: "LaunchFailed",
+      message: expect.stringContaining(`belongs to the installation '${settings.installationId}'`),
+    });
+    expect(await rig.kube.findSecret(jobSecretNameOf(run.id))).toBeUndefined();
   });
 
   test("a pod that the cluster refuses fails the launch for good, in its words", async () => {

@@ -61,6 +61,7 @@ async function startWith(
     paths,
     dockerHost: "unix:///none",
     clusters: [{ name: "docker", dockerHost: "unix:///none" }],
+    kubernetes: [],
     path: "/bin",
   };
   const supervisor = await supervise({ settings, stages, log: () => {}, ...more });

@@ -1,0 +1,91 @@
+import type { JobCodespec } from "../model/codespec/codespec.ts";
+import type { ComputeReader, ComputeWatcher, ComputeWriter, LaunchClaims } from "../model/ports/compute.ts";
+import type { RunRequest } from "../model/run/run.ts";
+import { connectKube } from "./client/kube.ts";
+import type { ClusterAccess } from "./client/kube-address.ts";
+import { createNamespaceClaim } from "./launch/claim.ts";
+import { createKubeWriter } from "./launch/writer.ts";
+import { createKubeReader } from "./log/reader.ts";
+import { PATIENCE, POD_DEFAULTS, type NodePool, type PodSettings } from "./spec/cluster-settings.ts";
+import { checkJob } from "./spec/job-checks.ts";
+import { createKubeWatcher } from "./watch/watcher.ts";
+
+/** A cluster as a configuration states it. */
+export interface KubeClusterOptions {
+  access: ClusterAccess;
+  /** It must exist; without one, it is named after the installation, and created. */
+  namespace?: string | undefined;
+  nodePools?: readonly (Omit<NodePool, "hasGpu"> & { gpu: boolean })[] | undefined;
+  identities?: PodSettings["identities"] | undefined;
+  imagePullSecrets?: readonly string[] | undefined;
+  imagePullPolicy?: PodSettings["imagePullPolicy"] | undefined;
+  durations?: KubeDurations | undefined;
+}
+
+/** Waits after which something that may pass counts as an end. */
+export interface KubeDurations {
+  userImageSeconds?: number | undefined;
+  systemImageSeconds?: number | undefined;
+  unreachableNodeSeconds?: number | undefined;
+  lostPodSeconds?: number | undefined;
+  relistSeconds?: number | undefined;
+}
+
+/** The installation that uses a cluster. */
+export interface KubeScope {
+  installationId: string;
+  /** As labels name it: two clusters that are the same by mistake do each other no harm. */
+  scope: string;
+}
+
+/** A cluster as our processes use it. */
+export interface KubeCluster {
+  reader: ComputeReader;
+  /** @throws CodedError InvalidInput */
+  checkJob: (request: RunRequest, codespec: JobCodespec) => void;
+  /** The half that workers use. */
+  work: (claims: LaunchClaims) => { writer: ComputeWriter; watcher: ComputeWatcher };
+}
+
+/** Connects to nothing yet. @throws Error in one sentence when the kubeconfig cannot be used */
+export function openKubeCluster(options: KubeClusterOptions, { installationId, scope }: KubeScope): KubeCluster {
+  const settings = settingsOf(options, { installationId, scope });
+  const kube = connectKube(options.access, settings.namespace);
+  const { relistSeconds } = options.durations ?? {};
+  const times = relistSeconds === undefined ? {} : { relistMs: relistSeconds * 1000 };
+  const isOwn = options.namespace === undefined;
+  return {
+    reader: createKubeReader({ kube, settings }),
+    checkJob: (request, codespec) => checkJob(request, codespec, settings),
+    work: (claims) => ({
+      writer: createKubeWriter({
+        kube,
+        claims,
+        settings,
+        claimNamespace: createNamespaceClaim({ kube, installationId: scope, isOwn }),
+      }),
+      watcher: createKubeWatcher({ kube, claims, settings, times }),
+    }),
+  };
+}
+
+/** The settings with their defaults. */
+export function settingsOf(options: KubeClusterOptions, { installationId, scope }: KubeScope): PodSettings {
+  const { namespace = `tyger-${installationId}`, durations = {} } = options;
+  const inMs = (seconds: number | undefined, otherwiseMs: number): number =>
+    seconds === undefined ? otherwiseMs : seconds * 1000;
+  return {
+    installationId: scope,
+    namespace,
+    nodePools: options.nodePools?.map(({ gpu, ...pool }) => ({ ...pool, hasGpu: gpu })) ?? POD_DEFAULTS.nodePools,
+    identities: options.identities ?? POD_DEFAULTS.identities,
+    imagePullSecrets: options.imagePullSecrets ?? POD_DEFAULTS.imagePullSecrets,
+    imagePullPolicy: options.imagePullPolicy ?? POD_DEFAULTS.imagePullPolicy,
+    patience: {
+      userImageMs: inMs(durations.userImageSeconds, PATIENCE.userImageMs),
+      systemImageMs: inMs(durations.systemImageSeconds, PATIENCE.systemImageMs),
+      unreachableSeconds: durations.unreachableNodeSeconds ?? PATIENCE.unreachableSeconds,
+      lostMs: inMs(durations.lostPodSeconds, PATIENCE.lostMs),
+    },
+  };
+}
