@@ -13,7 +13,8 @@ import { CodedError } from "../model/errors.ts";
 import { baggageOf } from "./http/baggage.ts";
 import type { BufferService } from "./services/buffer-service.ts";
 import { installBodyParser, validatorOf } from "./http/body.ts";
-import type { CallerOf } from "./http/caller.ts";
+import type { AccessControl } from "./auth/access.ts";
+import { checkMember, checkOwner } from "../model/caller.ts";
 import type { CodespecService } from "./services/codespec-service.ts";
 import type { DataPlaneAddress } from "./data-plane/data-plane-address.ts";
 import { replyWithError } from "./http/errors.ts";
@@ -35,7 +36,7 @@ export interface AppParts {
   runs: RunService;
   server: ServerService;
   address: DataPlaneAddress;
-  callerOf: CallerOf;
+  access: AccessControl;
   log: FastifyBaseLogger;
 }
 
@@ -44,7 +45,7 @@ const REQUEST_MS = 60_000;
 const KEEP_ALIVE_MS = 60_000;
 
 /** The control plane as an app that does not listen yet. Closing it cuts open streams and waits for the rest. */
-export function createApp({ codespecs, buffers, runs, server, address, callerOf, log }: AppParts): FastifyInstance {
+export function createApp({ codespecs, buffers, runs, server, address, access, log }: AppParts): FastifyInstance {
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -76,8 +77,13 @@ export function createApp({ codespecs, buffers, runs, server, address, callerOf,
   app.addHook("onRequest", async (req, reply) => {
     setRequestId(req, reply);
     if (req.is404) return replyUnknownRoute(req, reply);
+    const { neutral, ownerOnly } = req.routeOptions.config;
+    if (neutral !== true) {
+      req.caller = await access.callerOf(req);
+      checkMember(req.caller);
+      if (ownerOnly === true) checkOwner(req.caller);
+    }
     checkVersion(req);
-    req.caller = callerOf(req);
     checkQuery(req.query);
   });
   app.addHook("onResponse", async (req, reply) => {
@@ -88,7 +94,7 @@ export function createApp({ codespecs, buffers, runs, server, address, callerOf,
   const sendStream = createStreams(app);
   const sendPage = createPages(sendStream);
   void app.register(documentRoutes());
-  void app.register(serverRoutes(server, address));
+  void app.register(serverRoutes(server, address, access));
   void app.register(codespecRoutes(codespecs, sendPage));
   void app.register(bufferRoutes(buffers, address));
   void app.register(runRoutes(runs, sendStream, sendPage));

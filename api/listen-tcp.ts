@@ -39,7 +39,7 @@ export async function listenOnTcp(
   const { address } = await lookup(host.replace(/^\[|\]$/g, ""));
   if (!isOpenToAll && !isLoopback(address)) {
     throw new Error(
-      `Without authentication, the control plane cannot listen on '${listen}', to which other machines can connect; listen on 127.0.0.1, or set 'authentication: none' in the configuration file`,
+      `Without authentication, the control plane cannot listen on '${listen}', to which other machines can connect; listen on 127.0.0.1, or set 'authentication' in the configuration file`,
     );
   }
   const options = { requestTimeout: REQUEST_MS, keepAlive: true };

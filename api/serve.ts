@@ -1,9 +1,8 @@
 import { join } from "node:path";
-import type { RequestListener, Server } from "node:http";
+import type { IncomingMessage, RequestListener, Server } from "node:http";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import type { ApiConfig } from "../config/server.ts";
-import { LOCAL_USER } from "../model/caller.ts";
 import type { ComputeReader } from "../model/ports/compute.ts";
 import type { Database } from "../model/ports/database.ts";
 import type { PumpKey } from "../model/ports/pump-channel.ts";
@@ -16,12 +15,13 @@ import { openClient } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { createChanges } from "../waiting/changes.ts";
 import { createApp } from "./app.ts";
+import { type AccessControl, noteRequests, openAccess } from "./auth/access.ts";
 import { createDataPlaneAddress, type DataOrigins } from "./data-plane/data-plane-address.ts";
 import { createDataPlane } from "./data-plane/data-plane.ts";
 import { pumpRoutes } from "./data-plane/pump-routes.ts";
 import { loadSigningKeys } from "./data-plane/signing-keys.ts";
 import { createSigner, createVerifier } from "./data-plane/signing.ts";
-import { createHostCheck, ownNamesOf } from "./http/hosts.ts";
+import { createHostCheck, isOwnAddress, ownNamesOf } from "./http/hosts.ts";
 import { listenOnSocket } from "./listen.ts";
 import { drain, listenOnTcp, type TcpEndpoint } from "./listen-tcp.ts";
 import { answerBoth, answerData } from "./planes.ts";
@@ -37,6 +37,8 @@ const EVERY_USER = 0o666;
 
 /** For requests under way at a stop; the process ends soon after. */
 const DRAIN_MS = 5000;
+const CLEAR_TOKENS =
+  "the control plane does not use TLS: unless a proxy before it does, others can read the tokens of requests";
 const OPEN_TO_ALL = "authentication is off: every program that can connect to the control plane can run containers";
 
 export interface ApiBackends {
@@ -76,6 +78,8 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
   const origins: DataOrigins = { publicUrl: config.dataPlane?.publicUrl };
   const address = createDataPlaneAddress(config.TYGER_DATA_SOCKET, () => origins);
   const bufferService = createBufferService(buffers, store, createSigner(keys, config.TYGER_DATA_SOCKET));
+  const ofSocket = new WeakSet<IncomingMessage>();
+  const { access, close: closeAccess } = await createAccess(config, log, (req) => ofSocket.has(req));
   const control = createApp({
     codespecs: createCodespecService(codespecs),
     buffers: bufferService,
@@ -98,15 +102,17 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
       databaseVersion: db.schemaVersion,
     }),
     address,
-    callerOf: () => LOCAL_USER,
+    access,
     log,
   });
+  // Its own listener is that of the socket; those of TCP only pass requests on to it.
+  noteRequests(control.server, ofSocket);
   const data = createDataPlane({ store, verify: createVerifier(keys), log });
   const pumpChanges = createChanges<PumpKey>((changed) => pumps.listen(changed));
   const pumpService = createPumpService({ records: pumps, changes: pumpChanges, runs, buffers: bufferService });
   void data.register(pumpRoutes(pumpService, address));
 
-  if (config.authentication === "none") log.warn(OPEN_TO_ALL);
+  warnOfListeners(config, log);
   const servers = await listenOverTcp(config, { control, data, origins });
   await listenOnSocket(data, config.TYGER_DATA_SOCKET, EVERY_USER);
   await listenOnSocket(control, config.TYGER_API_SOCKET, OWNER_ONLY);
@@ -115,6 +121,7 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
   return {
     async stop() {
       pumpService.close();
+      await closeAccess();
       const drained = servers.map((server) => drain(server, DRAIN_MS));
       await Promise.all([control.close(), data.close(), ...drained]);
       await Promise.all([changes.close(), pumpChanges.close(), workflows.close()]);
@@ -122,6 +129,28 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
       await db.close();
     },
   };
+}
+
+/** Who can use the control plane. Only a server whose requests have tokens loads what reads them. */
+async function createAccess(
+  { authentication }: ApiConfig,
+  log: Logger,
+  isLocal: (req: IncomingMessage) => boolean,
+): Promise<{ access: AccessControl; close: () => Promise<void> }> {
+  if (!needsToken(authentication)) return { access: openAccess(), close: async () => {} };
+  const { createTokenAccess } = await import("./auth/token-access.ts");
+  return createTokenAccess(authentication, { isLocal, log });
+}
+
+type Authentication = ApiConfig["authentication"];
+
+const needsToken = (authentication: Authentication): authentication is Exclude<Authentication, "none" | undefined> =>
+  authentication !== undefined && authentication !== "none";
+
+function warnOfListeners({ authentication, controlPlane }: ApiConfig, log: Logger): void {
+  if (authentication === "none") log.warn(OPEN_TO_ALL);
+  const { listen, tls } = controlPlane ?? {};
+  if (needsToken(authentication) && listen !== undefined && !tls && !isOwnAddress(listen)) log.warn(CLEAR_TOKENS);
 }
 
 /** Opens the listeners that are configured, and notes in `origins` where clients reach each. */
@@ -142,8 +171,9 @@ async function listenOverTcp(
   };
   origins.data = await open(dataPlane, { answer: answerData(data), isOpenToAll: true });
   const { listen = "", publicNames = [] } = controlPlane ?? {};
-  const checkHost = createHostCheck([...ownNamesOf(listen), ...publicNames]);
-  const isOpenToAll = authentication === "none";
+  // The page of a website has no token; without this check, it could use the server.
+  const checkHost = needsToken(authentication) ? () => {} : createHostCheck([...ownNamesOf(listen), ...publicNames]);
+  const isOpenToAll = authentication !== undefined;
   origins.control = await open(controlPlane, { answer: answerBoth(control, data, checkHost), isOpenToAll });
   return servers;
 }

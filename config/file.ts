@@ -4,6 +4,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { errnoWordsOf } from "../model/errno.ts";
 import { messageOf } from "../model/errors.ts";
+import { authenticationSchema } from "./authentication.ts";
 import { clustersSchema } from "./clusters.ts";
 import type { Environment } from "./home.ts";
 import { locationsSchema } from "./locations.ts";
@@ -30,8 +31,7 @@ const fileSchema = (folder: string) => {
   });
   const address = z.string().regex(ADDRESS, "must be of the form host:port");
   return z.strictObject({
-    /** Lets the control plane listen beyond loopback without logins. */
-    authentication: z.literal("none").optional(),
+    authentication: authenticationSchema.optional(),
     controlPlane: z
       .strictObject({
         /** For both planes. Without it, only the sockets are open. */

@@ -30,8 +30,10 @@ export interface Route {
   readonly query?: Readonly<Record<string, Parameter>>;
   readonly body?: Table;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** It answers whatever `api-version` is. */
+  /** It answers whatever `api-version` is, and without a token. */
   readonly isNeutral?: true;
+  /** A contributor cannot use it. */
+  readonly isOwnerOnly?: true;
   /** It is not in the OpenAPI document. */
   readonly isUndocumented?: true;
 }

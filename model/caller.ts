@@ -13,6 +13,11 @@ export interface Caller {
 /** Without logins, every request is from the one user who can open the socket. */
 export const LOCAL_USER: Caller = { subject: "local", roles: ["owner"] };
 
+/** @throws CodedError Forbidden */
+export function checkOwner({ subject, roles }: Caller): void {
+  if (!roles.includes("owner")) throw new CodedError("Forbidden", `'${subject}' is not an owner of this server`);
+}
+
 /** Either role is enough for whatever is not reserved for owners. @throws CodedError Forbidden */
 export function checkMember({ subject, roles }: Caller): void {
   if (roles.length === 0) throw new CodedError("Forbidden", `'${subject}' has no role on this server`);

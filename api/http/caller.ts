@@ -1,12 +1,8 @@
-import type { FastifyRequest } from "fastify";
 import type { Caller } from "../../model/caller.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
-    /** Set before any handler runs. */
+    /** Set before the handler of a versioned route runs; the neutral ones are anonymous. */
     caller: Caller;
   }
 }
-
-/** How a server identifies the caller of a request. */
-export type CallerOf = (req: FastifyRequest) => Caller;

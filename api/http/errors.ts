@@ -1,9 +1,14 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { errorBodyOf, statusOf } from "../../contract/error-status.ts";
 import { CodedError } from "../../model/errors.ts";
+import { Unauthenticated } from "../auth/access.ts";
 
 /** Answers for anything thrown during a request; a bug answers 500 without a text, and is logged. */
 export function replyWithError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (thrown instanceof Unauthenticated) {
+    request.log.info({ reason: thrown.message }, "a request without a valid token was refused");
+    return reply.code(401).header("WWW-Authenticate", thrown.challenge).send();
+  }
   const err = thrown instanceof CodedError ? thrown : ofFramework(thrown);
   if (err !== undefined) {
     if (statusOf(err.code) >= 500) request.log.warn({ err }, "request could not be served");

@@ -20,6 +20,12 @@ export function hostnameOf(host: string): string | undefined {
   return (ip6 ?? name)?.toLowerCase();
 }
 
+/** Whether only this machine can connect to `host:port`. */
+export function isOwnAddress(listen: string): boolean {
+  const name = hostnameOf(listen) ?? "";
+  return name === "localhost" || isLoopback(name);
+}
+
 /** The name in the `host:port` that a server listens on; "all addresses" has none. */
 export function ownNamesOf(listen: string): string[] {
   const name = hostnameOf(listen);

@@ -31,7 +31,7 @@ export function serve<R extends Route>(app: FastifyInstance, route: R, serving: 
   app.route({
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
-    config: { neutral: route.isNeutral ?? false },
+    config: { neutral: route.isNeutral ?? false, ownerOnly: route.isOwnerOnly ?? false },
     schema: {
       querystring: querySchema(route),
       ...(route.body && { body: requestSchema(route.body) }),

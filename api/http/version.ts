@@ -7,6 +7,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** The route ignores `api-version`. */
     neutral?: boolean;
+    /** Contributors cannot use the route. */
+    ownerOnly?: boolean;
   }
 }
 

@@ -2,19 +2,30 @@ import type { FastifyPluginAsync } from "fastify";
 import { API_VERSIONS } from "../../contract/api-version.ts";
 import { ROUTES } from "../../contract/routes.ts";
 import type { DataPlaneAddress } from "../data-plane/data-plane-address.ts";
+import type { AccessControl } from "../auth/access.ts";
 import { serve } from "../http/route.ts";
 import type { ServerService } from "../services/server-service.ts";
 
 /** The routes that need no version. */
 export const serverRoutes =
-  (service: ServerService, address: DataPlaneAddress): FastifyPluginAsync =>
+  (service: ServerService, address: DataPlaneAddress, access: AccessControl): FastifyPluginAsync =>
   async (app) => {
     serve(app, ROUTES.getMetadata, {
-      handler: async (req) => ({
-        capabilities: await service.capabilities(address.baseUrlFor(req) === undefined),
-        apiVersions: [...API_VERSIONS],
-        storageEndpoints: [address.endpointFor(req)],
-      }),
+      handler: async (req) => {
+        const authority = access.authorityFor(req);
+        return {
+          ...(authority && {
+            rbacEnabled: true,
+            authority: authority.issuer,
+            audience: authority.audience,
+            ...(authority.clientId !== undefined && { cliAppId: authority.clientId }),
+            ...(authority.scope !== undefined && { scope: authority.scope }),
+          }),
+          capabilities: await service.capabilities(address.baseUrlFor(req) === undefined),
+          apiVersions: [...API_VERSIONS],
+          storageEndpoints: [address.endpointFor(req)],
+        };
+      },
     });
 
     serve(app, ROUTES.checkHealth, {

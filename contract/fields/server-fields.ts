@@ -11,6 +11,7 @@ export const METADATA = {
     apiAppId: { type: "text", doc: "The id of the API in its directory." },
     cliAppUri: { type: "text", doc: "The URI of the command line in its directory." },
     cliAppId: { type: "text", doc: "The id of the command line in its directory." },
+    scope: { type: "text", doc: "The scope to ask for; the audience unless given." },
     capabilities: { type: { listOf: "text" }, doc: "What the server supports.", answer: "always" },
     apiVersions: { type: { listOf: "text" }, doc: "The versions of the API that it speaks.", answer: "always" },
     storageEndpoints: { type: { listOf: "uri" }, doc: "The URLs of its data planes.", answer: "always" },

@@ -18,7 +18,7 @@ import type { Database } from "../../model/ports/database.ts";
 import { createDockerReader } from "../../docker/log/reader.ts";
 import { workflowIdOf } from "../../model/run/names.ts";
 import type { Run } from "../../model/run/run.ts";
-import { LOCAL_USER } from "../../model/caller.ts";
+import { openAccess } from "../../api/auth/access.ts";
 import { dockerChecks } from "../../runs/mode-checks.ts";
 import { freshDatabase } from "../engines.ts";
 import { unknownRun } from "../fakes/run-ports.ts";
@@ -88,7 +88,7 @@ async function openApi(temporalAddress: string): Promise<Api> {
       databaseVersion: db.schemaVersion,
     }),
     address: createDataPlaneAddress("/run/data.sock", () => ({})),
-    callerOf: () => LOCAL_USER,
+    access: openAccess(),
     log: createLog("error", "test"),
   });
   return {

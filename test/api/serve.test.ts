@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
@@ -6,17 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { serveApi, type ServedApi } from "../../api/serve.ts";
-import { createFilesystemStore } from "../../buffers/filesystem/filesystem-store.ts";
-import { createLog } from "../../config/log.ts";
-import { readApiConfig } from "../../config/server.ts";
-import type { Database } from "../../model/ports/database.ts";
-import { storesIn } from "../fakes/locations.ts";
-import { createFakeRecords } from "../fakes/records.ts";
+import type { ServedApi } from "../../api/serve.ts";
+import { type LogLine, startApi } from "./started-api.ts";
 
 let folder: string;
 let served: ServedApi | undefined;
-let logged: { level: string; message: string; [key: string]: unknown }[];
+let logged: LogLine[];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "tyger-serve-"));
   await mkdir(join(folder, "buffers"));
@@ -27,30 +22,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** An API process with the configuration file `text`, over records in memory. */
+/** An API process with the configuration file `text`. */
 async function start(text: string, environment: Record<string, string> = {}): Promise<void> {
-  await writeFile(join(folder, "tyger.yml"), text);
-  const config = readApiConfig({
-    DATABASE_URL: "postgres://none",
-    TEMPORAL_ADDRESS: "127.0.0.1:1",
-    TYGER_DATA_DIR: folder,
-    TYGER_API_SOCKET: join(folder, "api.sock"),
-    TYGER_DATA_SOCKET: join(folder, "data.sock"),
-    TYGER_CONFIG: join(folder, "tyger.yml"),
-    ...environment,
-  });
-  const records = createFakeRecords();
-  const db = { ...records, installationId: "test", schemaVersion: 1, ping: async () => {}, close: async () => {} };
-  const compute = { hasImage: async () => true, hasGpu: async () => false, async *logs() {} };
-  served = await serveApi(config, createLog("info", "test", { write: (line) => void logged.push(JSON.parse(line)) }), {
-    // The parts of the port that only a worker calls are missing.
-    db: db as unknown as Database,
-    store: storesIn(createFilesystemStore(join(folder, "buffers"))),
-    archive: { read: async () => undefined },
-    clusters: { all: [{ name: "docker", compute, checkMode: async () => {} }], areShown: false },
-    capabilities: ["Docker"],
-    checkStorage: async () => {},
-  });
+  served = await startApi(folder, { text, environment, logged });
 }
 
 /** Where it listens, from its own log. */

@@ -40,6 +40,18 @@ test("locations have names and folders, in the order of the file", async () => {
 });
 
 test.each([
+  "https://i.org/realms/a",
+  "https://i.org/",
+  "http://localhost:8080",
+  "http://127.0.0.1:1",
+  "http://[::1]:1",
+])("tokens of the issuer %s can be accepted", async (issuer) => {
+  const settings = { authentication: { issuer, audience: "api://a", clientId: "c", scope: "a b" } };
+  expect(await read(JSON.stringify(settings))).toEqual(settings);
+  expect(await read("authentication: none")).toEqual({ authentication: "none" });
+});
+
+test.each([
   ["signingKey: {}", /'.*tyger\.yml' is invalid: the file: Unrecognized key: "signingKey"/],
   ["signingKeys: { secondary: b.pem }", /signingKeys\.primary: Invalid input/],
   ["locations: []", /locations: Too small/],
@@ -48,6 +60,13 @@ test.each([
   ["locations: [{ name: a b, folder: x }]", /locations\.0\.name: must be 1 to 63 letters, digits, '\.', '-' and '_'/],
   ["locations: [{ name: a, folder: x }, { name: A, folder: y }]", /locations: two have the same name/],
   ["locations: [{ name: a, folder: x }, { name: b, folder: ./x/ }]", /locations: two have the same folder/],
+  ["authentication: off", /authentication: must be 'none', or have 'issuer' and 'audience'/],
+  ["authentication: { issuer: https://i }", /authentication: must be 'none', or have 'issuer' and 'audience'/],
+  ["authentication: { issuer: x, audience: a }", /authentication\.issuer: must be an https URL/],
+  ["authentication: { issuer: http://i.org, audience: a }", /authentication\.issuer: must be an https URL, or an http/],
+  ["authentication: { issuer: http://localhost.evil.org, audience: a }", /authentication\.issuer: must be an https/],
+  ["authentication: { issuer: https://i, audience: a b }", /authentication\.audience: must be text without spaces/],
+  ["authentication: { issuer: https://i, audience: a, secret: x }", /authentication: Unrecognized key: "secret"/],
   ["signingKeys: [", /^The configuration file '.*tyger\.yml' cannot be read: /],
   ["just text", /the file: Invalid input/],
 ])("%j is refused with its reason", async (text, message) => {

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { openApiOf } from "../../contract/openapi.ts";
 import { type Route, ROUTES } from "../../contract/routes.ts";
-import { createFakeApi, type FakeApi } from "../fakes/api.ts";
+import type { FakeApi } from "../fakes/api.ts";
+import { WITH_AND_WITHOUT_TOKENS } from "../fakes/token-api.ts";
 
 type Json = Record<string, unknown>;
 const document = JSON.parse(JSON.stringify(openApiOf(ROUTES))) as {
@@ -229,6 +230,8 @@ const SCHEMAS: Readonly<Record<string, { required?: string[]; extends?: string; 
         apiAppId: "string?",
         cliAppUri: "string?",
         cliAppId: "string?",
+        // Ours: the contract allows more.
+        scope: "string?",
         capabilities: "string[]?",
         apiVersions: "string[]?",
         storageEndpoints: "uri[]?",
@@ -259,10 +262,10 @@ test.each(Object.entries(SCHEMAS))("the schema %s", (name, expected) => {
   expect(undescribed).toEqual([]);
 });
 
-describe("on the server", () => {
+describe.each(WITH_AND_WITHOUT_TOKENS)("on the server, %s,", (_name, create) => {
   let api: FakeApi;
   beforeEach(() => {
-    api = createFakeApi();
+    api = create();
   });
   afterEach(() => api.app.close());
   const get = (url: string) => api.app.inject({ method: "GET", url });

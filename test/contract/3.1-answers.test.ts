@@ -5,7 +5,8 @@ import { CODESPEC } from "../../contract/fields/codespec-fields.ts";
 import type { Table } from "../../contract/fields/field.ts";
 import { RUN } from "../../contract/fields/run-fields.ts";
 import type { Run } from "../../model/run/run.ts";
-import { createFakeApi, type FakeApi } from "../fakes/api.ts";
+import type { FakeApi } from "../fakes/api.ts";
+import { WITH_AND_WITHOUT_TOKENS } from "../fakes/token-api.ts";
 
 const AT = "2024-01-25T18:20:49.951262+00:00";
 const RUNNING = {
@@ -68,10 +69,10 @@ test.each<[string, Table, object]>([
   expect(() => shown(table, given)).toThrow("does not fit the contract");
 });
 
-describe("on the routes", () => {
+describe.each(WITH_AND_WITHOUT_TOKENS)("on the routes, %s,", (_name, create) => {
   let api: FakeApi;
   beforeEach(() => {
-    api = createFakeApi();
+    api = create();
     api.runRows.set(7, { ...RUNNING, cluster: "docker", replicaCount: 1, revision: 1, workflowStartedAt: AT });
   });
   afterEach(() => api.app.close());

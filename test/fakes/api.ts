@@ -1,6 +1,7 @@
 import type { RunIdentity } from "../../model/run/identity.ts";
 import type { FastifyInstance } from "fastify";
 import { createApp } from "../../api/app.ts";
+import { type AccessControl, openAccess } from "../../api/auth/access.ts";
 import { createBufferService, type AccessGrant } from "../../api/services/buffer-service.ts";
 import { createCodespecService } from "../../api/services/codespec-service.ts";
 import { createDataPlaneAddress, type DataOrigins } from "../../api/data-plane/data-plane-address.ts";
@@ -44,12 +45,14 @@ export function createFakeApi({
   origins,
   locations,
   clusters: several,
+  access,
 }: {
   maxOpenRuns?: number;
   origins?: DataOrigins;
   locations?: LocationNames;
   /** Else there is one, which clients do not see. */
   clusters?: Record<string, Partial<ComputeReader>>;
+  access?: AccessControl;
 } = {}): FakeApi {
   const records = createFakeRecords();
   const refuse = (): never => {
@@ -144,7 +147,7 @@ export function createFakeApi({
         databaseVersion: 3,
       }),
       address,
-      callerOf: () => fake.caller,
+      access: access ?? openAccess(() => fake.caller),
       log: createLog("debug", "test", { write: (line) => void logged.push(JSON.parse(line)) }),
     }),
   });
