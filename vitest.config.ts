@@ -2,7 +2,8 @@ import { defineConfig } from "vitest/config";
 
 /**
  * Suites that own engines (Postgres, Temporal, Docker) run last and one file at a time; the others share the cores. Tests of
- * real processes (pumps, terminals, supervisors) are a suite of their own, which `npm run check` leaves out to be quick.
+ * real processes (pumps, terminals, supervisors) are a suite of their own, which `npm run check` leaves out to be quick. The suite
+ * on Kubernetes is the very last: its cluster is started when the others are done.
  */
 export default defineConfig({
   test: {
@@ -46,6 +47,19 @@ export default defineConfig({
           globalSetup: ["test/setup-engines.ts"],
           sequence: { groupOrder: 2 },
           include: ["test/e2e/**/*.test.ts"],
+          exclude: ["test/**/*.kube.test.ts"],
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
+          name: "kube",
+          globalSetup: ["test/k8s/setup-cluster.ts"],
+          setupFiles: ["test/k8s/start-cluster.ts"],
+          sequence: { groupOrder: 3 },
+          include: ["test/**/*.kube.test.ts"],
           fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,
