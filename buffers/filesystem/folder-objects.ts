@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, rm, stat, type FileHandle } from "node:fs/promises";
+import { mkdir, open, readdir, rm, rmdir, stat, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { writeWholeBy } from "../../disk/write-stream.ts";
 import { isNoFile } from "../../model/errno.ts";
@@ -70,6 +70,15 @@ export function createFolderObjects(rootDir: string): ObjectStore {
       const last = page.at(-1);
       return left.length > limit && last !== undefined ? { entries: page, next: last } : { entries: page };
     },
+
+    async remove(key) {
+      await rm(pathOf(key)).catch(unlessAway);
+      // Folders that have become empty would stay forever. A writer that makes the same ones meanwhile is refused, and tries again.
+      const folders = key.split("/").slice(0, -1);
+      for (let depth = folders.length; depth > 0; depth--) {
+        if (!(await removeEmpty(join(rootDir, ...folders.slice(0, depth))))) return;
+      }
+    },
   });
   return {
     ...asked,
@@ -104,6 +113,18 @@ async function isThere(path: string): Promise<boolean> {
     return true;
   } catch (err) {
     if (isNoFile(err)) return false;
+    throw err;
+  }
+}
+
+/** False when something is in the folder. */
+async function removeEmpty(folder: string): Promise<boolean> {
+  try {
+    await rmdir(folder);
+    return true;
+  } catch (err) {
+    if (isNoFile(err)) return true;
+    if (["ENOTEMPTY", "EEXIST"].includes(errnoOf(err) ?? "")) return false;
     throw err;
   }
 }

@@ -26,4 +26,6 @@ export interface ObjectStore {
    * page can be shorter although more follow.
    */
   list(prefix: string, page: { limit: number; after?: string | undefined }): Promise<ObjectPage>;
+  /** Removes an object; one that is not there is harmless. A reader in the middle of it can fail. */
+  remove(key: string): Promise<void>;
 }

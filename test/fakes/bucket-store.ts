@@ -154,6 +154,8 @@ export function createBucketObjects(bucket: FakeBucket, prefix: string): ObjectS
       const entries = [...items.map(({ name }) => name), ...prefixes].map((name) => name.slice(prefix.length)).sort();
       return { entries, ...(nextPageToken !== undefined && { next: nextPageToken }) };
     },
+
+    remove: (key) => ifThere(bucket.remove(prefix + key)),
   };
 }
 

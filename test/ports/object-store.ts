@@ -125,6 +125,22 @@ export function testObjectStore(makeStore: () => Promise<ObjectStore>): void {
     expect(await wholeOf(store, "0/7.log")).toBe("whole");
   });
 
+  test("an object that was removed is not there, and leaves nothing; others stay, and it can be put again", async () => {
+    const store = await makeStore();
+    await store.put("live/0/7/1.part", piecesOf("first"));
+    await store.put("live/0/8/1.part", piecesOf("other"));
+    await store.remove("live/0/7/1.part");
+    await store.remove("live/0/7/1.part");
+    await store.remove("no/such.part");
+    expect(await store.head("live/0/7/1.part")).toBeUndefined();
+    expect([await entriesOf(store, "live/"), await entriesOf(store, "live/0/")]).toEqual([["live/0/"], ["live/0/8/"]]);
+    await store.put("live/0/7/1.part", piecesOf("again"));
+    expect(await wholeOf(store, "live/0/7/1.part")).toBe("again");
+    await store.remove("live/0/7/1.part");
+    await store.remove("live/0/8/1.part");
+    expect(await entriesOf(store, "")).toEqual([]);
+  });
+
   test.for([1, 2, 3, 100])("lists have a level at a time, in order, %d entries a page", async (limit) => {
     const store = await makeStore();
     for (const key of ["12/12040-abc.log", "0/7.log", "0/7-abc.log", "0/10.log", "2/2001.log", "12/12007.log"]) {
