@@ -1,4 +1,5 @@
-import { blobPathOf, CHAIN_START, md5Of, nextInChain, START_BLOB } from "./buffer-format.ts";
+import { BlobHash } from "./blob-hash.ts";
+import { blobPathOf, CHAIN_START, nextInChain, START_BLOB } from "./buffer-format.ts";
 import { CodedError, messageOf, type ErrorCode } from "../../model/errors.ts";
 import type { Blobs, BlobSource } from "./blobs.ts";
 import { claimBuffer, endAsOwner, newWriterToken, putEndMark } from "./owner.ts";
@@ -133,29 +134,35 @@ interface Cutting {
 
 /** Cuts a stream into blocks, chains them in order and uploads them in parallel. */
 function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onProgress }: Cutting) {
+  const hash = new BlobHash();
   const spare: Buffer[] = [];
   const uploads = new Set<Promise<void>>();
   let block: Buffer | undefined;
   let filled = 0;
   let number = 0;
-  let chain = CHAIN_START;
+  let chained = Promise.resolve(CHAIN_START);
   let sizeBytes = 0;
   let lastBlockAt = Date.now();
   let flushTimer: NodeJS.Timeout | undefined;
 
-  const upload = (bytes: Uint8Array, owner: Buffer | undefined): void => {
-    const md5 = md5Of(bytes);
-    chain = nextInChain(chain, md5);
-    const labels = { md5, chain };
+  /** The MD5 of a block and of all blocks up to it, with the block: its memory moves while it is hashed. */
+  const chain = async (block: Buffer) => {
+    const [{ bytes, md5 }, before] = await Promise.all([hash.take(block), chained]);
+    return { bytes, labels: { md5, chain: nextInChain(before, md5) } };
+  };
+
+  const upload = (block: Buffer): void => {
     const path = blobPathOf(number++);
     lastBlockAt = Date.now();
-    const done = blobs
-      .put(path, bytes, labels)
-      .then((stored) => {
-        if (!stored) throw isTaken();
-        if (owner) spare.push(owner);
-        if (bytes.byteLength > 0) onProgress?.(bytes.byteLength);
-        return undefined;
+    const chaining = chain(block);
+    chained = chaining.then(({ labels }) => labels.chain);
+    chained.catch(() => undefined); // Reported below.
+    const done = chaining
+      .then(async ({ bytes, labels }) => {
+        if (!(await blobs.put(path, bytes, labels))) throw isTaken();
+        if (bytes.byteLength === 0) return;
+        spare.push(Buffer.from(bytes.buffer));
+        onProgress?.(bytes.byteLength);
       })
       .catch((err: unknown) => failing.abort(err))
       .finally(() => uploads.delete(done));
@@ -166,11 +173,10 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
     clearTimeout(flushTimer);
     flushTimer = undefined;
     if (!block || filled === 0) return;
-    const full = block;
-    const bytes = full.subarray(0, filled);
+    const bytes = block.subarray(0, filled);
     block = undefined;
     filled = 0;
-    upload(bytes, full);
+    upload(bytes);
   };
 
   const flushSoon = (): void => {
@@ -217,7 +223,7 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
         }
         flush();
         if (mayEnd) await unlessAborted(mayEnd(), signal);
-        upload(Buffer.alloc(0), undefined);
+        upload(Buffer.alloc(0));
         await unlessAborted(Promise.all(uploads), signal);
         signal.throwIfAborted();
         return sizeBytes;
@@ -227,6 +233,7 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
         throw err;
       } finally {
         clearTimeout(flushTimer);
+        hash.close();
       }
     },
   };

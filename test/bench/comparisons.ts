@@ -136,7 +136,8 @@ export function comparisonsOf({ stack, dir, bytes, stores }: BenchPlace): Compar
       allowanceMs: STOP_GRACE_MS,
     },
     logLineComparison(stack),
-    controlPlaneComparison(stack, dir),
+    controlPlaneComparison(stack, dir, "control-plane"),
+    controlPlaneComparison(stack, dir, "control-plane-steps"),
     ...manyRunsComparisons(stores),
   ];
 }

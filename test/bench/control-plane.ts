@@ -118,9 +118,16 @@ async function inFlight(count: number, work: () => Promise<unknown>): Promise<vo
   await Promise.all(Array.from({ length: IN_FLIGHT }, one));
 }
 
-/** Runs whose container is nothing, against workflows of one activity on the same server. */
-export function controlPlaneComparison(stack: TestStack, dir: string): Comparison {
-  const taskQueue = "bench-bare";
+/** The rivals of the control plane: workflows of steps that do nothing, on the same server. */
+const BARE = {
+  "control-plane": { workflow: "bareWorkflow", rivalName: "a workflow of one activity" },
+  "control-plane-steps": { workflow: "stepsWorkflow", rivalName: "a workflow of the same steps" },
+};
+
+/** Runs whose container is nothing, against bare workflows. */
+export function controlPlaneComparison(stack: TestStack, dir: string, name: keyof typeof BARE): Comparison {
+  const { workflow, rivalName } = BARE[name];
+  const taskQueue = `bench-${name}`;
   let plane: NullPlane | undefined;
   let bare: { client: Client; worker: ChildProcess } | undefined;
   const openBare = async () => {
@@ -133,11 +140,11 @@ export function controlPlaneComparison(stack: TestStack, dir: string): Compariso
     return { client: new Client({ connection: await Connection.connect({ address: temporal }) }), worker };
   };
   return {
-    name: "control-plane",
+    name,
     unit: "runs/s",
     repeats: 5,
     async ours() {
-      const opened = (plane ??= await openNullPlane(stack, dir, "control", 0));
+      const opened = (plane ??= await openNullPlane(stack, dir, name.replaceAll("-", "_"), 0));
       const run = async (): Promise<void> => {
         const status = await opened.watch(await opened.create());
         if (status !== "Succeeded") throw new Error(`A run of nothing ended as ${status}`);
@@ -148,10 +155,10 @@ export function controlPlaneComparison(stack: TestStack, dir: string): Compariso
       const { client } = (bare ??= await openBare());
       let id = 0;
       const run = () =>
-        client.workflow.execute("bareWorkflow", { taskQueue, workflowId: `bare-${round}-${(id += 1)}` });
+        client.workflow.execute(workflow, { taskQueue, workflowId: `bare-${name}-${round}-${(id += 1)}` });
       return (RUNS * 1000) / (await timed(() => inFlight(RUNS, run)));
     },
-    rivalName: `a workflow of one activity, ${IN_FLIGHT} in flight`,
+    rivalName: `${rivalName}, ${IN_FLIGHT} in flight`,
     budget: { p50: 0.6 },
     async close() {
       await plane?.close();

@@ -1,9 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { BlobHash } from "../../../buffers/format/blob-hash.ts";
 
 const MIB = 1024 * 1024;
-const hash = new BlobHash();
+let hash: BlobHash;
+beforeEach(() => {
+  hash = new BlobHash();
+});
 afterEach(() => hash.close());
 
 const md5 = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("base64");
@@ -30,4 +33,27 @@ test("the bytes keep their memory, which is moved and not copied", async () => {
   const { bytes } = await late.take(given);
   expect([given.length, bytes.length, bytes.buffer.byteLength]).toEqual([0, 300_000, MIB]);
   late.close();
+});
+
+test("blobs that are taken piece by piece, at the same time, have the MD5 of all their pieces", async () => {
+  const blobs = [3, 1, 2].map((count) => Array.from({ length: count }, () => randomBytes(300_000)));
+  const hashes = blobs.map(() => hash.pieces());
+  const ends = await Promise.all(
+    [0, 1, 2].flatMap((at) =>
+      blobs.map(async (pieces, index) => {
+        const piece = pieces[at];
+        return piece && hashes[index]!.take(copyOf(piece), at === pieces.length - 1);
+      }),
+    ),
+  );
+  const ofLasts = blobs.map((pieces, index) => ends[(pieces.length - 1) * blobs.length + index]!.md5);
+  expect(ofLasts).toEqual(blobs.map((pieces) => md5(Buffer.concat(pieces))));
+});
+
+test("a blob that was dropped leaves nothing to the next", async () => {
+  const dropped = hash.pieces();
+  await dropped.take(copyOf(randomBytes(1000)), false);
+  dropped.drop();
+  const bytes = randomBytes(1000);
+  expect((await dropped.take(copyOf(bytes), true)).md5).toBe(md5(bytes));
 });
