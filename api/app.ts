@@ -17,6 +17,7 @@ import type { AccessControl } from "./auth/access.ts";
 import { checkMember, checkOwner } from "../model/caller.ts";
 import type { CodespecService } from "./services/codespec-service.ts";
 import type { DataPlaneAddress } from "./data-plane/data-plane-address.ts";
+import { logChange } from "./http/changes.ts";
 import { replyWithError } from "./http/errors.ts";
 import { createPages } from "./http/pages.ts";
 import { bufferRoutes } from "./routes/buffers.ts";
@@ -48,7 +49,7 @@ const KEEP_ALIVE_MS = 60_000;
 export function createApp({ codespecs, buffers, runs, server, address, access, log }: AppParts): FastifyInstance {
   const app = Fastify({
     loggerInstance: log,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: "requestId" }),
     exposeHeadRoutes: false,
     forceCloseConnections: "idle",
     requestTimeout: REQUEST_MS,
@@ -69,6 +70,7 @@ export function createApp({ codespecs, buffers, runs, server, address, access, l
   });
 
   app.decorateRequest("caller");
+  app.decorateRequest("isRepeat", false);
   installBodyParser(app);
   app.setValidatorCompiler(validatorOf);
   app.setSerializerCompiler(({ schema }) => serializerOf(schema as Type));
@@ -85,6 +87,11 @@ export function createApp({ codespecs, buffers, runs, server, address, access, l
     }
     checkVersion(req);
     checkQuery(req.query);
+  });
+  // Not when the response has been sent: the client can be gone before the change is made.
+  app.addHook("onSend", (req, reply, _payload, done) => {
+    logChange(req, reply);
+    done();
   });
   app.addHook("onResponse", async (req, reply) => {
     const facts = { method: req.method, path: req.url.split("?", 1)[0], status: reply.statusCode };

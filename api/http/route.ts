@@ -4,6 +4,7 @@ import type { InputOf } from "../../contract/fields/message-types.ts";
 import { ERROR_BODY } from "../../contract/fields/server-fields.ts";
 import { querySchema } from "../../contract/lenient/query-schema.ts";
 import { requestSchema } from "../../contract/lenient/request-schema.ts";
+import { changeOf } from "./changes.ts";
 import type { PathOf, QueryOf, Route, SuccessOf } from "../../contract/routes.ts";
 
 /** A request to a route, checked: its path, query and body are in canonical form. */
@@ -28,10 +29,15 @@ export function serve<R extends Route>(app: FastifyInstance, route: R, serving: 
   const answers = Object.entries(route.answers).flatMap(([status, { type }]) =>
     type ? [[status, type] as const] : [],
   );
+  const change = changeOf(route);
   app.route({
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
-    config: { neutral: route.isNeutral ?? false, ownerOnly: route.isOwnerOnly ?? false },
+    config: {
+      neutral: route.isNeutral ?? false,
+      ownerOnly: route.isOwnerOnly ?? false,
+      ...(change !== undefined && { change }),
+    },
     schema: {
       querystring: querySchema(route),
       ...(route.body && { body: requestSchema(route.body) }),

@@ -38,7 +38,9 @@ export const runRoutes =
       preValidation: async (req, reply) => {
         const key = keyOf(req);
         const run = key === undefined ? undefined : await service.findByKey(req.caller, key);
-        if (run !== undefined) return sendCreated(reply, run);
+        if (run === undefined) return;
+        req.isRepeat = true;
+        return sendCreated(reply, run);
       },
       handler: async (req, reply) => sendCreated(reply, await service.create(req.caller, req.body, keyOf(req))),
     });
