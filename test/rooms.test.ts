@@ -37,6 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "buffers/format": ["model"],
   "buffers/access": ["model", "waiting", "buffers/format"],
   "buffers/filesystem": ["model", "buffers/format", "disk"],
+  "buffers/gcs": ["model", "buffers/format"],
   db: ["model", "db"],
   "db/runs": ["model", "db"],
   docker: ["model", "docker"],
@@ -101,7 +102,7 @@ const OWNED: Readonly<Record<string, readonly string[]>> = {
   postgres: ["db", "stack/postgres"],
   dockerode: ["docker"],
   "@kubernetes/client-node": ["k8s"],
-  "@google-cloud/storage": ["buffers"],
+  "@google-cloud/storage": ["buffers/gcs"],
   // Workflows carry what they import, and requests are read before they get further.
   zod: ["contract", "api", "config", "stack"],
   "@temporalio/client": ["temporal", "examples"],

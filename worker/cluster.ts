@@ -74,12 +74,7 @@ export async function serveCluster(
     workflowBundle: { codePath: given.workflowBundle },
     activities: {
       ...runActivities(ports),
-      ...watchActivities({
-        watcher,
-        reportReplicas: workflows.reportReplicas,
-        runs,
-        ...(watcher.startsLater ? { starts: { runs, hasSearchAttributes } } : {}),
-      }),
+      ...watchActivities({ watcher, reportReplicas: workflows.reportReplicas, runs }),
     },
     // A waiting run holds no activity. Workflows beyond this are replayed when they are signaled.
     maxCachedWorkflows: given.maxCachedWorkflows,

@@ -1,115 +1,96 @@
 import { createHash } from "node:crypto";
+import type { Bucket, BucketObject, BucketPage } from "../../buffers/gcs/bucket.ts";
+import { CodedError } from "../../model/errors.ts";
 
-/** An object as a bucket describes it. */
-export interface BucketObject {
-  name: string;
-  size: number;
-  /** Base64. */
-  md5Hash: string;
-  metadata: Record<string, string>;
-  generation: number;
-}
-
-export interface BucketPage {
-  items: BucketObject[];
-  prefixes: string[];
-  nextPageToken?: string;
-}
-
-/** The refusal of a bucket, by its HTTP status: 400, 404, 412. */
-export class BucketRefusal extends Error {
-  readonly status: number;
-
-  constructor(status: number) {
-    super(`the bucket answers ${status}`);
-    this.status = status;
-  }
-}
-
-const MOST_ITEMS = 1000;
+const MOST_NAMES = 1000;
+const READ_BYTES = 64 * 1024;
 
 /**
  * A bucket of an object store in memory, with what these guarantee and nothing more: flat names, whole objects with a
- * generation, preconditions, pages in the order of names, and every call is seen by the next one. There are no folders, there is no
+ * generation, pages in the order of names, and every call is seen by the next one. There are no folders, there is no
  * renaming, and nothing notifies.
  */
-export class FakeBucket {
+export class FakeBucket implements Bucket {
   readonly #objects = new Map<string, BucketObject & { bytes: Buffer }>();
   #generation = 0;
   /** The longest list that was answered. */
   longestPage = 0;
+  /** Calls by their names. */
+  readonly calls: Record<string, number> = {};
 
-  /** One request with the whole content; `ifGenerationMatch: 0` demands that there is no such object. */
-  async upload(
-    name: string,
-    content: Uint8Array,
-    { ifGenerationMatch, md5Hash, metadata = {} }: Partial<BucketObject> & { ifGenerationMatch?: number } = {},
-  ): Promise<BucketObject> {
-    const bytes = Buffer.from(content);
-    await network();
+  async create(...[name, content, { contentMd5, metadata }]: Parameters<Bucket["create"]>) {
+    const pieces: Uint8Array[] = [];
+    if (content instanceof Uint8Array) pieces.push(Buffer.from(content));
+    else for await (const piece of content) pieces.push(Buffer.from(piece));
+    await this.#network("create");
+    const bytes = Buffer.concat(pieces);
     const actual = createHash("md5").update(bytes).digest("base64");
-    if (md5Hash !== undefined && md5Hash !== actual) throw new BucketRefusal(400);
-    const there = this.#objects.get(name)?.generation ?? 0;
-    if (ifGenerationMatch !== undefined && ifGenerationMatch !== there) throw new BucketRefusal(412);
-    const facts = { name, size: bytes.length, md5Hash: actual, metadata: { ...metadata } };
-    const object = { ...facts, generation: (this.#generation += 1), bytes };
-    this.#objects.set(name, object);
+    if (contentMd5 !== undefined && contentMd5 !== actual) throw new CodedError("Md5Mismatch", "MD5 mismatch");
+    if (this.#objects.has(name)) return undefined;
+    const facts = { name, sizeBytes: bytes.length, contentMd5: actual, metadata: { ...metadata } };
+    const object = { ...facts, generation: String((this.#generation += 1)) };
+    this.#objects.set(name, { ...object, bytes });
     return object;
   }
 
-  async stat(name: string): Promise<BucketObject> {
-    await network();
-    return this.#find(name);
+  async find(name: string): Promise<BucketObject | undefined> {
+    await this.#network("find");
+    const found = this.#objects.get(name);
+    if (!found) return undefined;
+    const { bytes: _, ...object } = found;
+    return object;
   }
 
-  /** The bytes from `start` on, before `end`. */
-  async download(name: string, { start = 0, end }: { start?: number; end?: number } = {}): Promise<Buffer> {
-    await network();
-    return Buffer.from(this.#find(name).bytes.subarray(start, end));
+  async *read(name: string, { from, to }: { from: number; to: number }): AsyncGenerator<Uint8Array, void> {
+    await this.#network("read");
+    const object = this.#objects.get(name);
+    if (!object) throw new Error(`There is no object '${name}'`);
+    for (let at = from; at < to;) {
+      const piece = Buffer.from(object.bytes.subarray(at, Math.min(to, at + READ_BYTES)));
+      if (piece.length === 0) throw new Error("The object is shorter than it was");
+      yield piece;
+      at += piece.length;
+    }
   }
 
   /** With a delimiter, names that have it after the prefix are answered as common prefixes, each once. */
-  async list({
-    prefix = "",
-    delimiter,
-    maxResults = MOST_ITEMS,
-    pageToken,
-  }: {
-    prefix?: string;
-    delimiter?: string;
-    maxResults?: number;
-    pageToken?: string | undefined;
-  }): Promise<BucketPage> {
-    await network();
+  async list({ prefix, delimiter, limit, after }: Parameters<Bucket["list"]>[0]): Promise<BucketPage> {
+    await this.#network("list");
     const names = [...this.#objects.keys()].filter((name) => name.startsWith(prefix)).sort();
     const entries = new Set(names.map((name) => entryOf(name, prefix, delimiter)));
-    const after = pageToken === undefined ? "" : Buffer.from(pageToken, "base64url").toString();
-    const left = [...entries].filter((entry) => entry > after);
-    const page = left.slice(0, Math.min(maxResults, MOST_ITEMS));
+    const last = after === undefined ? "" : Buffer.from(after, "base64url").toString();
+    const left = [...entries].filter((entry) => entry > last);
+    const page = left.slice(0, Math.min(limit, MOST_NAMES));
     this.longestPage = Math.max(this.longestPage, page.length);
     return {
-      items: page.flatMap((entry) => this.#objects.get(entry) ?? []),
+      names: page.filter((entry) => this.#objects.has(entry)),
       prefixes: page.filter((entry) => !this.#objects.has(entry)),
-      ...(page.length < left.length && { nextPageToken: Buffer.from(page.at(-1) ?? "").toString("base64url") }),
+      ...(page.length < left.length && { next: Buffer.from(page.at(-1) ?? "").toString("base64url") }),
     };
   }
 
   async remove(name: string): Promise<void> {
-    await network();
-    if (!this.#objects.delete(name)) throw new BucketRefusal(404);
+    await this.#network("remove");
+    this.#objects.delete(name);
+  }
+
+  async settings() {
+    await this.#network("settings");
+    return { location: "EU", isUniformAccess: true, softDeleteSeconds: 0, isVersioned: false, retentionSeconds: 0 };
   }
 
   /** Shortens a stored object, which no request can do. */
   damage(name: string): void {
-    const object = this.#find(name);
+    const object = this.#objects.get(name);
+    if (!object) throw new Error(`There is no object '${name}'`);
     object.bytes = object.bytes.subarray(0, -1);
-    object.size = object.bytes.length;
+    object.sizeBytes = object.bytes.length;
   }
 
-  #find(name: string): BucketObject & { bytes: Buffer } {
-    const object = this.#objects.get(name);
-    if (!object) throw new BucketRefusal(404);
-    return object;
+  /** Other requests are answered meanwhile. */
+  async #network(call: string): Promise<void> {
+    this.calls[call] = (this.calls[call] ?? 0) + 1;
+    await new Promise(setImmediate);
   }
 }
 
@@ -117,6 +98,3 @@ function entryOf(name: string, prefix: string, delimiter: string | undefined): s
   const end = delimiter === undefined ? -1 : name.indexOf(delimiter, prefix.length);
   return end < 0 ? name : name.slice(0, end + 1);
 }
-
-/** Other requests are answered meanwhile. */
-const network = (): Promise<void> => new Promise(setImmediate);

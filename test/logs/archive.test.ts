@@ -7,14 +7,14 @@ import { createLogArchive } from "../../logs/archive.ts";
 import type { RunIdentity } from "../../model/run/identity.ts";
 import type { LogArchive, LogLine, LogLines, LogQuery } from "../../model/ports/log.ts";
 import { FakeBucket } from "../fakes/bucket.ts";
-import { createBucketObjects } from "../fakes/bucket-store.ts";
+import { createGcsObjects } from "../../buffers/gcs/gcs-objects.ts";
 import { logsIn } from "../fakes/locations.ts";
 
 let dir: string;
 let archive: LogArchive;
 const open = {
   "a folder": () => createFolderObjects(dir),
-  "a bucket": () => createBucketObjects(new FakeBucket(), "tyger/logs/"),
+  "a bucket": () => createGcsObjects(new FakeBucket(), "tyger/logs/"),
 };
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "tyger-logs-"));

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import { CodedError } from "../../../model/errors.ts";
 import { startDataPlane, type TestDataPlane } from "../../data-plane.ts";
 import { FakeBucket } from "../../fakes/bucket.ts";
-import { createBucketStore } from "../../fakes/bucket-store.ts";
+import { createGcsStore } from "../../../buffers/gcs/gcs-store.ts";
 import { testDataPlane, type DataPlane } from "../../ports/data-plane.ts";
 import { refusalOf, sendRaw, UNREADABLE } from "../../raw-request.ts";
 
@@ -64,7 +64,7 @@ testDataPlane(() => asClientsSee(plane));
 describe("over a bucket", () => {
   let overBucket: TestDataPlane;
   beforeAll(async () => {
-    overBucket = await startDataPlane(createBucketStore(new FakeBucket(), "buffers/"));
+    overBucket = await startDataPlane(createGcsStore(new FakeBucket(), "buffers/"));
   });
   afterAll(() => overBucket.close());
   testDataPlane(() => asClientsSee(overBucket));

@@ -7,7 +7,7 @@ import { fromUrl } from "../../../buffers/access/access.ts";
 import { blobsOver } from "../../../buffers/access/blob-client.ts";
 import type { BlobSource } from "../../../buffers/format/blobs.ts";
 import { FakeBucket } from "../../fakes/bucket.ts";
-import { createBucketStore } from "../../fakes/bucket-store.ts";
+import { createGcsStore } from "../../../buffers/gcs/gcs-store.ts";
 import { testBlobs } from "../../ports/blobs.ts";
 import { newBufferId } from "../../../runs/buffers.ts";
 import { startDataPlane, type TestDataPlane } from "../../data-plane.ts";
@@ -39,7 +39,7 @@ describe.each(Object.entries(ways))("blobs over %s", (_name, reach) => {
 
 describe("blobs in a bucket", () => {
   const bucket = new FakeBucket();
-  const store = createBucketStore(bucket, "buffers/");
+  const store = createGcsStore(bucket, "buffers/");
   testBlobs(
     async () => {
       const id = newBufferId();
