@@ -60,6 +60,12 @@ export class RunSightings {
     return { changes: [...seen.states.entries()].filter(([, one]) => hasFailed(one)), runningCount };
   }
 
+  /** How many replicas run, of a run with several that is known. */
+  runningCountOf(run: RunIdentity): number | undefined {
+    const states = this.#runs.get(textOf(run))?.states;
+    return states && countRunning([...states.values()]);
+  }
+
   /** A run that was removed is not reported again. */
   #sweep(nowMs: number): void {
     if (nowMs - this.#sweptAtMs < FORGET_MS) return;

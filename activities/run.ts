@@ -1,21 +1,21 @@
 import { Context, log } from "@temporalio/activity";
 import { messageOf } from "../model/errors.ts";
 import type { ComputeWriter } from "../model/ports/compute.ts";
-import type { Conclusion, LaunchAnswer, StopAnswer, Tagging } from "../model/run/answers.ts";
+import type { Conclusion, LaunchAnswer, StopAnswer } from "../model/run/answers.ts";
 import { identityOf, type RunReference } from "../model/run/identity.ts";
 import type { Outcome, ReplicaState } from "../model/run/lifecycle.ts";
 import { unseen, withChanges, type ReplicaChange } from "../model/run/replicas.ts";
+import type { Tagging } from "../model/run/tagging.ts";
 import { admitRun, type Admission } from "../runs/admit.ts";
 import { archiveRun, discardLogs, type ArchivePorts } from "../runs/archive.ts";
 import { endRun, recordedOutcome, type EndPorts, type RunEnding } from "../runs/end.ts";
 import { admitAndLaunch, launchRun } from "../runs/launch.ts";
 import { stopRun } from "../runs/stop.ts";
 import { heartbeating, withFailures } from "./failures.ts";
+import { taggingOf } from "./tagging.ts";
 
 /** Well within the time of the activity that records how the run ended. */
 const ARCHIVE_AT_ONCE_MS = 10_000;
-/** For how long a workflow relies on search attributes that were there: a task that sets a removed one is repeated until then. */
-const TAG_MS = 10_000;
 
 export interface RunActivityPorts extends EndPorts, Omit<ArchivePorts, "runs" | "compute"> {
   compute: ComputeWriter;
@@ -44,8 +44,7 @@ export type RunActivities = ReturnType<typeof runActivities>;
 export function runActivities(ports: RunActivityPorts) {
   const { runs, compute, hasSearchAttributes } = ports;
 
-  const tagging = async (): Promise<Tagging> =>
-    (await hasSearchAttributes()) ? { tagUntil: new Date(Date.now() + TAG_MS).toISOString() } : {};
+  const tagging = (): Promise<Tagging> => taggingOf(hasSearchAttributes);
 
   /** Most logs are short and are archived here, too: an activity of their own would cost more than they do. */
   const conclude = async (ref: RunReference, ending: RunEnding): Promise<{ outcome: Outcome; isArchived: boolean }> => {

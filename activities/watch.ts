@@ -5,9 +5,12 @@ import { messageOf } from "../model/errors.ts";
 import { textOf, type RunIdentity } from "../model/run/identity.ts";
 import { STORING_OUTPUTS } from "../model/run/lifecycle.ts";
 import type { ReplicaChange } from "../model/run/replicas.ts";
+import type { Tagging } from "../model/run/tagging.ts";
 import { Deliveries } from "./deliveries.ts";
+import { LateStarts, type StartNews } from "./late-starts.ts";
 import { RunSightings } from "./run-sightings.ts";
 import { RunningCounts } from "./running-counts.ts";
+import { taggingOf } from "./tagging.ts";
 
 const HEARTBEAT_MS = 1000;
 /** Outputs that are stored within this time of their job's end are not worth a message. */
@@ -17,18 +20,27 @@ export interface WatchPorts {
   watcher: ComputeWatcher;
   /**
    * Sends states to the workflow of their run; for a workflow that is closed or unknown there is nothing to do. States on
-   * the way to the end are not sent, except that outputs are being stored for long: each would cost Temporal and the worker a
-   * workflow task that does nothing.
+   * the way to the end are not sent, except that outputs are being stored for long, and late starts: each would cost Temporal
+   * and the worker a workflow task that does nothing.
    */
-  reportReplicas(run: RunIdentity, changes: readonly ReplicaChange[]): Promise<void>;
+  reportReplicas(run: RunIdentity, changes: readonly ReplicaChange[], tagging?: Tagging): Promise<void>;
   runs: Pick<RunRecords, "recordReason" | "recordRunningCount">;
+  /**
+   * For an engine on which containers begin after their launch. Then the rows and workflows of runs are also told of their start,
+   * and why they wait for it.
+   */
+  starts?: {
+    runs: Pick<RunRecords, "recordWaiting" | "recordStart">;
+    hasSearchAttributes: () => Promise<boolean>;
+  };
 }
 
 export type WatchActivities = ReturnType<typeof watchActivities>;
 
 interface Message {
   changes: readonly ReplicaChange[];
-  isStoring: boolean;
+  /** Done first. */
+  record?: () => Promise<Tagging>;
 }
 
 /** The one long activity: it reports the states of all replicas for as long as its worker lives. */
@@ -37,10 +49,7 @@ export function watchActivities(ports: WatchPorts) {
     async watchCluster(): Promise<void> {
       const { cancellationSignal } = Context.current();
       const deliveries = new Deliveries<Message>({
-        async send(run, { changes, isStoring }) {
-          if (isStoring) await ports.runs.recordReason(run, STORING_OUTPUTS);
-          await ports.reportReplicas(run, changes);
-        },
+        send: async (run, { changes, record }) => ports.reportReplicas(run, changes, await record?.()),
         failed: ({ id: runId }, err) =>
           log.warn("state not delivered, trying again", { runId, reason: messageOf(err) }),
       });
@@ -48,24 +57,44 @@ export function watchActivities(ports: WatchPorts) {
         log.warn("could not record how many replicas run", { runId, reason: messageOf(err) }),
       );
       const sightings = new RunSightings();
+      const starts = ports.starts && { ...ports.starts, seen: new LateStarts(performance.now()) };
       /** Of the runs whose outputs are being stored; undefined when that was reported. */
       const storing = new Map<string, NodeJS.Timeout | undefined>();
       const forget = (key: string): void => {
         clearTimeout(storing.get(key));
         storing.delete(key);
       };
+      const recordStart = async (run: RunIdentity, { startedAt, reason }: StartNews): Promise<Tagging> => {
+        if (!starts) return {};
+        if (startedAt === undefined) {
+          await starts.runs.recordWaiting(run, reason);
+          return {};
+        }
+        await starts.runs.recordStart(run, startedAt);
+        // A count from before it was not taken.
+        const count = sightings.runningCountOf(run);
+        if (count !== undefined) counts.see(run, count);
+        return taggingOf(starts.hasSearchAttributes);
+      };
       const hear = async (run: RunIdentity, seen: SeenReplica): Promise<void> => {
         const key = textOf(run);
-        const sighting = sightings.see(run, seen, performance.now());
+        const nowMs = performance.now();
+        const sighting = sightings.see(run, seen, nowMs);
+        const news = starts?.seen.see(run, seen, nowMs);
         if (sighting.runningCount !== undefined) counts.see(run, sighting.runningCount);
         if (!sighting.storing) {
           forget(key);
-          if (sighting.changes) deliveries.offer(run, { changes: sighting.changes, isStoring: false });
+          if (sighting.changes) deliveries.offer(run, { changes: sighting.changes });
+          else if (news) deliveries.offer(run, { changes: news.changes, record: () => recordStart(run, news) });
         } else if (!storing.has(key)) {
           const changes = sighting.storing;
           const tell = (): void => {
             storing.set(key, undefined);
-            deliveries.offer(run, { changes, isStoring: true });
+            const record = async (): Promise<Tagging> => {
+              await ports.runs.recordReason(run, STORING_OUTPUTS);
+              return {};
+            };
+            deliveries.offer(run, { changes, record });
           };
           storing.set(key, setTimeout(tell, STORED_MS));
         }

@@ -45,6 +45,7 @@ export async function endRun(
     deadlineAt,
     failure: ending.failure,
     timedOut: ending.timedOut,
+    ...(loaded.startedAt === undefined ? { waiting: loaded.statusReason } : {}),
     nowAt: new Date().toISOString(),
   });
   return recordEnd(ports, run, outcome, by);

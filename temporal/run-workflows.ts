@@ -108,8 +108,8 @@ export function createRunWorkflows(client: Client, installation: string): RunWor
         await client.workflow.getHandle(idOf(run), runId).terminate(reason);
       }),
 
-    reportReplicas: (run, changes) =>
-      unlessClosed(() => handleOf(run).signal(replicasChanged, changesOf(run.uid, [...changes]))),
+    reportReplicas: (run, changes, tagging) =>
+      unlessClosed(() => handleOf(run).signal(replicasChanged, changesOf(run.uid, [...changes], tagging))),
 
     async offerSlots(runIds) {
       // The workflow of another run with the number does not find itself in the database, and ends.

@@ -74,7 +74,12 @@ export async function serveCluster(
     workflowBundle: { codePath: given.workflowBundle },
     activities: {
       ...runActivities(ports),
-      ...watchActivities({ watcher, reportReplicas: workflows.reportReplicas, runs }),
+      ...watchActivities({
+        watcher,
+        reportReplicas: workflows.reportReplicas,
+        runs,
+        ...(watcher.startsLater ? { starts: { runs, hasSearchAttributes } } : {}),
+      }),
     },
     // A waiting run holds no activity. Workflows beyond this are replayed when they are signaled.
     maxCachedWorkflows: given.maxCachedWorkflows,

@@ -11,6 +11,8 @@ export interface Heard {
   /** When the workflow learned of it; the instant that counts is the one in the row. */
   cancelRequestedAt?: string;
   slotOffers: number;
+  /** Until when search attributes are known to be there: a workflow that sets an unknown one cannot continue. */
+  tagUntil?: string;
   /** Shows in words what the run is doing, in the Web UI and in the answer to a query. */
   show(words: string): void;
   requestCancel(): void;
@@ -37,6 +39,7 @@ export function listen({ id: runId, uid }: RunIdentity, replicaCount: number): H
     if (changes === undefined || changes.uid !== uid) return;
     if (changes.replicas.some(([index]) => index >= replicaCount)) drop(signal);
     heard.replicas = withChanges(heard.replicas, changes.replicas);
+    if (changes.tagUntil !== undefined) heard.tagUntil = changes.tagUntil;
   };
   setHandler(replicasChanged, (message: unknown) => take(replicasChanged.name, message));
   setHandler(replicaChanged, (state: unknown, of: unknown) => take(replicaChanged.name, changeOf(state, of)));

@@ -1,4 +1,4 @@
-import { CancellationScope, condition, upsertSearchAttributes } from "@temporalio/workflow";
+import { CancellationScope, condition, patched, upsertSearchAttributes } from "@temporalio/workflow";
 import { parseArgument, type RunArgument } from "../model/run/argument.ts";
 import { referenceTo } from "../model/run/identity.ts";
 import {
@@ -19,10 +19,15 @@ import {
   type ReplicaChange,
 } from "../model/run/replicas.ts";
 import type { RunStatus } from "../model/run/run.ts";
+import type { Tagging } from "../model/run/tagging.ts";
+import { waitingOf } from "../model/run/waiting.ts";
 import { closeAs } from "./close.ts";
 import { listen } from "./listen.ts";
 import { searchAttributesOf } from "./search-attributes.ts";
 import { archive, known, readable, recordableReasonOf, startClock, stepsFor, unlessStopped } from "./steps.ts";
+
+/** Of workflows that wait for containers which begin some time after their launch. */
+const LATE_START = "late start";
 
 interface FailedLaunch {
   kind: "Failed";
@@ -43,11 +48,13 @@ export async function superviseRun(argument: RunArgument): Promise<Outcome> {
     heard.replicas = withChanges(heard.replicas, changes);
   };
   const isCanceled = (): boolean => heard.cancelRequestedAt !== undefined;
-  /** Until when search attributes are known to be there: a workflow that sets an unknown one cannot continue. */
-  let tagUntil: string | undefined;
   const tag = (status: RunStatus): void => {
-    if (tagUntil !== undefined && Date.now() < Date.parse(tagUntil))
+    if (heard.tagUntil !== undefined && Date.now() < Date.parse(heard.tagUntil))
       upsertSearchAttributes(searchAttributesOf(status, run.codespecRef));
+  };
+  const believe = ({ tagUntil }: Tagging): void => {
+    if (tagUntil === undefined) delete heard.tagUntil;
+    else heard.tagUntil = tagUntil;
   };
 
   // Temporal's own cancel must not cut off the rest of the run.
@@ -62,6 +69,7 @@ export async function superviseRun(argument: RunArgument): Promise<Outcome> {
     if (launched.kind === "Canceled") heard.requestCancel();
     if (launched.kind === "Launched") see(launched.replicas);
     let failure = launched.kind === "Failed" ? launched.reason : undefined;
+    if (failure === undefined && !mustStop() && waitingOf(heard.replicas) && patched(LATE_START)) await begin(mustStop);
     if (failure === undefined && !mustStop()) {
       if (!areSettled(heard.replicas)) tag("Running");
       heard.show("the job is running");
@@ -92,7 +100,7 @@ export async function superviseRun(argument: RunArgument): Promise<Outcome> {
       ...(timedOut ? { timedOut } : {}),
     };
     const concluded = await readable(() => act.recordEnd(ref, ending), parseConclusion);
-    tagUntil = concluded.tagUntil;
+    believe(concluded);
     tag(concluded.outcome.status);
     return finish(concluded);
   });
@@ -109,12 +117,26 @@ export async function superviseRun(argument: RunArgument): Promise<Outcome> {
         reason: recordableReasonOf(err),
       }));
       if (answer === undefined || answer.kind === "Failed") return answer ?? { kind: "Stopped" };
-      tagUntil = answer.tagUntil;
+      believe(answer);
       if (answer.kind !== "Queued") return answer;
       heard.show("queued: waiting for a free slot");
       await condition(() => mustStop() || heard.slotOffers > offersSeen);
     }
     return { kind: "Stopped" };
+  }
+
+  /** Waits until a container has begun, and shows why none has. */
+  async function begin(mustStop: () => boolean): Promise<void> {
+    for (let waiting = waitingOf(heard.replicas); waiting; waiting = waitingOf(heard.replicas)) {
+      const { reason } = waiting;
+      heard.show(reason === undefined ? "waiting for the job to begin" : `waiting for the job to begin: ${reason}`);
+      const isNews = (): boolean => {
+        const now = waitingOf(heard.replicas);
+        return now === undefined || now.reason !== reason;
+      };
+      await condition(() => mustStop() || isNews());
+      if (mustStop()) return;
+    }
   }
 
   /** Everything is recorded; the logs may still have to be archived. */

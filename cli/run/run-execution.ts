@@ -120,10 +120,14 @@ function startParts(execution: Execution, run: Run, progress: RunProgress, signa
 }
 
 async function endOf(client: Client, log: Log, created: Run, progress: RunProgress, signal: AbortSignal): Promise<Run> {
-  let last: Pick<Run, "status" | "runningCount"> = { status: created.status };
+  let last: Pick<Run, "status" | "statusReason" | "runningCount"> = { status: created.status };
   const onReopen = (error: unknown): void => log.warn("Reconnecting to the run", { error });
   for await (const run of client.runs.watch(created.id, { signal, onReopen })) {
-    progress.phase(run.status);
+    const reason = run.status === "Pending" ? run.statusReason : undefined;
+    progress.phase(reason === undefined ? run.status : `${run.status}: ${reason}`);
+    if (reason !== undefined && reason !== last.statusReason) {
+      log.info("Run is waiting to begin", { runId: run.id, reason });
+    }
     if (run.status !== last.status || run.runningCount !== last.runningCount) {
       log.info("Run status changed", { runId: run.id, status: run.status, runningCount: run.runningCount });
     }

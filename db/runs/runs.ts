@@ -49,11 +49,29 @@ export function runRecords(db: Db): Omit<RunRecords, "listen"> {
     },
 
     recordRunning: async (id, revision, startedAt) => {
-      const set = { status: "Running" as const, revision, ...startOf(startedAt) };
+      const set = { status: "Running" as const, statusReason: null, revision, ...startOf(startedAt) };
       await db
         .update(runs)
         .set(set)
         .where(and(eq(runs.id, id), isOpen, lt(runs.revision, revision)));
+    },
+
+    recordStart: async (run, startedAt) => {
+      const set = { status: "Running" as const, statusReason: null, revision: nextRevision, ...startOf(startedAt) };
+      await db
+        .update(runs)
+        .set(set)
+        .where(and(isThe(run), eq(runs.status, "Pending")));
+    },
+
+    recordWaiting: async (run, given) => {
+      const statusReason = given === undefined ? null : storable(given);
+      const isNews = and(
+        isThe(run),
+        eq(runs.status, "Pending"),
+        sql`${runs.statusReason} is distinct from ${statusReason}::text`,
+      );
+      await db.update(runs).set({ statusReason, revision: nextRevision }).where(isNews);
     },
 
     recordReason: async (run, given) => {

@@ -43,6 +43,7 @@ const PAUSES = doubling(200, 2000, 0.5);
 export function createKubeWatcher(options: KubeWatcherOptions): ComputeWatcher {
   const times = { ...WATCH_TIMES, ...options.times };
   return {
+    startsLater: true,
     async watch(report, signal) {
       if (signal.aborted) return;
       const watch = new Watch({ ...options, times }, report);

@@ -65,6 +65,8 @@ export type ReplicaHearer = (run: RunIdentity, seen: SeenReplica) => Promise<voi
 
 /** The half that the one watcher of a cluster uses. */
 export interface ComputeWatcher {
+  /** Containers begin some time after their launch, so that only the watcher sees it. */
+  startsLater?: true;
   /**
    * Reports each change, and everything again at least each 60 s, until `signal` is aborted. Pumps are also notified of their
    * job's end from here. @throws when the engine is lost; the caller starts it again.

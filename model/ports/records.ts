@@ -133,8 +133,12 @@ export interface RunRecords {
   listen(changed: (runId: number | undefined) => void): Promise<{ close(): Promise<void> }>;
 
   recordWorkflowStarted(id: number): Promise<void>;
-  /** Moves Pending to Running where the row is older than `revision` and not terminal. */
+  /** Moves Pending to Running where the row is older than `revision` and not terminal; a reason for waiting is forgotten. */
   recordRunning(id: number, revision: number, startedAt: string | undefined): Promise<void>;
+  /** As `recordRunning`, for a start that the watcher has seen. Forgets why the run was waiting. */
+  recordStart(run: RunIdentity, startedAt: string): Promise<void>;
+  /** Says why a Pending run waits, or that nothing unusual keeps it; a run that is not Pending has no such reason. */
+  recordWaiting(run: RunIdentity, statusReason: string | undefined): Promise<void>;
   /** How many replicas of a run with several execute; nothing while it is not `Running`. */
   recordRunningCount(run: RunIdentity, count: number): Promise<void>;
   /** Says why an open run waits; its end replaces the text. */

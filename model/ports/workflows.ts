@@ -1,6 +1,7 @@
 import type { StartedRun } from "../run/argument.ts";
 import type { RunIdentity } from "../run/identity.ts";
 import type { ReplicaChange } from "../run/replicas.ts";
+import type { Tagging } from "../run/tagging.ts";
 
 /**
  * How the workflow of a run closed, or that it did not. How the run ended is in its row alone. `Gone`: Temporal knows nothing about it. `Foreign`: the workflow
@@ -16,7 +17,7 @@ export interface RunWorkflows {
   /** Closes the run's open workflow, in the execution that it has at this moment. Temporal shows the reason. */
   terminate: (run: RunIdentity, reason: string) => Promise<void>;
   /** Tells a run's workflow what was observed of its replicas, in one signal. */
-  reportReplicas: (run: RunIdentity, changes: readonly ReplicaChange[]) => Promise<void>;
+  reportReplicas: (run: RunIdentity, changes: readonly ReplicaChange[], tagging?: Tagging) => Promise<void>;
   /** Tells these runs that a slot may be free; each then asks for admission. */
   offerSlots: (runIds: readonly number[]) => Promise<void>;
   phaseOf: (run: RunIdentity) => Promise<WorkflowPhase>;

@@ -1,14 +1,10 @@
 import type { Outcome } from "./lifecycle.ts";
-import { isInstant, isRecord, parseOutcome } from "./parse.ts";
+import { isRecord, parseOutcome } from "./parse.ts";
 import { parseEntries } from "./replica-changes.ts";
 import type { ReplicaChange } from "./replicas.ts";
+import { taggingIn, type Tagging } from "./tagging.ts";
 
 /** The answers of activities to the workflow of a run, and their readers: undefined when an answer cannot be read. Wire. */
-
-export interface Tagging {
-  /** Until then the workflow can count on its search attributes; absent when the namespace does not have them. */
-  tagUntil?: string;
-}
 
 /**
  * `Queued`: no slot was free. `Canceled`: the row has a request to cancel. `Over`: the row is terminal, because the
@@ -57,5 +53,3 @@ export function parseConclusion(answer: unknown): Conclusion | undefined {
   const outcome = parseOutcome(answer["outcome"] ?? answer);
   return outcome && { outcome, isArchived: answer["isArchived"] === true, ...taggingIn(answer) };
 }
-
-const taggingIn = ({ tagUntil }: Record<string, unknown>): Tagging => (isInstant(tagUntil) ? { tagUntil } : {});

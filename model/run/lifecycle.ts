@@ -63,14 +63,17 @@ export const isPumpPhase = (text: string): text is PumpState["phase"] => Object.
 
 /** The further of two observations of one replica, each half by itself; repeats and stale ones are harmless. */
 export function later(seen: ReplicaState, next: ReplicaState): ReplicaState {
-  const container =
-    CONTAINER_RANK[next.container.phase] > CONTAINER_RANK[seen.container.phase]
-      ? { ...startOf(seen.container), ...next.container }
-      : seen.container;
+  const container = isFurther(next.container, seen.container)
+    ? { ...startOf(seen.container), ...next.container }
+    : seen.container;
   const pump =
     next.pump && (!seen.pump || PUMP_RANK[next.pump.phase] > PUMP_RANK[seen.pump.phase]) ? next.pump : seen.pump;
   return pump ? { container, pump } : { container };
 }
+
+/** One that waits to begin can wait for something else by now. */
+const isFurther = (next: ContainerState, seen: ContainerState): boolean =>
+  CONTAINER_RANK[next.phase] > CONTAINER_RANK[seen.phase] || (next.phase === "Created" && seen.phase === "Created");
 
 const startOf = (state: ContainerState): { startedAt?: string } =>
   state.startedAt === undefined ? {} : { startedAt: state.startedAt };
@@ -107,6 +110,8 @@ export interface Ending {
   failure?: string | undefined;
   /** The workflow's timer to the deadline fired; clocks can differ by a little. */
   timedOut?: boolean | undefined;
+  /** Why the run was waiting to begin. */
+  waiting?: string | undefined;
   /** The instant at which this is decided. */
   nowAt: string;
 }
@@ -130,8 +135,13 @@ export function outcomeOf(ending: Ending): Outcome {
     return { status: "Canceled", statusReason: CANCELED_BY_USER, ...dates, finishedAt: nowAt };
   }
   if (ending.timedOut || Date.parse(nowAt) >= Date.parse(deadlineAt)) {
+    const waiting = ending.waiting === undefined ? "" : `: ${ending.waiting}`;
     return container.startedAt === undefined
-      ? { status: "Canceled", statusReason: "The timeout passed while the run was pending", finishedAt: nowAt }
+      ? {
+          status: "Canceled",
+          statusReason: `The timeout passed while the run was pending${waiting}`,
+          finishedAt: nowAt,
+        }
       : failedAs("TimedOut", "The run did not end within its timeout", { ...dates, finishedAt: nowAt });
   }
   if (failure !== undefined) return failedAs("StepFailed", failure, { ...dates, finishedAt: nowAt });

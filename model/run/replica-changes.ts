@@ -1,5 +1,6 @@
 import { isAbsent, isRecord, isText, parseReplicaState } from "./parse.ts";
 import type { ReplicaChange } from "./replicas.ts";
+import { taggingIn, type Tagging } from "./tagging.ts";
 
 /** Older workflows drop a message of another version, so that one that they would misread gets a new number. */
 const VERSION = 1;
@@ -14,12 +15,19 @@ export interface ReplicaChanges {
   uid?: string;
   /** By the index of the replica; replicas without a change are left out. */
   replicas: ReplicaChange[];
+  /** As in the answers of activities. */
+  tagUntil?: string;
 }
 
-export const changesOf = (uid: string | undefined, replicas: ReplicaChanges["replicas"]): ReplicaChanges => ({
+export const changesOf = (
+  uid: string | undefined,
+  replicas: ReplicaChanges["replicas"],
+  tagging: Tagging = {},
+): ReplicaChanges => ({
   version: VERSION,
   ...(uid === undefined ? {} : { uid }),
   replicas,
+  ...tagging,
 });
 
 /** A message from the two values of the older signal, which are unread. */
@@ -37,7 +45,7 @@ export function parseChanges(message: unknown): ParsedChanges | undefined {
   const { uid, replicas } = message;
   if (!Array.isArray(replicas) || !(isAbsent(uid) || isText(uid))) return undefined;
   const { known, unknown } = parseEntries(replicas);
-  return { ...(isAbsent(uid) ? {} : { uid }), replicas: known, unknown };
+  return { ...(isAbsent(uid) ? {} : { uid }), replicas: known, ...taggingIn(message), unknown };
 }
 
 /** The entries that can be read, and how many cannot. */

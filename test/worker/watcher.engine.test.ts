@@ -125,6 +125,54 @@ test("a workflow is signaled about its replica only when it has something to do"
   await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
 });
 
+test("a container that begins later makes its run Running, with its count, and until then its reason is told", async () => {
+  const told: string[] = [];
+  const waits: ReplicaState = { container: { phase: "Created", message: "no node" } };
+  const runs: ReplicaState = { container: { phase: "Running", startedAt: "2026-01-01T00:00:01Z" } };
+  let isAway = true;
+  const worker = await workerWith({
+    watcher: {
+      async watch(report, signal) {
+        await report({ id: 7, uid: "a" }, { index: 0, count: 2, state: waits });
+        await eventually(() => told.length === 2);
+        for (const index of [0, 1]) await report({ id: 7, uid: "a" }, { index, count: 2, state: runs });
+        await untilAborted(signal);
+      },
+    },
+    async reportReplicas({ id }, changes, tagging) {
+      const phases = changes.map(([index, { container }]) => `${index} ${container.phase}`);
+      told.push(`${id} state ${phases.join(", ")}, ${tagging?.tagUntil ? "tagged" : "untagged"}`);
+    },
+    runs: {
+      recordReason: async () => undefined,
+      recordRunningCount: async ({ id }, count) => void told.push(`${id} count ${count}`),
+    },
+    starts: {
+      hasSearchAttributes: async () => true,
+      runs: {
+        recordWaiting: async ({ id }, reason) => void told.push(`${id} waits ${reason}`),
+        async recordStart({ id }, startedAt) {
+          if (isAway) {
+            isAway = false;
+            throw new Error("the database is away");
+          }
+          told.push(`${id} starts ${startedAt}`);
+        },
+      },
+    },
+  });
+  await workflows.startWatcher();
+  // The count from before the start, which no row has taken, and that of the start.
+  await worker.runUntil(() => eventually(() => told.filter((line) => line === "7 count 2").length === 2));
+  expect(told.filter((line) => !line.includes("count"))).toEqual([
+    "7 waits replica 0: no node",
+    "7 state 0 Created, untagged",
+    "7 starts 2026-01-01T00:00:01Z",
+    "7 state 0 Running, tagged",
+  ]);
+  await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
+});
+
 test("outputs that are stored for long are a reason and a state, once, and those that are stored soon are not", async () => {
   const told: string[] = [];
   const storing = { ...exited(0), pump: { phase: "Running" } } as const;

@@ -44,6 +44,21 @@ test("stdin is the input, stdout has the output, and stderr reports the run", as
   ]);
 });
 
+test("the reason for which a run waits is reported once", async () => {
+  file = await runFile({});
+  server.job = async () => {
+    await eventually(() => server.requests("GET", /watch=true/).length > 0);
+    const statusReason = "Unschedulable: no node";
+    for (const tags of [{}, { a: "1" }]) server.changeRun({ status: "Pending", statusReason, tags });
+    server.changeRun({ status: "Running", statusReason: undefined });
+    return {};
+  };
+  const { code, stderr } = await tyger(exec(), { server });
+  expect(code).toBe(0);
+  const lines = stderr.split("\n").filter((line) => line.includes("Run is waiting to begin"));
+  expect(lines).toEqual([expect.stringContaining('reason="Unschedulable: no node" runId=7')]);
+});
+
 test("a named codespec is looked up before the run is made", async () => {
   server.codespecs.set("c", { kind: "job", image: "x", buffers: { outputs: ["out"] } });
   server.job = async () => ({ output: Buffer.from("hi") });

@@ -107,6 +107,39 @@ test("times from the engine are cut to microseconds, and the first start stays",
   expect(nanosecondsOf(done.finishedAt ?? "")).toBeGreaterThanOrEqual(nanosecondsOf(done.startedAt ?? "") ?? NaN);
 });
 
+test("a Pending run has the reason for which it waits until it starts", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database);
+  const { runs } = database;
+  const run = (await runs.find(id)) as RunRecord;
+  await runs.recordWaiting(run, "no node");
+  const waiting = await runs.find(id);
+  expect(waiting).toMatchObject({ status: "Pending", statusReason: "no node" });
+  expect(waiting?.eTag).not.toBe(run.eTag);
+  await runs.recordWaiting(run, "no node");
+  expect(await runs.find(id)).toEqual(waiting);
+  await runs.recordWaiting(run, undefined);
+  expect(await runs.find(id)).not.toHaveProperty("statusReason");
+  await runs.recordWaiting(run, "no image");
+  await runs.recordStart({ id, uid: "another" }, "2098-01-01T00:00:00Z");
+  expect(await runs.find(id)).toMatchObject({ status: "Pending" });
+  await runs.recordStart(run, "2098-01-01T00:00:00Z");
+  const started = await runs.find(id);
+  expect(started).toMatchObject({ status: "Running", startedAt: "2098-01-01T00:00:00+00:00" });
+  expect(started).not.toHaveProperty("statusReason");
+  await runs.recordWaiting(run, "late");
+  await runs.recordStart(run, "2097-01-01T00:00:00Z");
+  expect(await runs.find(id)).toEqual(started);
+});
+
+test("a launch that sees its container run forgets why it was waiting", async () => {
+  const { database } = await openFresh();
+  const id = await createdId(database);
+  await database.runs.recordWaiting((await database.runs.find(id)) as RunRecord, "no node");
+  await database.runs.recordRunning(id, 9, undefined);
+  expect(await database.runs.find(id)).not.toHaveProperty("statusReason");
+});
+
 test("a run that never started has no start, and an end only if the outcome dates it", async () => {
   const { database } = await openFresh();
   const [first, second] = [await createdId(database), await createdId(database)];

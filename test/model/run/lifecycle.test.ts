@@ -8,6 +8,7 @@ import {
   type ContainerState,
   type Ending,
   type PumpState,
+  type ReplicaState,
 } from "../../../model/run/lifecycle.ts";
 
 const AT = (second: number): string => `2026-01-01T00:00:${String(second).padStart(2, "0")}.000Z`;
@@ -139,6 +140,11 @@ describe("the outcome of a run", () => {
       { status: "Canceled", statusReason: expect.stringContaining("timeout") },
     ],
     [
+      "the deadline passed while pending, for a reason",
+      { replica: { container: { phase: "Gone", message: "deleted" } }, nowAt: AT(31), waiting: "no node" },
+      { status: "Canceled", statusReason: "The timeout passed while the run was pending: no node" },
+    ],
+    [
       "an exit that predates the deadline wins",
       { replica: { container: exited(0, 29) }, nowAt: AT(31), timedOut: true },
       { status: "Succeeded" },
@@ -194,6 +200,15 @@ describe("observations of a replica", () => {
     expect(
       later({ container: exited(0, 5), pump: done }, { container: { phase: "Gone" }, pump: { phase: "Dead" } }),
     ).toEqual({ container: exited(0, 5), pump: done });
+  });
+
+  test("of a container that waits is the newest", () => {
+    const waits = (message?: string): ReplicaState => ({
+      container: { phase: "Created", ...(message === undefined ? {} : { message }) },
+    });
+    expect(later(waits("no node"), waits("no image"))).toEqual(waits("no image"));
+    expect(later(waits("no node"), waits())).toEqual(waits());
+    expect(later({ container: running }, waits("no node"))).toEqual({ container: running });
   });
 
   test("keeps the start of a container that is gone", () => {

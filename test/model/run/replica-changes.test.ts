@@ -31,6 +31,7 @@ describe("a message about replicas", () => {
       changesOf("abc", [[0, { container: { phase: "Exited", exitCode: 0, cutOff: true } }]]),
     ],
     ["of none", changesOf("abc", [])],
+    ["with search attributes", changesOf("abc", [[0, RUNNING]], { tagUntil: "2026-01-01T00:00:10.000Z" })],
   ])("is read as it was sent: %s", (_name, sent) => {
     const { version: _version, ...rest } = sent;
     expect(parseChanges(JSON.parse(JSON.stringify(sent)))).toEqual({ ...rest, unknown: 0 });
