@@ -114,7 +114,7 @@ const OWNED: Readonly<Record<string, readonly string[]>> = {
   jose: ["api"],
 };
 /** Folders of test/ that mirror no folder of the tree. */
-const OF_TESTS = ["bench", "contract", "e2e", "e2e/healing", "fakes", "histories", "ports"];
+const OF_TESTS = ["bench", "contract", "e2e", "e2e/healing", "fakes", "histories", "k8s/e2e", "ports"];
 
 const tracked = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: ROOT, encoding: "utf8" })
   .split("\n")
