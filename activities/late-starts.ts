@@ -20,16 +20,23 @@ export interface StartNews {
   reason?: string;
 }
 
+/** The reason is another one, and was reported too recently. */
+export interface Postponed {
+  /** When {@link LateStarts.look} has the news, unless something happens before. */
+  inMs: number;
+}
+
 interface Known {
   states: ReplicaStates;
   hasStarted: boolean;
   reason: string | undefined;
   toldAtMs: number;
   seenAtMs: number;
+  isPostponed: boolean;
 }
 
 /**
- * Finds news about the start of containers in what a watcher sees, for engines on which containers begin some time after
+ * Finds news about the start of containers in the reports of a watcher, for engines on which containers begin some time after
  * their launch. A start is reported once.
  */
 export class LateStarts {
@@ -41,7 +48,7 @@ export class LateStarts {
     this.#sinceMs = nowMs;
   }
 
-  see(run: RunIdentity, { index, count, state }: SeenReplica, nowMs: number): StartNews | undefined {
+  see(run: RunIdentity, { index, count, state }: SeenReplica, nowMs: number): StartNews | Postponed | undefined {
     this.#sweep(nowMs);
     const key = textOf(run);
     // The end of a run says when it began.
@@ -54,24 +61,22 @@ export class LateStarts {
     known.seenAtMs = nowMs;
     if (known.hasStarted) return undefined;
     known.states = withChanges(known.states, [[index, state]]);
-    const changes = changesSeen(known.states);
-    const startedAt = firstStartOf(known.states);
-    if (startedAt !== undefined) {
-      known.hasStarted = true;
-      known.states = [];
-      return { changes, startedAt };
-    }
-    const waiting = waitingOf(known.states);
-    if (!waiting || waiting.reason === known.reason || nowMs - known.toldAtMs < TELL_AGAIN_MS) return undefined;
-    known.reason = waiting.reason;
-    known.toldAtMs = nowMs;
-    return { changes, ...waiting };
+    return newsOf(known, nowMs);
+  }
+
+  /** The news that were postponed. */
+  look(run: RunIdentity, nowMs: number): StartNews | Postponed | undefined {
+    const known = this.#runs.get(textOf(run));
+    if (!known || known.hasStarted) return undefined;
+    known.isPostponed = false;
+    return newsOf(known, nowMs);
   }
 
   #firstSight(count: number, nowMs: number): Known {
     // No engine has this reason: it differs from none, so that a former one is replaced.
     const reason = nowMs - this.#sinceMs < INHERITED_MS ? "" : undefined;
-    return { states: unseen(count), hasStarted: false, reason, toldAtMs: -Infinity, seenAtMs: nowMs };
+    const states = unseen(count);
+    return { states, hasStarted: false, reason, toldAtMs: -Infinity, seenAtMs: nowMs, isPostponed: false };
   }
 
   /** A run that was removed is not reported again. */
@@ -80,6 +85,28 @@ export class LateStarts {
     this.#sweptAtMs = nowMs;
     for (const [key, { seenAtMs }] of this.#runs) if (nowMs - seenAtMs >= FORGET_MS) this.#runs.delete(key);
   }
+}
+
+function newsOf(known: Known, nowMs: number): StartNews | Postponed | undefined {
+  const changes = changesSeen(known.states);
+  const startedAt = firstStartOf(known.states);
+  if (startedAt !== undefined) {
+    known.hasStarted = true;
+    known.states = [];
+    return { changes, startedAt };
+  }
+  const waiting = waitingOf(known.states);
+  if (!waiting || waiting.reason === known.reason) return undefined;
+  const inMs = known.toldAtMs + TELL_AGAIN_MS - nowMs;
+  if (inMs > 0) {
+    if (known.isPostponed) return undefined;
+    known.isPostponed = true;
+    return { inMs };
+  }
+  known.reason = waiting.reason;
+  // The first reason follows at once that there is none.
+  if (waiting.reason !== undefined) known.toldAtMs = nowMs;
+  return { changes, ...waiting };
 }
 
 const changesSeen = (states: readonly ReplicaState[]): ReplicaChange[] =>

@@ -7,7 +7,7 @@ import { STORING_OUTPUTS } from "../model/run/lifecycle.ts";
 import type { ReplicaChange } from "../model/run/replicas.ts";
 import type { Tagging } from "../model/run/tagging.ts";
 import { Deliveries } from "./deliveries.ts";
-import { LateStarts, type StartNews } from "./late-starts.ts";
+import { LateStarts, type Postponed, type StartNews } from "./late-starts.ts";
 import { RunSightings } from "./run-sightings.ts";
 import { RunningCounts } from "./running-counts.ts";
 import { taggingOf } from "./tagging.ts";
@@ -76,6 +76,18 @@ export function watchActivities(ports: WatchPorts) {
         if (count !== undefined) counts.see(run, count);
         return taggingOf(starts.hasSearchAttributes);
       };
+      const postponed = new Set<NodeJS.Timeout>();
+      const tellStart = (run: RunIdentity, news: StartNews | Postponed | undefined): void => {
+        if (!news) return;
+        if ("changes" in news) {
+          return deliveries.offer(run, { changes: news.changes, record: () => recordStart(run, news) });
+        }
+        const timer = setTimeout(() => {
+          postponed.delete(timer);
+          tellStart(run, starts?.seen.look(run, performance.now()));
+        }, news.inMs);
+        postponed.add(timer);
+      };
       const hear = async (run: RunIdentity, seen: SeenReplica): Promise<void> => {
         const key = textOf(run);
         const nowMs = performance.now();
@@ -85,7 +97,7 @@ export function watchActivities(ports: WatchPorts) {
         if (!sighting.storing) {
           forget(key);
           if (sighting.changes) deliveries.offer(run, { changes: sighting.changes });
-          else if (news) deliveries.offer(run, { changes: news.changes, record: () => recordStart(run, news) });
+          else tellStart(run, news);
         } else if (!storing.has(key)) {
           const changes = sighting.storing;
           const tell = (): void => {
@@ -106,6 +118,7 @@ export function watchActivities(ports: WatchPorts) {
         clearInterval(heartbeats);
         deliveries.close();
         counts.close();
+        for (const timer of postponed) clearTimeout(timer);
         for (const key of storing.keys()) forget(key);
       }
     },

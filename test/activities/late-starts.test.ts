@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { LateStarts, type StartNews } from "../../activities/late-starts.ts";
+import { LateStarts, type Postponed, type StartNews } from "../../activities/late-starts.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
 
 const RUN = { id: 7, uid: "a" };
@@ -16,7 +16,7 @@ let starts: LateStarts;
 beforeEach(() => {
   starts = new LateStarts(0);
 });
-const see = (state: ReplicaState, nowMs = LATER, index = 0, count = 1): StartNews | undefined =>
+const see = (state: ReplicaState, nowMs = LATER, index = 0, count = 1): StartNews | Postponed | undefined =>
   starts.see(RUN, { index, count, state }, nowMs);
 
 test("a run that begins at once is told to have started, once", () => {
@@ -34,10 +34,18 @@ test("the reason for which a run waits is told, and again when it changes, but n
   expect(see(created("no node"), LATER)).toEqual({ changes: [[0, created("no node")]], reason: "no node" });
   expect(see(created("no node"), LATER + 60_000)).toBeUndefined();
   expect(see(created("no image"), LATER + 60_001)).toMatchObject({ reason: "no image" });
-  expect(see(created("no memory"), LATER + 60_002)).toBeUndefined();
-  expect(see(created("no memory"), LATER + 70_001)).toMatchObject({ reason: "no memory" });
-  expect(see(created(), LATER + 80_001)).toEqual({ changes: [[0, created()]] });
-  expect(see(running, LATER + 80_002)).toMatchObject({ startedAt: AT });
+  expect(see(created("no memory"), LATER + 60_002)).toEqual({ inMs: 9999 });
+  expect(see(created("no disk"), LATER + 60_003)).toBeUndefined();
+  expect(starts.look(RUN, LATER + 70_001)).toEqual({ changes: [[0, created("no disk")]], reason: "no disk" });
+  expect(starts.look(RUN, LATER + 70_002)).toBeUndefined();
+  expect(see(created(), LATER + 70_003)).toEqual({ inMs: 9998 });
+  expect(see(running, LATER + 70_004)).toMatchObject({ startedAt: AT });
+  expect(starts.look(RUN, LATER + 80_001)).toBeUndefined();
+});
+
+test("the first reason is reported at once, also after a report that there is none", () => {
+  expect(see(created(), 1)).toEqual({ changes: [[0, created()]] });
+  expect(see(created("no node"), 2)).toMatchObject({ reason: "no node" });
 });
 
 test("a watcher that has just begun replaces the reason that the one before it has told", () => {
