@@ -5,6 +5,7 @@ import { readApiConfig } from "../config/server.ts";
 import { openDatabase } from "../db/database.ts";
 import { createDockerReader } from "../docker/log/reader.ts";
 import { createLogArchive } from "../logs/archive.ts";
+import { createLogParts } from "../logs/log-parts.ts";
 import { messageOf } from "../model/errors.ts";
 import { engineScopeOf } from "../model/run/names.ts";
 import { dockerChecks, type ModeChecks } from "../runs/mode-checks.ts";
@@ -16,6 +17,9 @@ const STOP_MS = 8000;
 const config = readApiConfig(process.env);
 const log = createLog(config.TYGER_LOG_LEVEL, "api");
 const db = await openDatabase(config.DATABASE_URL, { directUrl: config.DATABASE_DIRECT_URL });
+const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records: db.locations });
+await locations.prepare(log);
+const parts = createLogParts(locations);
 const areSeveral = config.clusters.length > 1;
 const isKubernetes = config.clusters.some(({ kind }) => kind === "kubernetes");
 const clusters = await Promise.all(
@@ -26,7 +30,7 @@ const clusters = await Promise.all(
     if (cluster.kind === "kubernetes") {
       // Its packages take 90 MB, and a second.
       const { openKubeCluster } = await import("../k8s/cluster.ts");
-      const { reader, checkJob } = openKubeCluster(cluster, { installationId, scope });
+      const { reader, checkJob } = openKubeCluster(cluster, { installationId, scope }, parts);
       const checkMode: ModeChecks = async (request, codespec) => checkJob(request, codespec);
       return { name, compute: reader, checkMode };
     }
@@ -34,8 +38,6 @@ const clusters = await Promise.all(
     return { name, compute, checkMode: dockerChecks(compute, areSeveral ? cluster : undefined) };
   }),
 );
-const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records: db.locations });
-await locations.prepare(log);
 
 const serving = await serveApi(config, log, {
   db,

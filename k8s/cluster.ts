@@ -1,10 +1,12 @@
 import type { JobCodespec } from "../model/codespec/codespec.ts";
 import type { ComputeReader, ComputeWatcher, ComputeWriter, LaunchClaims } from "../model/ports/compute.ts";
+import type { LogParts } from "../model/ports/log-parts.ts";
 import type { RunRequest } from "../model/run/run.ts";
 import { connectKube } from "./client/kube.ts";
 import type { ClusterAccess } from "./client/kube-address.ts";
 import { createNamespaceClaim } from "./launch/claim.ts";
 import { createKubeWriter } from "./launch/writer.ts";
+import { createLogCollector, type LogCollectorOptions } from "./log/log-collector.ts";
 import { createKubeReader } from "./log/reader.ts";
 import { PATIENCE, POD_DEFAULTS, type NodePool, type PodSettings } from "./spec/cluster-settings.ts";
 import { checkJob } from "./spec/job-checks.ts";
@@ -44,27 +46,38 @@ export interface KubeCluster {
   /** @throws CodedError InvalidInput */
   checkJob: (request: RunRequest, codespec: JobCodespec) => void;
   /** The half that workers use. */
-  work: (claims: LaunchClaims) => { writer: ComputeWriter; watcher: ComputeWatcher };
+  work: (claims: LaunchClaims, log: LogCollectorOptions["log"]) => { writer: ComputeWriter; watcher: ComputeWatcher };
 }
 
-/** Connects to nothing yet. @throws Error in one sentence when the kubeconfig cannot be used */
-export function openKubeCluster(options: KubeClusterOptions, { installationId, scope }: KubeScope): KubeCluster {
+/** Connects to nothing yet. `parts` has the logs of jobs that run. @throws Error in one sentence when the kubeconfig cannot be used */
+export function openKubeCluster(
+  options: KubeClusterOptions,
+  { installationId, scope }: KubeScope,
+  parts: LogParts,
+): KubeCluster {
   const settings = settingsOf(options, { installationId, scope });
   const kube = connectKube(options.access, settings.namespace);
   const { relistSeconds } = options.durations ?? {};
   const times = relistSeconds === undefined ? {} : { relistMs: relistSeconds * 1000 };
   const isOwn = options.namespace === undefined;
   return {
-    reader: createKubeReader({ kube, settings }),
+    reader: createKubeReader({ kube, settings, parts }),
     checkJob: (request, codespec) => checkJob(request, codespec, settings),
-    work: (claims) => ({
+    work: (claims, log) => ({
       writer: createKubeWriter({
         kube,
         claims,
         settings,
+        parts,
         claimNamespace: createNamespaceClaim({ kube, installationId: scope, isOwn }),
       }),
-      watcher: createKubeWatcher({ kube, claims, settings, times }),
+      watcher: createKubeWatcher({
+        kube,
+        claims,
+        settings,
+        times,
+        collector: createLogCollector({ kube, parts, log }),
+      }),
     }),
   };
 }

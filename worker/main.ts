@@ -8,6 +8,7 @@ import { createDockerWriter } from "../docker/launch/writer.ts";
 import { createDockerReader } from "../docker/log/reader.ts";
 import { createDockerWatcher } from "../docker/watcher.ts";
 import { createLogArchive } from "../logs/archive.ts";
+import { createLogParts } from "../logs/log-parts.ts";
 import { engineScopeOf, runsFolderOf } from "../model/run/names.ts";
 import { logTemporalTo } from "./runtime.ts";
 import { serveRuns } from "./serve.ts";
@@ -20,6 +21,7 @@ const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_D
 await locations.prepare(log);
 const locate = createLocator(locations, db.buffers);
 const pumpCommand = { node: process.execPath, main: config.TYGER_PUMP_MAIN };
+const parts = createLogParts(locations);
 const clusters = await Promise.all(
   config.clusters.map(async (cluster) => {
     const { name, maxLiveRuns } = cluster;
@@ -28,8 +30,8 @@ const clusters = await Promise.all(
     if (cluster.kind === "kubernetes") {
       // Its packages take 90 MB, and a second.
       const { openKubeCluster } = await import("../k8s/cluster.ts");
-      const { reader, work } = openKubeCluster(cluster, { installationId, scope });
-      return { name, maxLiveRuns, logs: reader, ...work(claims) };
+      const { reader, work } = openKubeCluster(cluster, { installationId, scope }, parts);
+      return { name, maxLiveRuns, logs: reader, ...work(claims, log) };
     }
     const engine = {
       dockerHost: cluster.dockerHost,

@@ -1,4 +1,5 @@
 import type { ComputeWriter } from "../../model/ports/compute.ts";
+import type { LogParts } from "../../model/ports/log-parts.ts";
 import type { LaunchClaims } from "../../model/ports/compute.ts";
 import type { Kube } from "../client/kube.ts";
 import type { PodSettings } from "../spec/cluster-settings.ts";
@@ -14,6 +15,8 @@ export interface KubeWriterOptions {
   settings: PodSettings;
   /** Called before anything of a run is created. */
   claimNamespace: () => Promise<void>;
+  /** Removed with the rest of a run. */
+  parts: Pick<LogParts, "remove">;
   /** Between SIGTERM and SIGKILL. Short: many programs ignore SIGTERM as process 1. */
   stopGraceSeconds?: number;
 }
@@ -29,7 +32,11 @@ export function createKubeWriter({ claimNamespace, stopGraceSeconds = 2, ...give
     launch: (run, replica) => launch(ports, run, replica),
     stop: (run, replica) => stop(ports, run, replica),
     observe: (run, replica) => observe(ports, run, replica),
-    remove: (run) => remove(ports, run),
+    async remove(run) {
+      await remove(ports, run);
+      // After its pods, because nothing stores their logs any more.
+      await given.parts.remove(run);
+    },
     survey: () => survey(ports),
   };
 }

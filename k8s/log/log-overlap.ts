@@ -25,6 +25,58 @@ export class LogOverlap {
   /** How often the last line has to appear before there are new ones. */
   #toSkip = 0;
 
+  /** The position that {@link toText} wrote. @throws Error when it is another text */
+  static parse(text: string): LogOverlap {
+    const state: unknown = JSON.parse(text);
+    const { lastKey, lastCount, lastAt, latestAt } = Object(state) as Record<string, unknown>;
+    const overlap = new LogOverlap();
+    if (lastKey === undefined) return overlap;
+    if (
+      typeof lastKey !== "string" ||
+      typeof lastCount !== "number" ||
+      typeof lastAt !== "string" ||
+      typeof latestAt !== "string"
+    ) {
+      throw new Error(`'${text}' is not a position in a log`);
+    }
+    overlap.#lastKey = lastKey;
+    overlap.#lastCount = lastCount;
+    overlap.#lastAt = lastAt;
+    overlap.#latestAt = latestAt;
+    return overlap;
+  }
+
+  /** Stored with the parts of a log, also for later versions. */
+  toText(): string {
+    return JSON.stringify({
+      lastKey: this.#lastKey,
+      lastCount: this.#lastCount,
+      lastAt: this.#lastAt,
+      latestAt: this.#latestAt,
+    });
+  }
+
+  /** The last line has not appeared again yet. */
+  get isSkipping(): boolean {
+    return this.#toSkip > 0;
+  }
+
+  /** The instant of the last line; that of none before the first. */
+  get lastAt(): string {
+    return this.#lastAt;
+  }
+
+  get latestAt(): string {
+    return this.#latestAt;
+  }
+
+  /** The same position, in the same request. */
+  copy(): LogOverlap {
+    const copy = LogOverlap.parse(this.toText());
+    copy.#toSkip = this.#toSkip;
+    return copy;
+  }
+
   /** Where the next part begins; undefined for the start of the log. */
   resume(): string | undefined {
     if (this.#lastKey === undefined) return undefined;

@@ -1,110 +1,142 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError } from "../../model/errors.ts";
 import { lastOf } from "../../model/log/merged-log.ts";
-import { ZERO_INSTANT, type LogLine, type LogLines, type LogQuery } from "../../model/ports/log.ts";
+import type { LogLine, LogLines, LogQuery } from "../../model/ports/log.ts";
 import { logInstant } from "../../model/time/instant.ts";
-import { isRefused, type Kube } from "../client/kube.ts";
+import type { Kube } from "../client/kube.ts";
 import { MAIN } from "../spec/main-container.ts";
 import type { Pod } from "../spec/wire.ts";
-import { logLinesOf } from "./log-lines.ts";
-import { lostMark } from "./log-marks.ts";
-import { LogOverlap } from "./log-overlap.ts";
+import { prefixed } from "./log-lines.ts";
+import { lateMark, lostMark, mayLackStart } from "./log-marks.ts";
+import { hasEnded, openNodeLog } from "./node-log.ts";
+import { firstInstantOf, LogReading, type StoredLog } from "./stored-log.ts";
 
-/** The log of the job container of a pod that was started. */
+/** The log of a container that was started: the parts that were stored of it, and the rest from its node. */
 export interface PodLog {
   read(query: LogQuery): LogLines;
   /** The lines so far, and from where to {@link follow} it once they have been read. */
-  soFar(query: LogQuery): { lines: LogLines; position: LogOverlap };
-  follow(position: LogOverlap, query: LogQuery): LogLines;
+  soFar(query: LogQuery): { lines: LogLines; reading: LogReading };
+  follow(reading: LogReading, query: LogQuery): LogLines;
+}
+
+export interface PodLogOptions {
+  kube: Kube;
+  pod: Pod;
+  container: string;
+  /** Before each line. */
+  prefix: string;
+  stored: StoredLog;
 }
 
 const REOPEN_MS = 250;
 /** How long to wait for a cluster that goes away in the middle of a followed log. */
 const RESUME_MS = 60_000;
 
-/** `prefix` goes before each line. */
-export function openPodLog(kube: Kube, pod: Pod, prefix: string, signal: AbortSignal): PodLog {
-  const { name = "", uid } = pod.metadata ?? {};
+export function openPodLog({ kube, pod, container, prefix, stored }: PodLogOptions, signal: AbortSignal): PodLog {
+  const node = openNodeLog(kube, pod, container, signal);
+  const isOver = hasEnded(pod, container);
 
-  async function* part(follow: boolean, options: { tailLines?: number; sinceTime?: string | undefined }): LogLines {
-    try {
-      const body = await kube.podLog(name, { container: MAIN, follow, ...options }, signal);
-      yield* logLinesOf(body as AsyncIterable<Buffer>, prefix);
-    } catch (err) {
-      // The container is not started yet, or its pod is gone.
-      if (isRefused(err, 400) || isRefused(err, 404)) return;
-      throw err instanceof CodedError || signal.aborted ? err : kube.unavailable(err);
+  /** The lines of the node that are new. Those that it has dropped can have been stored meanwhile. */
+  async function* fromNode(reading: LogReading, query: { follow: boolean; isOver: boolean; since?: string }): LogLines {
+    for (let isBehind = true; isBehind;) {
+      isBehind = false;
+      const sinceTime = reading.position.resume() ?? secondOf(query.since);
+      for await (const batch of node.lines({ follow: query.follow, isOver: query.isOver, sinceTime })) {
+        const ahead = reading.position.copy();
+        const { lines, mayLack } = ahead.pass(batch);
+        if (mayLack) {
+          const { part } = reading;
+          yield* reading.stored(stored, {});
+          isBehind = reading.part > part;
+          if (isBehind) break;
+          yield [lostMark(reading.position.lastAt)];
+        }
+        reading.moveTo(ahead);
+        if (lines.length > 0) yield lines;
+      }
     }
   }
 
-  /** The last `count` lines. The node counts pieces of long lines, and can begin in the middle of one. */
-  async function lastLines(count: number): Promise<readonly LogLine[]> {
-    const lines: LogLine[] = [];
-    for await (const batch of part(false, { tailLines: count + 1 })) lines.push(...batch);
-    return lines.length > count ? lines.slice(-count) : lastOf(count, part(false, {}));
+  const storedLater = (reading: LogReading, since: string | undefined, tailLines?: number): LogLines =>
+    reading.stored(stored, { since: since === undefined ? undefined : logInstant(since), tailLines });
+
+  async function* whole(reading: LogReading, { since, tailLines, toArchive }: LogQuery): LogLines {
+    yield* storedLater(reading, since, tailLines);
+    let isFirst = toArchive === true && container === MAIN && reading.part === 0;
+    for await (const lines of fromNode(reading, { follow: false, isOver, ...(since === undefined ? {} : { since }) })) {
+      if (isFirst) yield* markStart(pod, container, lines);
+      isFirst = false;
+      yield lines;
+    }
   }
 
-  async function* soFar({ tailLines, since }: LogQuery, position: LogOverlap): LogLines {
-    if (tailLines !== undefined) {
-      // Also for none: the last line shows where the log continues.
-      const last = position.pass(await lastLines(Math.max(1, tailLines))).lines;
-      if (tailLines > 0) yield last;
+  async function* soFar(query: LogQuery, reading: LogReading): LogLines {
+    const { tailLines } = query;
+    if (tailLines === undefined) return yield* whole(reading, query);
+    // Also for none: the last line shows where the log continues.
+    const count = Math.max(1, tailLines);
+    const last = await node.lastLines(count, isOver);
+    if (last.length < count) {
+      // A node begins a new file now and then, and has only that one.
+      yield [...(await lastOf(tailLines, whole(reading, query)))];
       return;
     }
-    for await (const lines of part(false, { sinceTime: secondOf(since) })) yield position.pass(lines).lines;
+    const position = reading.position.copy();
+    position.pass(last);
+    reading.moveTo(position);
+    if (tailLines > 0) yield last;
   }
 
   /**
    * Continues until the container has ended. A stream that ends earlier is opened again: its file was rotated, or the cluster was
    * away.
    */
-  async function* onward(position: LogOverlap, since: string | undefined): LogLines {
-    let last = ZERO_INSTANT;
-    let hasEnded = false;
+  async function* onward(reading: LogReading, since: string | undefined): LogLines {
+    let isEnd = isOver;
     let lostAtMs: number | undefined;
+    if (reading.isFresh) yield* storedLater(reading, since);
     for (;;) {
       try {
-        for await (const batch of part(true, { sinceTime: position.resume() ?? secondOf(since) })) {
-          const { lines, mayLack } = position.pass(batch);
-          if (mayLack) yield [lostMark(last, prefix)];
-          last = lines.at(-1)?.at ?? last;
-          if (lines.length > 0) yield lines;
-        }
+        yield* fromNode(reading, { follow: true, isOver: isEnd, ...(since === undefined ? {} : { since }) });
         // Only a stream that was opened after the end has everything.
-        if (hasEnded) return;
-        const now = await kube.findPod(name);
-        if (!now || now.metadata?.uid !== uid) return;
-        hasEnded = wasEnded(now);
+        if (isEnd) return;
+        const state = await node.state();
+        if (state === "gone") return;
+        isEnd = state === "ended";
         lostAtMs = undefined;
       } catch (err) {
         if (!(err instanceof CodedError) || err.code !== "Unavailable" || signal.aborted) throw err;
         lostAtMs ??= performance.now();
         if (performance.now() - lostAtMs > RESUME_MS) throw err;
       }
-      if (!hasEnded || lostAtMs !== undefined) await sleep(REOPEN_MS, undefined, { signal });
+      if (!isEnd || lostAtMs !== undefined) await sleep(REOPEN_MS, undefined, { signal });
     }
   }
 
+  const shown = (lines: LogLines, since: string | undefined): LogLines => prefixed(prefix, laterThan(lines, since));
   return {
     async *read(query) {
-      const { lines, position } = this.soFar(query);
+      const { lines, reading } = this.soFar(query);
       if (!query.follow || query.tailLines !== undefined) yield* lines;
-      if (query.follow) yield* this.follow(position, query);
+      if (query.follow) yield* this.follow(reading, query);
     },
 
     soFar(query) {
-      const position = new LogOverlap();
-      return { lines: laterThan(soFar(query, position), query.since), position };
+      const reading = new LogReading();
+      return { lines: shown(soFar(query, reading), query.since), reading };
     },
 
-    follow: (position, { since }) => laterThan(onward(position, since), since),
+    follow: (reading, { since }) => shown(onward(reading, since), since),
   };
 }
 
-/** A container of which the cluster still says that it runs can have ended a moment ago, and the other way round never. */
-function wasEnded({ status }: Pod): boolean {
-  const main = status?.containerStatuses?.find(({ name }) => name === MAIN);
-  return main?.state?.running === undefined;
+/** A mark where the node may have dropped the beginning before anything was stored. */
+function* markStart({ status }: Pod, container: string, lines: readonly LogLine[]): Generator<readonly LogLine[]> {
+  const state = status?.containerStatuses?.find(({ name }) => name === container)?.state?.terminated;
+  const firstAt = firstInstantOf(lines);
+  if (!state?.startedAt || !state.finishedAt || firstAt === undefined) return;
+  const { startedAt, finishedAt } = state;
+  if (mayLackStart({ startedAt, readAtMs: Date.parse(finishedAt), firstAt })) yield [lateMark(firstAt)];
 }
 
 const secondOf = (instant: string | undefined): string | undefined =>

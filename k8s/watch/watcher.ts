@@ -1,10 +1,12 @@
 import type { ComputeWatcher, LaunchClaims, ReplicaHearer } from "../../model/ports/compute.ts";
 import { textOf, type RunIdentity } from "../../model/run/identity.ts";
 import { hasEnded, type ReplicaState } from "../../model/run/lifecycle.ts";
+import { atMost } from "../../waiting/bounded.ts";
 import { doubling, retry } from "../../waiting/retry.ts";
 import { turns } from "../../waiting/turns.ts";
 import type { Kube } from "../client/kube.ts";
 import { disappeared, GONE_AFTER_MS } from "../launch/replica.ts";
+import type { LogCollector } from "../log/log-collector.ts";
 import type { PodSettings } from "../spec/cluster-settings.ts";
 import { jobSelectorOf, podNameOf, replicaCountIn, replicaInMeta, runInMeta } from "../spec/names.ts";
 import { sightOf } from "../spec/pod-state.ts";
@@ -35,9 +37,12 @@ export interface KubeWatcherOptions {
   claims: Pick<LaunchClaims, "find">;
   settings: PodSettings;
   times?: Partial<WatchTimes>;
+  /** Collects the logs of the pods that are watched, while they are. */
+  collector: LogCollector;
 }
 
 const PAUSES = doubling(200, 2000, 0.5);
+const COLLECTOR_END_MS = 3_000;
 
 /** Watches the pods of all runs of an installation in one namespace, with one list and one stream of changes. */
 export function createKubeWatcher(options: KubeWatcherOptions): ComputeWatcher {
@@ -47,6 +52,8 @@ export function createKubeWatcher(options: KubeWatcherOptions): ComputeWatcher {
     async watch(report, signal) {
       if (signal.aborted) return;
       const watch = new Watch({ ...options, times }, report);
+      const ending = new AbortController();
+      const collecting = options.collector.run(AbortSignal.any([signal, ending.signal]));
       try {
         await retry((_attempt, recovered) => watch.round(signal, recovered), {
           pauses: PAUSES,
@@ -55,6 +62,10 @@ export function createKubeWatcher(options: KubeWatcherOptions): ComputeWatcher {
         });
       } catch (err) {
         if (!signal.aborted) throw err;
+      } finally {
+        ending.abort();
+        // The next one reads again all that it was about to store.
+        await atMost(COLLECTOR_END_MS, collecting);
       }
     },
   };
@@ -155,6 +166,7 @@ class Watch {
     if (isOutdated(replica.resourceVersion, resourceVersion)) return;
     replica.resourceVersion = resourceVersion;
     replica.missingAtMs = undefined;
+    this.#options.collector.see(pod);
     const nowMs = kube.clock.nowMs();
     const earlier = replica.state.container.message;
     const { container, changesAtMs } = sightOf(pod, { nowMs, patience: settings.patience, earlier });
@@ -170,6 +182,7 @@ class Watch {
   /** Our finalizer keeps pods until their exit is recorded; without it, the last state is all that there is. */
   async #seeDeleted(pod: Pod): Promise<void> {
     await this.#see(pod);
+    this.#options.collector.drop(pod);
     const named = replicaOf(pod.metadata);
     if (named) await this.#lookGone(named);
   }

@@ -7,6 +7,8 @@ import { createCaller } from "../../k8s/client/kube-call.ts";
 import { connectKube, type Kube } from "../../k8s/client/kube.ts";
 import { createNamespaceClaim } from "../../k8s/launch/claim.ts";
 import { createKubeWriter } from "../../k8s/launch/writer.ts";
+import { createLogCollector } from "../../k8s/log/log-collector.ts";
+import type { LogPace } from "../../k8s/log/log-plan.ts";
 import { createKubeReader } from "../../k8s/log/reader.ts";
 import { POD_DEFAULTS, type PodSettings } from "../../k8s/spec/cluster-settings.ts";
 import { MAIN } from "../../k8s/spec/main-container.ts";
@@ -17,17 +19,23 @@ import { createKubeWatcher } from "../../k8s/watch/watcher.ts";
 import { base32 } from "../../model/buffer/buffer.ts";
 import type { JobCodespec } from "../../model/codespec/codespec.ts";
 import type { RunRecord } from "../../model/run/run.ts";
+import type { LogParts } from "../../model/ports/log-parts.ts";
 import { createFakeClaims } from "../fakes/launch-claims.ts";
+import { logPartsInMemory } from "../fakes/log-parts.ts";
 import { scriptOf, type ComputeUnderTest } from "../ports/compute.ts";
 import { runOf } from "./runs.ts";
 
 const run = promisify(execFile);
+
+const SILENT = { warn: () => {}, info: () => {} };
 
 /** An installation of its own, in a namespace of its own, on the real cluster. */
 export interface KubeRig extends ComputeUnderTest {
   kube: Kube;
   settings: PodSettings;
   claims: ReturnType<typeof createFakeClaims>;
+  /** The logs of running jobs, as the watcher stores them. */
+  parts: LogParts;
   /** A run of a shell script. */
   shell(script: string, more?: Partial<JobCodespec>): RunRecord;
   kubectl(...args: string[]): Promise<string>;
@@ -35,7 +43,8 @@ export interface KubeRig extends ComputeUnderTest {
   post(path: string, body: object): Promise<void>;
 }
 
-export async function openKubeRig(more: Partial<PodSettings> = {}): Promise<KubeRig> {
+export async function openKubeRig(more: Partial<PodSettings> = {}, pace?: Partial<LogPace>): Promise<KubeRig> {
+  const parts = logPartsInMemory();
   const installationId = base32(randomBytes(6));
   const namespace = `tyger-${installationId}`;
   const settings = { ...POD_DEFAULTS, installationId, namespace, ...more };
@@ -46,7 +55,7 @@ export async function openKubeRig(more: Partial<PodSettings> = {}): Promise<Kube
   const claims = createFakeClaims();
   const kube = connectKube({ kubeconfig }, namespace);
   const claimNamespace = createNamespaceClaim({ kube, installationId, isOwn: false });
-  const writer = createKubeWriter({ kube, claims, settings, claimNamespace });
+  const writer = createKubeWriter({ kube, claims, settings, parts, claimNamespace });
 
   /** The ids of main containers that were started, by the name of their pod. */
   const begun = new Map<string, Set<string>>();
@@ -72,11 +81,17 @@ export async function openKubeRig(more: Partial<PodSettings> = {}): Promise<Kube
     kube,
     settings,
     claims,
+    parts,
     writer,
-    reader: createKubeReader({ kube, settings }),
-    watcher: createKubeWatcher({ kube, claims, settings }),
+    reader: createKubeReader({ kube, settings, parts }),
+    watcher: createKubeWatcher({
+      kube,
+      claims,
+      settings,
+      collector: createLogCollector({ kube, parts, log: SILENT, ...(pace ? { pace } : {}) }),
+    }),
     anotherWriter: () =>
-      createKubeWriter({ kube: connectKube({ kubeconfig }, namespace), claims, settings, claimNamespace }),
+      createKubeWriter({ kube: connectKube({ kubeconfig }, namespace), claims, settings, parts, claimNamespace }),
     shell,
     run: (script) => ({
       ...shell(scriptOf(script), script.isBroken ? { command: ["/no/such/program"] } : {}),

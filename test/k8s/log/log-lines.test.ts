@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
-import { logLinesOf } from "../../../k8s/log/log-lines.ts";
+import { logLinesOf, prefixed } from "../../../k8s/log/log-lines.ts";
 import { LogOverlap } from "../../../k8s/log/log-overlap.ts";
 import { ZERO_INSTANT, type LogLine } from "../../../model/ports/log.ts";
 
@@ -8,7 +8,8 @@ const AT = "2026-01-01T10:00:00.123456789Z";
 
 async function linesOf(pieces: string[], prefix = ""): Promise<[string, string][]> {
   const lines: [string, string][] = [];
-  for await (const batch of logLinesOf(Readable.from(pieces.map((piece) => Buffer.from(piece))), prefix)) {
+  const body = Readable.from(pieces.map((piece) => Buffer.from(piece)));
+  for await (const batch of prefixed(prefix, logLinesOf(body))) {
     for (const { at, bytes } of batch) lines.push([at, Buffer.from(bytes).toString()]);
   }
   return lines;

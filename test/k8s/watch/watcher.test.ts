@@ -18,6 +18,22 @@ const STARTED_AT = "2026-01-01T10:00:05Z";
 const RUNNING = { running: { startedAt: STARTED_AT } };
 const endedWith = (exitCode: number) => ({ terminated: { exitCode, startedAt: STARTED_AT, finishedAt: STARTED_AT } });
 
+/** Remembers what it is told. */
+const collector = {
+  told: [] as string[],
+  see: ({ metadata, status }: Pod): void => void collector.told.push(`${metadata?.name} ${status?.phase}`),
+  drop: ({ metadata }: Pod): void => void collector.told.push(`${metadata?.name} is gone`),
+  run: (signal: AbortSignal): Promise<void> => {
+    collector.told.push("began");
+    return new Promise((resolve) =>
+      signal.addEventListener("abort", () => {
+        collector.told.push("ended");
+        resolve();
+      }),
+    );
+  },
+};
+
 let fake: FakeKube;
 let claims: ReturnType<typeof createFakeClaims>;
 let heard: Map<string, SeenReplica[]>;
@@ -27,6 +43,7 @@ let watching: Promise<void>;
 beforeEach(async () => {
   fake = await startFakeKube();
   claims = createFakeClaims();
+  collector.told = [];
   heard = new Map();
   stop = new AbortController();
   watching = Promise.resolve();
@@ -38,7 +55,7 @@ afterEach(async () => {
 });
 
 function watch(times: Partial<WatchTimes> = {}): void {
-  const watcher = createKubeWatcher({ kube: fake.kube, claims, settings: SETTINGS, times });
+  const watcher = createKubeWatcher({ kube: fake.kube, claims, settings: SETTINGS, times, collector });
   watching = watcher.watch(async (run, seen) => {
     const key = `${textOf(run)}/${seen.index}`;
     heard.set(key, [...(heard.get(key) ?? []), seen]);
@@ -81,6 +98,20 @@ test("pods that are there, and their changes, are reported once each", async () 
   expect(heardOf(run, 0).map(({ state }) => state.container.phase)).toEqual(["Running", "Exited"]);
   expect(heardOf(run, 1)).toMatchObject([{ index: 1, count: 2, state: { container: { phase: "Running" } } }]);
   expect(fake.watchedFrom).toEqual(["101"]);
+});
+
+test("the logs of the pods that are seen are collected, until the watch ends", async () => {
+  const run = runNow();
+  watch();
+  await eventually(() => fake.openWatches() === 1);
+  fake.change(podOf(run, RUNNING));
+  await eventually(() => lastOf(run)?.phase === "Running");
+  fake.drop(`run-${run.id}-job-0`);
+  await eventually(() => collector.told.at(-1)?.endsWith("is gone"));
+  stop.abort();
+  await watching;
+  const name = `run-${run.id}-job-0`;
+  expect(collector.told).toEqual(["began", `${name} Pending`, `${name} Pending`, `${name} is gone`, "ended"]);
 });
 
 test("a pod that only has our labels, without a run or an index, is left alone", async () => {
@@ -238,7 +269,7 @@ test("an image that is not pulled ends the run when its time is up, without anot
   const condition = { type: "Initialized", status: "True", lastTransitionTime: new Date().toISOString() };
   const settings = { ...SETTINGS, patience: { ...SETTINGS.patience, userImageMs: 1500 } };
   fake.change({ ...pod, status: { ...pod.status, conditions: [condition] } });
-  const watcher = createKubeWatcher({ kube: fake.kube, claims, settings });
+  const watcher = createKubeWatcher({ kube: fake.kube, claims, settings, collector });
   watching = watcher.watch(async (named, seen) => {
     heard.set(`${textOf(named)}/0`, [...heardOf(run), seen]);
   }, stop.signal);
