@@ -14,7 +14,7 @@ import { readEvents } from "./engine/events.ts";
 import { hasPumpSpec } from "./pump/pump-folder.ts";
 import { JobEvents } from "./pump/job-events.ts";
 import { localPump } from "./pump/pump-link.ts";
-import { HELD_MS, PumpWatch } from "./pump/pump-watch.ts";
+import { HELD_MS, PumpWatch } from "../waiting/pump-watch.ts";
 
 export interface DockerWatcherOptions {
   installationId: string;

@@ -10,6 +10,7 @@ import {
 } from "../model/ports/pump-channel.ts";
 import { stateOfResult, type PumpCommand, type PumpReport } from "../model/run/pump.ts";
 import type { Changes } from "../waiting/changes.ts";
+import { isEnd } from "../waiting/pump-end.ts";
 import { doubling, retry } from "../waiting/retry.ts";
 
 /** Notifications can be lost with a connection, which is announced; this is for one that hangs. */
@@ -34,7 +35,7 @@ export function recordedPump(records: Known, changes: Changes<PumpKey>, pump: Pu
         for (;;) {
           const sight = await look();
           const leftMs = endMs - performance.now();
-          if (isOutcome(sight) || leftMs <= 0) return sight;
+          if (isEnd(sight) || leftMs <= 0) return sight;
           await changed.changed(Math.min(leftMs, LOOK_AGAIN_MS), NEVER);
         }
       } finally {
@@ -60,7 +61,6 @@ export function sightOf(record: PumpRecord | undefined): PumpSight {
 }
 
 const NEVER = new AbortController().signal;
-const isOutcome = ({ phase }: PumpSight): boolean => phase !== "Running" && phase !== "Unknown";
 
 interface Following {
   pump: PumpAddress;

@@ -1,6 +1,4 @@
 import { join } from "node:path";
-import { bufferParametersOf } from "../../model/codespec/codespec.ts";
-import { CodedError } from "../../model/errors.ts";
 import { expandJobCommand } from "../../model/codespec/job-command.ts";
 import {
   LABEL_INSTALLATION,
@@ -10,7 +8,8 @@ import {
   LABEL_RUN_UID,
   pipeVariableOf,
 } from "../../model/run/names.ts";
-import { PUMP_FILES, pipeFileOf, type PumpSpec } from "../../model/run/pump.ts";
+import { pipesOf } from "../../model/run/pipes.ts";
+import { PUMP_FILES, pipeFileOf } from "../../model/run/pump.ts";
 import { quantityValue } from "../../model/codespec/quantity.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { CreateOptions } from "../engine/engine.ts";
@@ -34,17 +33,6 @@ export interface ContainerPlace {
   folder: string;
   /** The runtime of containers without GPUs, where the engine's default would show them all. */
   runtimeWithoutGpu?: string | undefined;
-}
-
-/** The pipes of a run's buffers. */
-export function pipesOf(run: RunRecord): PumpSpec["pipes"] {
-  return bufferParametersOf(run.job.codespec).map(({ name, direction }) => {
-    if (!/^[^/\0]{1,200}$/.test(name))
-      throw new CodedError("LaunchFailed", `The parameter '${name}' cannot name a pipe`);
-    const bufferId = run.job.buffers?.[name];
-    if (bufferId === undefined) throw new CodedError("LaunchFailed", `The parameter '${name}' has no buffer`);
-    return { parameter: name, direction, bufferId };
-  });
 }
 
 /**

@@ -1,10 +1,11 @@
 import type { LaunchClaim } from "../../model/ports/compute.ts";
+import { hasPump } from "../../model/run/pipes.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { ContainerInfo } from "../engine/engine.ts";
 import { localPump } from "../pump/pump-link.ts";
 import { fenceFolder, findFolder, removeFolder, unfenceFolder } from "./attempt-folder.ts";
 import { attemptsToFence, type Verdict } from "./launch-plan.ts";
-import { findContainer, folderOf, hasPump, seenOf, type ReplicaPorts } from "./replica.ts";
+import { findContainer, folderOf, seenOf, type ReplicaPorts } from "./replica.ts";
 
 /** How long a pump may take to abandon what it does, or to hear that it should stop. */
 export const ABANDON_MS = 1000;

@@ -1,13 +1,14 @@
 import { isSameRun } from "../../model/run/identity.ts";
 import { LABEL_INSTALLATION, LABEL_RUN } from "../../model/run/names.ts";
 import { indexesOf } from "../../model/run/replicas.ts";
+import { hasPump } from "../../model/run/pipes.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { eachOf } from "../../waiting/bounded.ts";
 import { localPump } from "../pump/pump-link.ts";
 import { attemptFoldersOf, removeFolder, runFolderOf } from "./attempt-folder.ts";
 import { runInLabels } from "./container-state.ts";
 import { ABANDON_MS } from "./fence.ts";
-import { hasPump, type ReplicaPorts } from "./replica.ts";
+import { type ReplicaPorts } from "./replica.ts";
 
 /** Calls at a time for one run: others must not wait behind the thousand replicas of one. */
 const AT_ONCE = 16;

@@ -1,11 +1,12 @@
 import type { LaunchClaim, LaunchClaims } from "../../model/ports/compute.ts";
 import type { PumpState, ReplicaState } from "../../model/run/lifecycle.ts";
 import { containerNameOf } from "../../model/run/names.ts";
+import { hasPump } from "../../model/run/pipes.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { ContainerInfo, Engine } from "../engine/engine.ts";
 import { localPump } from "../pump/pump-link.ts";
 import { attemptFolderOf } from "./attempt-folder.ts";
-import { LABEL_ATTEMPT, pipesOf } from "./container-spec.ts";
+import { LABEL_ATTEMPT } from "./container-spec.ts";
 import { containerStateOf, isContainerOf, wasStarted } from "./container-state.ts";
 import { inspectSurely } from "./gone.ts";
 import type { Seen } from "./launch-plan.ts";
@@ -23,8 +24,6 @@ export interface ReplicaPorts {
 
 const NEVER_STARTED = "The run was ended before its container was started";
 const RUNNING_PUMP: PumpState = { phase: "Running" };
-
-export const hasPump = (run: RunRecord): boolean => pipesOf(run).length > 0;
 
 export const folderOf = ({ runsDir }: Pick<ReplicaPorts, "runsDir">, run: RunRecord, attempt: string): string =>
   attemptFolderOf(runsDir, run, attempt);

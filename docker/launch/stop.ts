@@ -1,22 +1,20 @@
-import type { PumpState, ReplicaState } from "../../model/run/lifecycle.ts";
+import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import type { PumpCommand } from "../../model/run/pump.ts";
+import { hasPump } from "../../model/run/pipes.ts";
 import type { RunRecord } from "../../model/run/run.ts";
+import { settlePump } from "../../waiting/pump-end.ts";
 import type { ContainerInfo } from "../engine/engine.ts";
 import { localPump } from "../pump/pump-link.ts";
 import { containerStateOf, wasCutOff, wasStarted } from "./container-state.ts";
 import { discard, fence } from "./fence.ts";
 import { inspectSurely } from "./gone.ts";
-import { attemptOf, findContainer, findSurely, folderOf, hasPump, notStarted, type ReplicaPorts } from "./replica.ts";
+import { attemptOf, findContainer, findSurely, folderOf, notStarted, type ReplicaPorts } from "./replica.ts";
 
 export interface StopPorts extends ReplicaPorts {
   /** Between SIGTERM and SIGKILL. */
   stopGraceSeconds: number;
 }
 
-/** How long a pump may take to give up its buffers. */
-const PUMP_END_MS = 5000;
-/** A pump that has moved everything ends within this time of its job's end; one that still stores bytes is then stopped. */
-const JOB_END_HEARD_MS = 1000;
 /** A pump answers a stop at once; one that is suspended must not hold up the end of its job. */
 const STOP_HEARD_MS = 1000;
 
@@ -40,7 +38,7 @@ async function stopMissing(
   const info = await findSurely(ports, run, containerId);
   if (info) return stopFound(ports, run, { info, attempt });
   const container = containerStateOf(undefined);
-  return hasPump(run) ? { container, pump: await settlePump(folderOf(ports, run, attempt)) } : { container };
+  return hasPump(run) ? { container, pump: await settlePump(localPump(folderOf(ports, run, attempt))) } : { container };
 }
 
 /** Stops a container, or undoes an attempt that never started one. */
@@ -56,28 +54,16 @@ async function stopFound(
 
 async function stopStarted(ports: StopPorts, run: RunRecord, info: ContainerInfo): Promise<ReplicaState> {
   const { engine, stopGraceSeconds } = ports;
-  const folder = folderOf(ports, run, attemptOf(info));
+  const pump = localPump(folderOf(ports, run, attemptOf(info)));
   const isRunning = info.State.Running;
   // The pump gets the command before the job is killed: the end of a killed job's pipe must not count as the end of its
   // output, and the watcher, which tells the pump that the job has ended, may be quicker than we are.
-  if (isRunning && hasPump(run)) await localPump(folder).command(STOP, STOP_HEARD_MS);
+  if (isRunning && hasPump(run)) await pump.command(STOP, STOP_HEARD_MS);
   if (isRunning) await engine.stop(info.Id, stopGraceSeconds);
   const ended = await inspectSurely(engine, info.Id);
   const container = containerStateOf(ended);
   if (!hasPump(run)) return { container };
   // If its job was stopped, the pump already has the command.
   const jobEnded: PumpCommand = { command: "jobEnded", cutOff: wasCutOff(ended ?? info) };
-  return { container, pump: await settlePump(folder, isRunning ? undefined : jobEnded) };
-}
-
-/** Ends the pump of a job that is over; `jobEnded` says how, unless the job was stopped. */
-async function settlePump(folder: string, jobEnded?: PumpCommand): Promise<PumpState> {
-  if (jobEnded) {
-    const state = await localPump(folder).command(jobEnded, JOB_END_HEARD_MS);
-    if (state.phase !== "Running") return state;
-  }
-  const state = await localPump(folder).command(STOP, PUMP_END_MS);
-  if (state.phase !== "Running") return state;
-  // Suspended, for example. It has the command, and what it did not complete does not count.
-  return { phase: "Failed", message: "The process that streams the buffers did not end in time", cutOff: true };
+  return { container, pump: await settlePump(pump, isRunning ? undefined : jobEnded) };
 }

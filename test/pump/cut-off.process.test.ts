@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { HELD_MS, PumpWatch } from "../../docker/pump/pump-watch.ts";
+import { HELD_MS, PumpWatch } from "../../waiting/pump-watch.ts";
 import type { PumpState } from "../../model/run/lifecycle.ts";
 import { eventually, stays } from "../eventually.ts";
 import type { PumpProcess } from "./pump-process.ts";

@@ -8,7 +8,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { fenceFolder, unfenceFolder } from "../../../docker/launch/attempt-folder.ts";
 import { localPump } from "../../../docker/pump/pump-link.ts";
 import { startPump } from "../../../docker/pump/pump-process.ts";
-import { HELD_MS, PumpWatch } from "../../../docker/pump/pump-watch.ts";
+import { HELD_MS, PumpWatch } from "../../../waiting/pump-watch.ts";
 import type { PumpState } from "../../../model/run/lifecycle.ts";
 import { PUMP_FILES } from "../../../model/run/pump.ts";
 import { eventually } from "../../eventually.ts";

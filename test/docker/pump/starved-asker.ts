@@ -1,7 +1,7 @@
 import { messageOf } from "../../../model/errors.ts";
 import { poll } from "../../../waiting/bounded.ts";
 import { localPump } from "../../../docker/pump/pump-link.ts";
-import { PumpWatch } from "../../../docker/pump/pump-watch.ts";
+import { PumpWatch } from "../../../waiting/pump-watch.ts";
 import { obeyHogging, say } from "../../starved-process.ts";
 
 /** Asks the pump of a folder in each way again and again, and prints the answers. */

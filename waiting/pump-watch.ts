@@ -1,13 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { PumpChannel, PumpLink } from "../../model/ports/pump-channel.ts";
-import type { PumpState } from "../../model/run/lifecycle.ts";
-import type { PumpCommand } from "../../model/run/pump.ts";
-import { doubling, retry } from "../../waiting/retry.ts";
+import type { PumpChannel, PumpLink } from "../model/ports/pump-channel.ts";
+import type { PumpState } from "../model/run/lifecycle.ts";
+import type { PumpCommand } from "../model/run/pump.ts";
+import { doubling, retry } from "./retry.ts";
 
 /** Between two attempts to find out what became of a pump whose connection was lost. */
 const pauses = doubling(10, 5000);
 
-/** How long after the end of a pipe a container that still runs was not killed by what ended the pipe. */
+/**
+ * How long after the end of a pipe a container that still runs was not killed by what ended the pipe, for an engine that knows of an
+ * end at once.
+ */
 export const HELD_MS = 1000;
 
 interface Held {
@@ -57,12 +60,12 @@ export class PumpWatch {
   }
 
   /**
-   * The job still ran at `seenAtMs`: that completes the outputs whose pipes had ended a while before. Not sooner, because
+   * The job still ran at `seenAtMs`: that completes the outputs whose pipes had ended `heldMs` before. Not sooner, because
    * the pipes of a job that is killed end before the engine knows of its end.
    * @returns whether others still wait
    */
-  jobRunsOn(seenAtMs: number): boolean {
-    const isSettled = ({ heardAtMs }: Held): boolean => seenAtMs - heardAtMs >= HELD_MS;
+  jobRunsOn(seenAtMs: number, heldMs = HELD_MS): boolean {
+    const isSettled = ({ heardAtMs }: Held): boolean => seenAtMs - heardAtMs >= heldMs;
     const settled = this.#held.findLast(isSettled);
     if (settled) this.send({ command: "jobRunsOn", pipeEnds: settled.pipeEnds });
     return this.#held.some((held) => !isSettled(held));
