@@ -5,6 +5,7 @@ import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promis
 import { resolve } from "node:path";
 import { build, type CodeSplittingNameFunction, type InputOptions, type OutputOptions, type Plugin } from "rolldown";
 import { VIEWER_FILES } from "./api/http/viewer-files.ts";
+import { bundlePodPump } from "./pump/pod-bundle.ts";
 import { bundleWorkflows } from "./worker/workflow-bundle.ts";
 
 /**
@@ -108,6 +109,7 @@ await Promise.all([
   alone({ cli: "./cli/main.ts" }, loadedByShow()),
   // Apart from the CLI: code that two programs share is a chunk more for both to load.
   alone({ pump: "./pump/main.ts" }),
+  bundlePodPump().then((text) => writeFile(`${unfinished}/pod-pump.js`, text)),
   // Programs load YAML only for a login file that needs it.
   bundle({ client: "./client/index.ts" }, withPackages),
   ...[

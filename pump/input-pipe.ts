@@ -1,5 +1,4 @@
-import { join } from "node:path";
-import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/run/pump.ts";
+import { pipePathOf, type PumpPipe } from "../model/run/pump.ts";
 import type { PipeBuffers } from "./buffers.ts";
 import { type Endings, WriteEnd } from "./fifo.ts";
 
@@ -14,10 +13,10 @@ export class InputPipe {
   #end: WriteEnd | undefined;
   #isDone = false;
 
-  constructor({ parameter, bufferId }: PumpPipe, buffers: Promise<PipeBuffers>, endings: Endings) {
-    this.parameter = parameter;
-    this.#bufferId = bufferId;
-    this.#path = join(PUMP_FILES.pipes, pipeFileOf(parameter));
+  constructor(pipe: PumpPipe, buffers: Promise<PipeBuffers>, endings: Endings) {
+    this.parameter = pipe.parameter;
+    this.#bufferId = pipe.bufferId;
+    this.#path = pipePathOf(pipe);
     this.#buffers = buffers;
     this.#endings = endings;
   }

@@ -6,7 +6,10 @@ import { openJournal } from "./journal.ts";
 import { localEnd } from "./local-end.ts";
 import { Pump } from "./pump.ts";
 
-/** `node pump.js FOLDER`: moves all bytes of one launch attempt. Its instructions are in the folder, not in argv. */
+/**
+ * `node pump.js FOLDER`: moves all bytes of one launch attempt. Its instructions are in the folder, not in argv. In a pod, a
+ * result that is a failure is exit code 1.
+ */
 
 /** How long open handles can delay the exit of a process that has done its work. */
 const LINGER_MS = 200;
@@ -16,9 +19,10 @@ process.umask(0o077);
 const spec = takeFolder(process.argv[2]);
 if (!spec) process.exit(0);
 
+const isInPod = spec.terminationFile !== undefined;
 const journal = openJournal({ runId: spec.runId });
 const end = await endOf(spec);
-if (!(await end.begin())) process.exit(0);
+if (!(await end.begin())) process.exit(isInPod ? 1 : 0);
 // Loaded while the container starts: the worker waits only until we have begun. A failure is reported by each pipe.
 const buffers = import("./buffers.ts").then(({ connectBuffers }) => connectBuffers(spec, journal));
 buffers.catch(() => {});
@@ -29,15 +33,17 @@ const pump = new Pump(spec, { buffers, journal, onState: (state) => end.show(sta
 // keeps the pipes open until SIGKILL or a command. The others are ignored: the shell that started the stack can go, and batch
 // systems signal all processes of a job before its time is up.
 for (const signal of ["SIGTERM", "SIGINT"])
-  process.on(signal, () => pump.interrupt(`The pump was stopped by ${signal}`));
+  process.on(signal, () => pump.interrupt(`The pump was stopped by ${signal}`, isInPod));
 for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2"]) process.on(signal, () => {});
 process.on("uncaughtException", (err) => pump.fail(`The pump failed: ${messageOf(err)}`));
 
 journal("info", "pump started");
 // A pump that has failed may have nothing left to do, and must not exit: that would look like the end of the inputs.
 const staying = setInterval(() => {}, LONG_MS);
-await end.leave(await pump.run());
+const result = await pump.run();
+await end.leave(result);
 clearInterval(staying);
+if (isInPod && result.status === "Failed") process.exitCode = 1;
 // Not process.exit() at once: it waits for V8's compiler threads, and one of them can be waiting for a garbage collection
 // that then never happens.
 setTimeout(() => process.exit(), LINGER_MS).unref();
@@ -65,9 +71,12 @@ function obey(said: PumpCommand): void {
 }
 
 /** The end of the channel that the specification asks for. Only the code for that is loaded. */
-async function endOf({ channel }: PumpSpec): Promise<PumpEnd> {
+async function endOf({ channel, terminationFile }: PumpSpec): Promise<PumpEnd> {
   if (!channel) return localEnd(obey, journal);
   const [{ connectApi }, { ApiEnd }] = await Promise.all([import("./api-client.ts"), import("./api-end.ts")]);
   const onRefused = (reason: string): void => pump.fail(`The server refuses this pump: ${reason}`);
-  return new ApiEnd({ ask: connectApi(channel, journal), obey, onRefused, journal });
+  const apiEnd = new ApiEnd({ ask: connectApi(channel, journal), obey, onRefused, journal });
+  if (terminationFile === undefined) return apiEnd;
+  const { podEnd } = await import("./pod-end.ts");
+  return podEnd(apiEnd, terminationFile, journal);
 }

@@ -1,5 +1,4 @@
-import { join } from "node:path";
-import { PUMP_FILES, pipeFileOf, type PumpPipe } from "../model/run/pump.ts";
+import { pipePathOf, type PumpPipe } from "../model/run/pump.ts";
 import type { PipeBuffers } from "./buffers.ts";
 import { type Endings, NoPipeError, ReadEnd } from "./fifo.ts";
 
@@ -19,15 +18,10 @@ export class OutputPipe {
   #isDone = false;
 
   /** `onHeld` is called when the pipe has ended and its buffer waits for {@link OutputPipe.release}. */
-  constructor(
-    { parameter, bufferId }: PumpPipe,
-    buffers: Promise<PipeBuffers>,
-    endings: Endings,
-    onHeld: (pipe: OutputPipe) => void,
-  ) {
-    this.parameter = parameter;
-    this.bufferId = bufferId;
-    this.#path = join(PUMP_FILES.pipes, pipeFileOf(parameter));
+  constructor(pipe: PumpPipe, buffers: Promise<PipeBuffers>, endings: Endings, onHeld: (pipe: OutputPipe) => void) {
+    this.parameter = pipe.parameter;
+    this.bufferId = pipe.bufferId;
+    this.#path = pipePathOf(pipe);
     this.#buffers = buffers;
     this.#endings = endings;
     this.#onHeld = onHeld;

@@ -77,9 +77,9 @@ export class Pump {
     this.#released.resolve();
   }
 
-  /** Fails for `reason` unless everything has been moved already. */
-  interrupt(reason: string): void {
-    if (!this.#isDone()) this.fail(reason);
+  /** Fails for `reason` unless everything has been moved already; `isCutOff` as the job does, which then is the cause. */
+  interrupt(message: string, isCutOff: boolean): void {
+    if (!this.#isDone()) this.#end({ message, ...(isCutOff && { cutOff: true }) });
   }
 
   /** Ends all transfers and leaves the pipes open. */

@@ -15,7 +15,7 @@ const CAN_WAIT = (folder: string): boolean => !/^(?:model|contract|workflows)(?:
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ".": [],
-  "build.ts": ["api/http", "worker"],
+  "build.ts": ["api/http", "pump", "worker"],
   model: [],
   "model/buffer": ["model"],
   "model/codespec": ["model"],

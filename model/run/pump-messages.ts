@@ -48,9 +48,14 @@ export function parsePoll(value: unknown): PumpPoll | undefined {
 export function parseFarewell(value: unknown): PumpFarewell | undefined {
   if (!isRecord(value)) return undefined;
   const { instance } = value;
-  const { pipeEnds: _, phase, ...rest } = parseReport(withPhase(value["result"])) ?? {};
-  if (!isInstance(instance) || (phase !== "Succeeded" && phase !== "Failed")) return undefined;
-  return { instance, result: { status: phase, ...rest } };
+  const result = parseResult(value["result"]);
+  return isInstance(instance) && result !== undefined ? { instance, result } : undefined;
+}
+
+/** The result of a pump, as it also leaves it in its pod. */
+export function parseResult(value: unknown): PumpResult | undefined {
+  const { pipeEnds: _, phase, ...rest } = parseReport(withPhase(value)) ?? {};
+  return phase === "Succeeded" || phase === "Failed" ? { status: phase, ...rest } : undefined;
 }
 
 export function parseOrders(value: unknown): PumpOrders | undefined {

@@ -8,6 +8,8 @@ export interface PumpPipe {
   bufferId: string;
   /** Where the buffer is; absent from the spec of an older worker. */
   place?: BufferPlace;
+  /** The named pipe; without it, {@link pipeFileOf} in the pump's folder. */
+  path?: string;
 }
 
 /**
@@ -39,6 +41,11 @@ export interface PumpSpec {
   pipes: PumpPipe[];
   /** With this token the replica writes its outputs, see {@link writerOf}; absent from the spec of an older worker. */
   writer?: string;
+  /**
+   * Of a pump in a pod: the file of its container's termination message, in which it also leaves its result. SIGTERM is then
+   * the end of the pod, and so of its job.
+   */
+  terminationFile?: string;
 }
 
 /**
@@ -62,7 +69,11 @@ export const TRY_AGAIN_EXIT = 75;
 
 export const pipeFileOf = (parameter: string): string => `${parameter}.pipe`;
 
-/** Left behind by a pump that is done, written whole and fsynced. */
+/** The named pipe, seen from the pump's folder. */
+export const pipePathOf = ({ parameter, path = `${PUMP_FILES.pipes}/${pipeFileOf(parameter)}` }: PumpPipe): string =>
+  path;
+
+/** Left behind by a pump that is done. */
 export interface PumpResult {
   status: "Succeeded" | "Failed";
   message?: string;

@@ -56,6 +56,8 @@ export interface Pipes {
   missing?: readonly string[];
   /** Of those, parameters that have a file instead. */
   replaced?: readonly string[];
+  /** As in a pod: the pump names its pipes by their paths, and also leaves its result in the file `termination`. */
+  inPod?: boolean;
 }
 
 /** `by`: how it reaches the buffers, and how it is spoken to. */
@@ -73,6 +75,7 @@ export async function startPump(
   const folder = attempt.path;
   for (const parameter of given.replaced ?? [])
     writeFileSync(join(folder, PUMP_FILES.pipes, pipeFileOf(parameter)), "x");
+  const pathOf = ({ parameter }: PumpPipe): string => join(folder, PUMP_FILES.pipes, pipeFileOf(parameter));
   const opened = await api.open(pipes);
   const access = { ...opened.access, tokenFile: "token" } satisfies PumpApi;
   writeFileSync(join(folder, "token"), opened.token, { mode: 0o600 });
@@ -83,8 +86,9 @@ export async function startPump(
   const spec: PumpSpec = {
     runId: opened.pump.run.id,
     buffers: places[by.way],
-    pipes,
+    pipes: given.inPod ? pipes.map((pipe) => ({ ...pipe, path: pathOf(pipe) })) : pipes,
     ...(by.channel === "the API" && { channel: access }),
+    ...(given.inPod && { terminationFile: "termination" }),
   };
   writeFileSync(join(folder, PUMP_FILES.spec), JSON.stringify(spec));
   const log = openSync(join(folder, PUMP_FILES.log), "a");
