@@ -16,6 +16,7 @@ const STOP_MS = 8000;
 
 const config = readApiConfig(process.env);
 const log = createLog(config.TYGER_LOG_LEVEL, "api");
+const serverUrl = config.dataPlane?.publicUrl;
 const db = await openDatabase(config.DATABASE_URL, { directUrl: config.DATABASE_DIRECT_URL });
 const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records: db.locations });
 await locations.prepare(log);
@@ -30,7 +31,7 @@ const clusters = await Promise.all(
     if (cluster.kind === "kubernetes") {
       // Its packages take 90 MB, and a second.
       const { openKubeCluster } = await import("../k8s/cluster.ts");
-      const { reader, checkJob } = openKubeCluster(cluster, { installationId, scope }, parts);
+      const { reader, checkJob } = openKubeCluster({ ...cluster, serverUrl }, { installationId, scope }, parts);
       const checkMode: ModeChecks = async (request, codespec) => checkJob(request, codespec);
       return { name, compute: reader, checkMode };
     }

@@ -55,6 +55,8 @@ export const kubernetesFields = (path: z.ZodType<string>) => ({
   imagePullSecrets: z.array(text).optional(),
   imagePullPolicy: z.enum(["Always", "IfNotPresent", "Never"]).optional(),
   durations: durationsSchema.optional(),
+  /** Of the containers that move the data of jobs: any image with Node 22.19 or newer and `mkfifo`. */
+  pumpImage: text.optional(),
 });
 
 /** Settings that only a Kubernetes cluster has: one of them makes a cluster one. */

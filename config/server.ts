@@ -37,7 +37,7 @@ const workerSchema = serverSchema.extend({
   TYGER_WORKER_CLUSTERS: z.string().optional(),
   /** Path of the prebuilt workflow bundle. */
   TYGER_WORKFLOW_BUNDLE: z.string().min(1),
-  /** Path of the pump's main file. */
+  /** Path of the pump's main file. Beside it is the pump of pods, `pod-pump.js`. */
   TYGER_PUMP_MAIN: z.string().min(1),
 });
 
@@ -55,6 +55,8 @@ export interface WorkerConfig extends Omit<
   /** Of all clusters of the server. */
   clusterNames: string[];
   locations: LocationConfigs;
+  /** The data plane, as other machines reach it. */
+  serverUrl: string | undefined;
 }
 
 /** @throws Error naming each variable, or setting of the configuration file, that is wrong, with the reason. */
@@ -85,7 +87,8 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     maxLiveRuns: cluster.maxLiveRuns ?? slots ?? DEFAULT_SLOTS[cluster.kind],
   }));
   const locations = locationsOf(settings, variables.TYGER_DATA_DIR);
-  return { ...variables, clusters, clusterNames: all.map(({ name }) => name), locations };
+  const serverUrl = settings.dataPlane?.publicUrl;
+  return { ...variables, clusters, clusterNames: all.map(({ name }) => name), locations, serverUrl };
 }
 
 function read<S extends z.ZodType>(schema: S, env: Environment): z.infer<S> {

@@ -1,10 +1,12 @@
 import type { JobCodespec } from "../model/codespec/codespec.ts";
 import type { ComputeReader, ComputeWatcher, ComputeWriter, LaunchClaims } from "../model/ports/compute.ts";
 import type { LogParts } from "../model/ports/log-parts.ts";
+import type { ApiPumps } from "../model/ports/pump-channel.ts";
 import type { RunRequest } from "../model/run/run.ts";
 import { connectKube } from "./client/kube.ts";
 import type { ClusterAccess } from "./client/kube-address.ts";
 import { createNamespaceClaim } from "./launch/claim.ts";
+import { programOf } from "./launch/program.ts";
 import { createKubeWriter } from "./launch/writer.ts";
 import { createLogCollector, type LogCollectorOptions } from "./log/log-collector.ts";
 import { createKubeReader } from "./log/reader.ts";
@@ -22,6 +24,10 @@ export interface KubeClusterOptions {
   imagePullSecrets?: readonly string[] | undefined;
   imagePullPolicy?: PodSettings["imagePullPolicy"] | undefined;
   durations?: KubeDurations | undefined;
+  /** Of the pumps: any image with Node and `mkfifo`. */
+  pumpImage?: string | undefined;
+  /** The data plane, as pods reach it. Without it, jobs cannot have buffers. */
+  serverUrl?: string | undefined;
 }
 
 /** Waits after which something that may pass counts as an end. */
@@ -46,7 +52,15 @@ export interface KubeCluster {
   /** @throws CodedError InvalidInput */
   checkJob: (request: RunRequest, codespec: JobCodespec) => void;
   /** The half that workers use. */
-  work: (claims: LaunchClaims, log: LogCollectorOptions["log"]) => { writer: ComputeWriter; watcher: ComputeWatcher };
+  work: (ports: KubeWorkPorts) => { writer: ComputeWriter; watcher: ComputeWatcher };
+}
+
+export interface KubeWorkPorts {
+  claims: LaunchClaims;
+  pumps: ApiPumps;
+  /** The program of pumps in pods. */
+  pumpText: string;
+  log: LogCollectorOptions["log"];
 }
 
 /** Connects to nothing yet. `parts` has the logs of jobs that run. @throws Error in one sentence when the kubeconfig cannot be used */
@@ -63,11 +77,13 @@ export function openKubeCluster(
   return {
     reader: createKubeReader({ kube, settings, parts }),
     checkJob: (request, codespec) => checkJob(request, codespec, settings),
-    work: (claims, log) => ({
+    work: ({ claims, pumps, pumpText, log }) => ({
       writer: createKubeWriter({
         kube,
         claims,
         settings,
+        pumps,
+        program: programOf(pumpText),
         parts,
         claimNamespace: createNamespaceClaim({ kube, installationId: scope, isOwn }),
       }),
@@ -75,6 +91,8 @@ export function openKubeCluster(
         kube,
         claims,
         settings,
+        pumps,
+        log,
         times,
         collector: createLogCollector({ kube, parts, log }),
       }),
@@ -100,5 +118,6 @@ export function settingsOf(options: KubeClusterOptions, { installationId, scope 
       unreachableSeconds: durations.unreachableNodeSeconds ?? PATIENCE.unreachableSeconds,
       lostMs: inMs(durations.lostPodSeconds, PATIENCE.lostMs),
     },
+    pump: { image: options.pumpImage ?? POD_DEFAULTS.pump.image, serverUrl: options.serverUrl },
   };
 }

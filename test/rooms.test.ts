@@ -64,7 +64,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "api/runs": ["model", "contract", "runs"],
   "api/services": ["model", "contract", "runs"],
   worker: ["model", "disk", "runs", "activities", "temporal", "config:types"],
-  "worker/main.ts": ["model", "config", ...BACKENDS],
+  "worker/main.ts": ["model", "runs", "config", ...BACKENDS],
   pump: ["model", "disk", "client", "buffers/format", "buffers/access", "buffers/filesystem"],
   stack: ["model", "config", "disk", "client", "stack"],
   "stack/docker": ["model", "docker/engine", "stack/host"],

@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { createBufferStores, createLocator } from "../buffers/buffer-stores.ts";
 import { openLocations } from "../buffers/locations.ts";
 import { createLog } from "../config/log.ts";
@@ -9,7 +10,10 @@ import { createDockerReader } from "../docker/log/reader.ts";
 import { createDockerWatcher } from "../docker/watcher.ts";
 import { createLogArchive } from "../logs/archive.ts";
 import { createLogParts } from "../logs/log-parts.ts";
+import type { PumpKey } from "../model/ports/pump-channel.ts";
 import { engineScopeOf, runsFolderOf } from "../model/run/names.ts";
+import { apiPumps } from "../runs/api-pumps.ts";
+import { createChanges } from "../waiting/changes.ts";
 import { logTemporalTo } from "./runtime.ts";
 import { serveRuns } from "./serve.ts";
 
@@ -22,6 +26,8 @@ await locations.prepare(log);
 const locate = createLocator(locations, db.buffers);
 const pumpCommand = { node: process.execPath, main: config.TYGER_PUMP_MAIN };
 const parts = createLogParts(locations);
+const pumpChanges = createChanges<PumpKey>((changed) => db.pumps.listen(changed));
+const pumps = apiPumps(db.pumps, pumpChanges);
 const clusters = await Promise.all(
   config.clusters.map(async (cluster) => {
     const { name, maxLiveRuns } = cluster;
@@ -30,8 +36,10 @@ const clusters = await Promise.all(
     if (cluster.kind === "kubernetes") {
       // Its packages take 90 MB, and a second.
       const { openKubeCluster } = await import("../k8s/cluster.ts");
-      const { reader, work } = openKubeCluster(cluster, { installationId, scope }, parts);
-      return { name, maxLiveRuns, logs: reader, ...work(claims, log) };
+      const { serverUrl } = config;
+      const { reader, work } = openKubeCluster({ ...cluster, serverUrl }, { installationId, scope }, parts);
+      const pumpText = await readFile(join(dirname(config.TYGER_PUMP_MAIN), "pod-pump.js"), "utf8");
+      return { name, maxLiveRuns, logs: reader, ...work({ claims, pumps, pumpText, log }) };
     }
     const engine = {
       dockerHost: cluster.dockerHost,
@@ -61,3 +69,4 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => 
 // Batch systems signal all processes of a job before its time is up; the stack stays.
 for (const signal of ["SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => {});
 await serving.ended;
+await pumpChanges.close();

@@ -52,12 +52,17 @@ export interface Kube {
   findConfigMap(name: string): Promise<ConfigMap | undefined>;
   /** Creates the namespace itself; false when it was there. */
   createNamespace(labels: Readonly<Record<string, string>>): Promise<boolean>;
+  hasConfigMap(name: string): Promise<boolean>;
+  deleteConfigMap(meta: ObjectMeta): Promise<void>;
+  /** As {@link Kube.listSecrets}. */
+  listConfigMaps(selector: string): Promise<ObjectMeta[]>;
 }
 
 const PAGE = 500;
 /** The server ends a watch after this; the next one continues it. */
 const WATCH_SECONDS = 300;
 const META_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+const META = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
 const MERGE_PATCH = "application/merge-patch+json";
 const JSON_PATCH = "application/json-patch+json";
 /** Another program can have changed the finalizers in between. */
@@ -69,6 +74,8 @@ export function connectKube(access: ClusterAccess, namespace: string): Kube {
   return kubeOf(caller, namespace, clock);
 }
 
+type Kind = "pods" | "secrets" | "configmaps";
+
 interface ListAnswer {
   items?: object[];
   metadata?: { continue?: string; resourceVersion?: string };
@@ -78,8 +85,7 @@ interface ListAnswer {
 export function kubeOf(caller: Caller, namespace: string, clock: ServerClock): Kube {
   const { ask, open, server } = caller;
   const base = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
-  const pathOf = (kind: "pods" | "secrets" | "configmaps", name: string): string =>
-    `${base}/${kind}/${encodeURIComponent(name)}`;
+  const pathOf = (kind: Kind, name: string): string => `${base}/${kind}/${encodeURIComponent(name)}`;
 
   /** Undefined when the cluster has no object of this name. A 404 about anything else, such as a path, says nothing about it. */
   const orNone = async <T>(answer: Promise<T>): Promise<T | undefined> => {
@@ -104,7 +110,7 @@ export function kubeOf(caller: Caller, namespace: string, clock: ServerClock): K
   };
 
   /** All pages of one list. */
-  const listAll = async (kind: "pods" | "secrets", labelSelector: string, accept?: string) => {
+  const listAll = async (kind: Kind, labelSelector: string, accept?: string) => {
     const items: object[] = [];
     let resourceVersion = "";
     let next: string | undefined;
@@ -136,6 +142,11 @@ export function kubeOf(caller: Caller, namespace: string, clock: ServerClock): K
       // It is another object by now.
       if (!isRefused(err, 409)) throw err;
     }
+  };
+
+  const listMeta = async (kind: Kind, selector: string): Promise<ObjectMeta[]> => {
+    const { items } = await listAll(kind, selector, META_LIST);
+    return (items as Secret[]).map(({ metadata = {} }) => metadata);
   };
 
   const findPod = (name: string): Promise<Pod | undefined> =>
@@ -222,14 +233,18 @@ export function kubeOf(caller: Caller, namespace: string, clock: ServerClock): K
 
     deleteSecret: (meta) => remove(pathOf("secrets", meta.name ?? ""), meta),
 
-    async listSecrets(selector) {
-      const { items } = await listAll("secrets", selector, META_LIST);
-      return (items as Secret[]).map(({ metadata = {} }) => metadata);
-    },
+    listSecrets: (selector) => listMeta("secrets", selector),
 
     createConfigMap: (map) => isCreated(`${base}/configmaps`, map),
 
     findConfigMap: (name) => orNone(ask<ConfigMap>({ method: "GET", path: pathOf("configmaps", name) })),
+
+    hasConfigMap: async (name) =>
+      (await orNone(ask({ method: "GET", path: pathOf("configmaps", name), accept: META }))) !== undefined,
+
+    deleteConfigMap: (meta) => remove(pathOf("configmaps", meta.name ?? ""), meta),
+
+    listConfigMaps: (selector) => listMeta("configmaps", selector),
 
     createNamespace: (labels) =>
       isCreated("/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels } }),

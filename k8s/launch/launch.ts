@@ -2,28 +2,38 @@ import { randomBytes } from "node:crypto";
 import { base32 } from "../../model/buffer/buffer.ts";
 import { CodedError } from "../../model/errors.ts";
 import type { ReplicaState } from "../../model/run/lifecycle.ts";
+import { hasPump } from "../../model/run/pipes.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { KubeRefusal } from "../client/kube-call.ts";
 import { isRefused } from "../client/kube.ts";
 import { jobPodOf, jobSecretOf } from "../spec/job-pod.ts";
 import { isOfRun, jobSecretNameOf, podNameOf } from "../spec/names.ts";
 import type { Pod } from "../spec/wire.ts";
+import { provideProgram, type PumpProgram } from "./program.ts";
+import { openPumps, tokensFor } from "./pump.ts";
 import { foreign, isReplica, notStarted, observe, stateOf, type ReplicaPorts } from "./replica.ts";
 import { stop, type StopPorts } from "./stop.ts";
+
+export interface LaunchPorts extends StopPorts {
+  program: PumpProgram;
+}
 
 /**
  * Makes the Secret of a run, which lets its pods execute; idempotent. A run whose removal has begun gets none: a pod of it that
  * is created late must not execute.
  * @throws CodedError LaunchFailed, Unavailable
  */
-export async function provision(ports: ReplicaPorts, run: RunRecord): Promise<void> {
+export async function provision(ports: LaunchPorts, run: RunRecord): Promise<void> {
   const { kube, settings } = ports;
   if (await isRemoved(ports, run)) return;
-  const isMade = await refusable("Secret", () => kube.createSecret(jobSecretOf(run, settings)));
+  if (hasPump(run)) await refusable("ConfigMap", () => provideProgram(ports));
+  const tokens = tokensFor(ports, run);
+  const isMade = await refusable("Secret", () => kube.createSecret(jobSecretOf(run, settings, tokens)));
   const secret = await kube.findSecret(jobSecretNameOf(run.id));
   if (secret && !isOfRun(secret.metadata ?? {}, settings.installationId, run)) {
     throw foreign("Secret", secret, ports, run);
   }
+  if (secret) await openPumps(ports, run, secret);
   // A removal that was quicker has not seen it.
   if (isMade && secret?.metadata && (await isRemoved(ports, run))) await kube.deleteSecret(secret.metadata);
 }
@@ -39,7 +49,7 @@ async function isRemoved({ claims }: ReplicaPorts, run: RunRecord): Promise<bool
  * kept by its finalizer until its exit is recorded.
  * @throws CodedError LaunchFailed, Unavailable
  */
-export async function launch(ports: StopPorts, run: RunRecord, replica: number): Promise<ReplicaState> {
+export async function launch(ports: LaunchPorts, run: RunRecord, replica: number): Promise<ReplicaState> {
   const { claims } = ports;
   const claim = await claims.claim(run, replica, base32(randomBytes(10)));
   if (!claim) return notStarted();
@@ -48,12 +58,13 @@ export async function launch(ports: StopPorts, run: RunRecord, replica: number):
   const isRecorded =
     (await claims.recordContainer(run, replica, claim.attempt, pod.metadata?.uid ?? "")) &&
     (await claims.recordLaunched(run, replica, claim.attempt));
-  return isRecorded ? stateOf(ports, pod) : endLate(ports, run, replica, pod);
+  return isRecorded ? stateOf(ports, run, replica, pod) : endLate(ports, run, replica, pod);
 }
 
-async function createOrAdopt(ports: ReplicaPorts, run: RunRecord, replica: number): Promise<Pod> {
-  const { kube, settings } = ports;
-  const spec = jobPodOf(run, replica, settings, kube.clock.nowMs());
+async function createOrAdopt(ports: LaunchPorts, run: RunRecord, replica: number): Promise<Pod> {
+  const { kube, settings, program } = ports;
+  const pump = { ...settings.pump, program: program.name };
+  const spec = jobPodOf(run, replica, { ...settings, pump }, kube.clock.nowMs());
   const made = await refusable("pod", () => kube.createPod(spec));
   if (made) return made;
   const there = await kube.findPod(podNameOf(run.id, replica));

@@ -4,7 +4,7 @@ import { hasEnded } from "../../model/run/lifecycle.ts";
 import type { Kube } from "../client/kube.ts";
 import type { PodSettings } from "../spec/cluster-settings.ts";
 import { jobSelectorOf, runInMeta } from "../spec/names.ts";
-import { stateOf } from "./replica.ts";
+import { containerOf } from "./replica.ts";
 
 interface Found {
   run: RunIdentity;
@@ -31,7 +31,7 @@ export async function survey({ kube, settings }: { kube: Kube; settings: PodSett
     const run = runInMeta(metadata);
     if (!run) continue;
     const found = foundOf(run);
-    const { container } = stateOf({ kube, settings }, pod);
+    const container = containerOf({ kube, settings }, pod);
     if (container.phase === "Running") found.executing.push(metadata.name ?? "");
     // Also one that will never start: it is over.
     else if (hasEnded(container)) found.ended += 1;

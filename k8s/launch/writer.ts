@@ -1,9 +1,11 @@
 import type { ComputeWriter } from "../../model/ports/compute.ts";
 import type { LogParts } from "../../model/ports/log-parts.ts";
 import type { LaunchClaims } from "../../model/ports/compute.ts";
+import type { ApiPumps } from "../../model/ports/pump-channel.ts";
 import type { Kube } from "../client/kube.ts";
 import type { PodSettings } from "../spec/cluster-settings.ts";
 import { launch, provision } from "./launch.ts";
+import { removeOldPrograms, type PumpProgram } from "./program.ts";
 import { remove } from "./remove.ts";
 import { observe } from "./replica.ts";
 import { stop } from "./stop.ts";
@@ -17,13 +19,25 @@ export interface KubeWriterOptions {
   claimNamespace: () => Promise<void>;
   /** Removed with the rest of a run. */
   parts: Pick<LogParts, "remove">;
+  pumps: ApiPumps;
+  program: PumpProgram;
   /** Between SIGTERM and SIGKILL. Short: many programs ignore SIGTERM as process 1. */
   stopGraceSeconds?: number;
 }
 
+/** Longer than an update of the workers takes. */
+const TIDY_MS = 3_600_000;
+
 /** Launches, stops and removes the pods of an installation's runs. */
 export function createKubeWriter({ claimNamespace, stopGraceSeconds = 2, ...given }: KubeWriterOptions): ComputeWriter {
   const ports = { ...given, stopGraceSeconds };
+  let tidiedAtMs = performance.now();
+  const tidy = async (): Promise<void> => {
+    if (performance.now() - tidiedAtMs < TIDY_MS) return;
+    tidiedAtMs = performance.now();
+    // What is left harms nothing, and is removed an hour later.
+    await removeOldPrograms(ports).catch(() => undefined);
+  };
   return {
     async provision(run) {
       await claimNamespace();
@@ -36,6 +50,7 @@ export function createKubeWriter({ claimNamespace, stopGraceSeconds = 2, ...give
       await remove(ports, run);
       // After its pods, because nothing stores their logs any more.
       await given.parts.remove(run);
+      await tidy();
     },
     survey: () => survey(ports),
   };

@@ -28,6 +28,16 @@ export const PATIENCE: Patience = {
   lostMs: 60_000,
 };
 
+/** How the jobs of a cluster get their buffers. */
+export interface PumpSettings {
+  /** Any image with Node 22.19 or newer and `mkfifo`. */
+  image: string;
+  /** The data plane of the server, as pods reach it. Without it, jobs cannot have buffers. */
+  serverUrl: string | undefined;
+  /** The ConfigMap with the program of pumps; known where pods are created. */
+  program?: string;
+}
+
 /** How the pods of a cluster are made. */
 export interface PodSettings {
   /** As the cluster's objects are labeled. */
@@ -40,6 +50,7 @@ export interface PodSettings {
   imagePullSecrets: readonly string[];
   imagePullPolicy: "Always" | "IfNotPresent" | "Never";
   patience: Patience;
+  pump: PumpSettings;
 }
 
 export const POD_DEFAULTS: Omit<PodSettings, "installationId" | "namespace"> = {
@@ -48,4 +59,5 @@ export const POD_DEFAULTS: Omit<PodSettings, "installationId" | "namespace"> = {
   imagePullSecrets: [],
   imagePullPolicy: "IfNotPresent",
   patience: PATIENCE,
+  pump: { image: "node:24-slim", serverUrl: undefined },
 };

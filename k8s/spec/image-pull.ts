@@ -21,6 +21,13 @@ export interface PullTrouble {
   finalAtMs: number | undefined;
 }
 
+export interface PullOptions {
+  /** Whether users choose the image of a container. */
+  isOfUser: (container: string) => boolean;
+  /** The containers in question; by default all. */
+  counts?: (container: string) => boolean;
+}
+
 /** A container that waits for its image, and how the cluster dates the time for which it has. */
 interface Waiting {
   status: ContainerStatus;
@@ -35,7 +42,7 @@ interface Waiting {
  */
 export function pullTroubleOf(
   { status, metadata }: Pod,
-  isOfUser: (container: string) => boolean,
+  { isOfUser, counts = () => true }: PullOptions,
   patience: Pick<Patience, "userImageMs" | "systemImageMs">,
   earlier?: string,
 ): PullTrouble | undefined {
@@ -53,7 +60,8 @@ export function pullTroubleOf(
       since: "Initialized" as const,
     })),
   ];
-  const troubles = waiting.flatMap(({ status: { image, state }, patienceMs, since }) => {
+  const counted = waiting.filter(({ status: { name } }) => counts(name));
+  const troubles = counted.flatMap(({ status: { image, state }, patienceMs, since }) => {
     const { reason = "", message } = state?.waiting ?? {};
     if (!FINAL.has(reason) && !PASSING.has(reason)) return [];
     const saysWhy = message !== undefined && (reason !== BACKS_OFF || /: /.test(message.replace(/"[^"]*"/g, "")));

@@ -1,9 +1,12 @@
 import type { CodespecResources } from "../../model/codespec/codespec.ts";
 import { expandJobCommand } from "../../model/codespec/job-command.ts";
+import { pipeVariableOf } from "../../model/run/names.ts";
+import { pipesOf } from "../../model/run/pipes.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { PodSettings } from "./cluster-settings.ts";
 import { fenceKeyOf, jobSecretNameOf } from "./names.ts";
 import { wantsGpu } from "./placement.ts";
+import { pipeMountsOf, pipePathInPod } from "./pump-container.ts";
 import type { Container, PodSpec } from "./wire.ts";
 
 export const MAIN = "main";
@@ -13,15 +16,24 @@ const RUN_ID_VARIABLE = "TYGER_RUN_ID";
 /** Capabilities of the usual container engine that a job does not get; the others stay, so that `chown` and `su` work. */
 const DROPPED_CAPABILITIES = ["NET_RAW", "MKNOD", "AUDIT_WRITE", "SETFCAP"];
 
-/** The container of the job. @throws CodedError InvalidInput when its variables grow beyond any use */
+/**
+ * The container of the job.
+ * @throws CodedError InvalidInput when its variables grow beyond any use, LaunchFailed when a parameter has no buffer
+ */
 export function mainContainerOf(
   run: RunRecord,
   replica: number,
   { imagePullPolicy }: Pick<PodSettings, "imagePullPolicy">,
 ): Container {
   const { codespec } = run.job;
-  const { command, args, env } = expandJobCommand(codespec, { [RUN_ID_VARIABLE]: String(run.id) });
+  const pipes = pipesOf(run).map(({ parameter }) => [pipeVariableOf(parameter), pipePathInPod(parameter)]);
+  const own = { [RUN_ID_VARIABLE]: String(run.id), ...Object.fromEntries(pipes) };
+  const { command, args, env } = expandJobCommand(codespec, own);
   const given = Object.entries(env).filter(([name]) => name !== RUN_ID_VARIABLE);
+  const volumeMounts = [
+    ...pipeMountsOf(run),
+    ...(codespec.resources?.shm === undefined ? [] : [{ name: SHM, mountPath: "/dev/shm" }]),
+  ];
   const fence = { name: jobSecretNameOf(run.id), key: fenceKeyOf(replica), optional: false };
   return {
     name: MAIN,
@@ -36,7 +48,7 @@ export function mainContainerOf(
       ...given.map(([name, value]) => ({ name, value: verbatim(value) })),
     ],
     resources: resourcesOf(codespec.resources),
-    ...(codespec.resources?.shm === undefined ? {} : { volumeMounts: [{ name: SHM, mountPath: "/dev/shm" }] }),
+    ...(volumeMounts.length > 0 ? { volumeMounts } : {}),
     securityContext: { capabilities: { drop: DROPPED_CAPABILITIES } },
   };
 }

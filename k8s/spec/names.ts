@@ -22,6 +22,14 @@ export const FINALIZER = "tyger/exit-recorded";
 /** The key of a replica in the Secret of the job: without it, a pod that is created late never executes its main container. */
 export const fenceKeyOf = (replica: number): string => `replica-${replica}`;
 
+/** The key in that Secret with the token of a replica's pump. */
+export const tokenKeyOf = (replica: number): string => `pump-token-${replica}`;
+
+/** An annotation: the instructions of the pump of the pod. */
+export const PUMP_SPEC = "tyger-pump";
+/** On the ConfigMap of a pump's program: the hash of the program. */
+export const LABEL_PROGRAM = "tyger-pump-program";
+
 /** The labels of everything that belongs to the job of a run. */
 export const jobLabelsOf = (installationId: string, { id, uid }: RunIdentity): Record<string, string> => ({
   [LABEL_INSTALLATION]: installationId,

@@ -1,16 +1,21 @@
 import { isCutOff } from "../../model/run/cut-off.ts";
-import type { ContainerState } from "../../model/run/lifecycle.ts";
+import type { ContainerState, PumpState } from "../../model/run/lifecycle.ts";
 import { logInstant } from "../../model/time/instant.ts";
 import type { Patience } from "./cluster-settings.ts";
 import { pullTroubleOf } from "./image-pull.ts";
 import { CREATED_AT } from "./names.ts";
 import { MAIN } from "./main-container.ts";
+import { PUMP } from "./pump-container.ts";
+import { hasPumpIn, pumpInPod } from "./pump-state.ts";
+import { UNKNOWN_EXIT, type Terminated } from "./termination.ts";
 import { waitingReasonOf } from "./waiting-reason.ts";
 import type { ContainerStatus, Pod } from "./wire.ts";
 
 /** One look at a pod. */
 export interface PodSight {
   container: ContainerState;
+  /** What the pod alone shows of its pump, see {@link pumpInPod}; absent from a pod without one. */
+  pump?: PumpState;
   /** When the state changes without a change of the pod, in epoch milliseconds of the cluster. */
   changesAtMs?: number;
 }
@@ -23,19 +28,31 @@ export interface Look {
   earlier?: string | undefined;
 }
 
-type Terminated = NonNullable<NonNullable<ContainerStatus["state"]>["terminated"]>;
-
-/** The kubelet writes this where it never learned how a container ended; the exit code beside it is invented. */
-const UNKNOWN_EXIT = "ContainerStatusUnknown";
 /** Reasons of a container whose program was not begun. */
 const NOT_BEGUN: ReadonlySet<string> = new Set(["StartError", "ContainerCannotRun"]);
+
+/** The job container of a pod and its pump, as the pod shows them. */
+export function sightOf(pod: Pod, look: Look): PodSight {
+  const sight = jobSightOf(pod, look);
+  if (!hasPumpIn(pod)) return sight;
+  const pump = pumpInPod(pod, sight.container);
+  const trouble =
+    pump.phase === "Running" ? pullTroubleOf(pod, { isOfUser, counts: isPump }, look.patience) : undefined;
+  const { message = "", finalAtMs } = trouble ?? {};
+  if (finalAtMs === undefined) return { ...sight, pump };
+  if (finalAtMs <= look.nowMs) return { ...sight, pump: { phase: "Dead", message } };
+  return { ...sight, pump, changesAtMs: Math.min(finalAtMs, sight.changesAtMs ?? finalAtMs) };
+}
+
+const isOfUser = (container: string): boolean => container === MAIN;
+const isPump = (container: string): boolean => container === PUMP;
 
 /**
  * The state of the job container of a pod. `Gone`: it will never end by itself any more, and the message says why. `Created`
  * has the reason for which it waits.
  * @see https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
  */
-export function sightOf(pod: Pod, look: Look): PodSight {
+function jobSightOf(pod: Pod, look: Look): Pick<PodSight, "container" | "changesAtMs"> {
   const { status = {}, metadata = {}, spec } = pod;
   const main = status.containerStatuses?.find(({ name }) => name === MAIN);
   const terminated = main?.state?.terminated;
@@ -51,14 +68,16 @@ export function sightOf(pod: Pod, look: Look): PodSight {
     const why = cause === undefined ? "" : ` (${cause})`;
     return gone(`The node '${spec.nodeName}' was lost: it did not end the deleted pod '${name}'${why}`);
   }
-  const trouble = pullTroubleOf(pod, (container) => container === MAIN, look.patience, look.earlier);
+  // Beside a job that runs, only the image of its pump can be missing.
+  const trouble =
+    waiting.phase === "Running" ? undefined : pullTroubleOf(pod, { isOfUser }, look.patience, look.earlier);
   if (!trouble) return { container: waiting };
   const { message, finalAtMs } = trouble;
   if (finalAtMs !== undefined && finalAtMs <= look.nowMs) return gone(message);
   return { container: { ...waiting, message }, ...(finalAtMs === undefined ? {} : { changesAtMs: finalAtMs }) };
 }
 
-const gone = (message: string): PodSight => ({ container: { phase: "Gone", message } });
+const gone = (message: string): Pick<PodSight, "container"> => ({ container: { phase: "Gone", message } });
 const messageOf = (message: string | undefined): { message?: string } => (message === undefined ? {} : { message });
 
 /** A container that has not ended. */
@@ -130,6 +149,15 @@ function wasDeletedBefore({ metadata }: Pod, finishedAt: string | undefined): bo
   const { deletionTimestamp, deletionGracePeriodSeconds = 0 } = metadata ?? {};
   if (deletionTimestamp === undefined || finishedAt === undefined) return false;
   return Date.parse(finishedAt) >= Date.parse(deletionTimestamp) - deletionGracePeriodSeconds * 1000;
+}
+
+/**
+ * Whether the job of a pod, which has ended, was cut off, so that its unfinished outputs do not count: also by a deletion,
+ * whatever exit code it gave to that.
+ */
+export function wasCutOff(pod: Pod, { exitCode = 0, cutOff = false }: ContainerState): boolean {
+  const main = pod.status?.containerStatuses?.find(({ name }) => name === MAIN);
+  return isCutOff({ exitCode, isOutOfMemory: cutOff }) || wasDeletedBefore(pod, main?.state?.terminated?.finishedAt);
 }
 
 /** Why a pod is over whose job container has no exit. */

@@ -88,3 +88,14 @@ export interface PumpRecords {
   /** Calls `changed` for each pump with a new command, report or result, and with undefined when some can be missing. */
   listen(changed: (pump: PumpKey | undefined) => void): Promise<{ close(): Promise<void> }>;
 }
+
+/** The pumps that speak to our API, for a backend that starts them where no worker can reach them. */
+export interface ApiPumps {
+  /** A secret for one pump. */
+  newToken(): string;
+  /** As {@link PumpRecords.open}, for the pump that has this token. */
+  open(pump: PumpAddress, token: string): Promise<void>;
+  /** Whether the replica has a pump. */
+  has(pump: PumpAddress): Promise<boolean>;
+  channelTo(pump: PumpAddress): PumpChannel;
+}

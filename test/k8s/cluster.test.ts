@@ -14,8 +14,15 @@ test("settings that a configuration leaves out have these defaults", () => {
     imagePullSecrets: [],
     imagePullPolicy: "IfNotPresent",
     patience: { userImageMs: 60_000, systemImageMs: 1_800_000, unreachableSeconds: 300, lostMs: 60_000 },
+    pump: { image: "node:24-slim", serverUrl: undefined },
   });
-  expect(WATCH_TIMES).toEqual({ relistMs: 60_000, silenceMs: 90_000, lostMs: 60_000, goneAfterMs: 10_000 });
+  expect(WATCH_TIMES).toEqual({
+    relistMs: 60_000,
+    silenceMs: 90_000,
+    lostMs: 60_000,
+    goneAfterMs: 10_000,
+    heldMs: 5000,
+  });
 });
 
 test("every setting of a configuration is used", () => {
@@ -29,6 +36,8 @@ test("every setting of a configuration is used", () => {
       identities: { reader: "account" },
       imagePullSecrets: ["registry"],
       imagePullPolicy: "Always",
+      pumpImage: "mirror.example.com/node:24",
+      serverUrl: "https://data.example.com",
       durations: { userImageSeconds: 1, systemImageSeconds: 2, unreachableNodeSeconds: 3, lostPodSeconds: 4 },
     },
     SCOPE,
@@ -41,5 +50,6 @@ test("every setting of a configuration is used", () => {
     imagePullSecrets: ["registry"],
     imagePullPolicy: "Always",
     patience: { userImageMs: 1000, systemImageMs: 2000, unreachableSeconds: 3, lostMs: 4000 },
+    pump: { image: "mirror.example.com/node:24", serverUrl: "https://data.example.com" },
   });
 });

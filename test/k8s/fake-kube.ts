@@ -1,15 +1,18 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { json } from "node:stream/consumers";
 import { createCaller } from "../../k8s/client/kube-call.ts";
 import { kubeOf, type Kube } from "../../k8s/client/kube.ts";
 import { createServerClock } from "../../k8s/client/server-clock.ts";
-import type { ObjectMeta, Pod } from "../../k8s/spec/wire.ts";
+import type { ConfigMap, ObjectMeta, Pod } from "../../k8s/spec/wire.ts";
 
-/** An API server that knows pods and Secrets of one namespace, and lets tests break what it answers. */
+/** An API server that knows pods, Secrets and ConfigMaps of one namespace, and lets tests break what it answers. */
 export interface FakeKube {
   kube: Kube;
   pods: Map<string, Pod>;
   secrets: ObjectMeta[];
+  /** By name. */
+  configMaps: Map<string, ConfigMap>;
   /** The paths with their queries that were asked for, except watches. */
   asked: string[];
   /** The versions from which a watch was opened, in order. */
@@ -31,6 +34,7 @@ export interface FakeKube {
 export async function startFakeKube(): Promise<FakeKube> {
   const pods = new Map<string, Pod>();
   const secrets: ObjectMeta[] = [];
+  const configMaps = new Map<string, ConfigMap>();
   const watches = new Set<ServerResponse>();
   const asked: string[] = [];
   const watchedFrom: string[] = [];
@@ -39,11 +43,30 @@ export async function startFakeKube(): Promise<FakeKube> {
   const sendJson = (res: ServerResponse, status: number, body: object): void => {
     res.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
   };
+  const refusal = (reason: string): object => ({ kind: "Status", reason, message: reason });
+  const answerConfigMap = async (
+    req: IncomingMessage,
+    res: ServerResponse,
+    name: string | undefined,
+  ): Promise<void> => {
+    if (req.method === "POST") {
+      const map = (await json(req)) as ConfigMap;
+      const { name: made = "" } = map.metadata ?? {};
+      if (configMaps.has(made)) return sendJson(res, 409, refusal("AlreadyExists"));
+      configMaps.set(made, map);
+      return sendJson(res, 201, map);
+    }
+    if (name === undefined) return sendJson(res, 200, { items: [...configMaps.values()], metadata: {} });
+    const map = configMaps.get(name);
+    if (req.method === "DELETE") configMaps.delete(name);
+    sendJson(res, map ? 200 : 404, map ?? refusal("NotFound"));
+  };
   const server = createServer((req, res) => {
     const url = new URL(req.url ?? "/", "http://kube");
     const name = url.pathname.split("/")[6];
     if (url.searchParams.get("watch") !== "true") asked.push(`${req.method} ${url.pathname}${url.search}`);
     if (fake.intercept(req, res)) return;
+    if (url.pathname.split("/")[5] === "configmaps") return void answerConfigMap(req, res, name);
     if (url.searchParams.get("watch") === "true") {
       watchedFrom.push(url.searchParams.get("resourceVersion") ?? "");
       res.writeHead(200, { "content-type": "application/json" }).flushHeaders();
@@ -72,6 +95,7 @@ export async function startFakeKube(): Promise<FakeKube> {
     kube: kubeOf(createCaller(address, clock), "jobs", clock),
     pods,
     secrets,
+    configMaps,
     asked,
     watchedFrom,
     intercept: () => false,

@@ -6,6 +6,7 @@ import { delimiter, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { isNoFile } from "../../model/errno.ts";
 import { EXAMPLE_IMAGE } from "../../stack/docker/image.ts";
+import { buildPumpImage, PUMP_IMAGE } from "./pump-image.ts";
 
 /** A cluster of one node that tests start on this machine, and that they can break. */
 
@@ -70,7 +71,8 @@ export async function startCluster(state: string, guardPid: number): Promise<voi
   const loaded = join(state, "image-loaded");
   if (await isThere(loaded)) return;
   const archive = join(state, "image.tar");
-  await run("docker", ["save", "--output", archive, EXAMPLE_IMAGE]);
+  await buildPumpImage();
+  await run("docker", ["save", "--output", archive, EXAMPLE_IMAGE, PUMP_IMAGE]);
   await run(join(SCRIPTS, "load-image.sh"), [archive, state]);
   await writeFile(loaded, "");
 }

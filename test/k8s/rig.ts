@@ -6,6 +6,7 @@ import { addressOf } from "../../k8s/client/kube-address.ts";
 import { createCaller } from "../../k8s/client/kube-call.ts";
 import { connectKube, type Kube } from "../../k8s/client/kube.ts";
 import { createNamespaceClaim } from "../../k8s/launch/claim.ts";
+import { programOf, type PumpProgram } from "../../k8s/launch/program.ts";
 import { createKubeWriter } from "../../k8s/launch/writer.ts";
 import { createLogCollector } from "../../k8s/log/log-collector.ts";
 import type { LogPace } from "../../k8s/log/log-plan.ts";
@@ -18,20 +19,36 @@ import { podChanges } from "../../k8s/watch/pod-stream.ts";
 import { createKubeWatcher } from "../../k8s/watch/watcher.ts";
 import { base32 } from "../../model/buffer/buffer.ts";
 import type { JobCodespec } from "../../model/codespec/codespec.ts";
+import type { LaunchClaims } from "../../model/ports/compute.ts";
+import type { ApiPumps } from "../../model/ports/pump-channel.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import type { LogParts } from "../../model/ports/log-parts.ts";
+import { bundlePodPump } from "../../pump/pod-bundle.ts";
 import { createFakeClaims } from "../fakes/launch-claims.ts";
 import { logPartsInMemory } from "../fakes/log-parts.ts";
 import { scriptOf, type ComputeUnderTest } from "../ports/compute.ts";
+import { startPodServer, type PodServer } from "./pod-server.ts";
 import { runOf } from "./runs.ts";
 
 const run = promisify(execFile);
-
 const SILENT = { warn: () => {}, info: () => {} };
 
 /** An installation of its own, in a namespace of its own, on the real cluster. */
 export interface KubeRig extends ComputeUnderTest {
   kube: Kube;
+  server: PodServer;
+  program: PumpProgram;
+  /** What a writer, a watcher and a reader share. */
+  ports: {
+    kube: Kube;
+    claims: LaunchClaims;
+    settings: PodSettings;
+    pumps: ApiPumps;
+    program: PumpProgram;
+    parts: LogParts;
+    claimNamespace: () => Promise<void>;
+    log: typeof SILENT;
+  };
   settings: PodSettings;
   claims: ReturnType<typeof createFakeClaims>;
   /** The logs of running jobs, as the watcher stores them. */
@@ -47,15 +64,20 @@ export async function openKubeRig(more: Partial<PodSettings> = {}, pace?: Partia
   const parts = logPartsInMemory();
   const installationId = base32(randomBytes(6));
   const namespace = `tyger-${installationId}`;
-  const settings = { ...POD_DEFAULTS, installationId, namespace, ...more };
+  const server = await startPodServer(inject("podHost"));
+  const pump = { image: inject("pumpImage"), serverUrl: server.url };
+  const settings = { ...POD_DEFAULTS, installationId, namespace, pump, ...more };
   const kubeconfig = inject("kubeconfig");
   const kubectl = async (...args: string[]): Promise<string> =>
     (await run("kubectl", ["--kubeconfig", kubeconfig, "--namespace", namespace, ...args])).stdout;
   await kubectl("create", "namespace", namespace);
+  await kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=baseline");
   const claims = createFakeClaims();
   const kube = connectKube({ kubeconfig }, namespace);
+  const program = programOf(await bundlePodPump());
   const claimNamespace = createNamespaceClaim({ kube, installationId, isOwn: false });
-  const writer = createKubeWriter({ kube, claims, settings, parts, claimNamespace });
+  const ports = { kube, claims, settings, pumps: server.pumps, program, parts, claimNamespace, log: SILENT };
+  const writer = createKubeWriter(ports);
 
   /** The ids of main containers that were started, by the name of their pod. */
   const begun = new Map<string, Set<string>>();
@@ -75,33 +97,39 @@ export async function openKubeRig(more: Partial<PodSettings> = {}, pace?: Partia
     }
   })().catch(() => undefined);
 
-  const shell = (script: string, codespec: Partial<JobCodespec> = {}): RunRecord =>
-    runOf({ image: inject("podImage"), command: ["bash", "-c", script], ...codespec });
+  const shell = (script: string, codespec: Partial<JobCodespec> = {}): RunRecord => {
+    const made = runOf({ image: inject("podImage"), command: ["bash", "-c", script], ...codespec });
+    server.add(made);
+    return made;
+  };
   return {
     kube,
+    server,
+    program,
+    ports,
     settings,
     claims,
     parts,
     writer,
     reader: createKubeReader({ kube, settings, parts }),
     watcher: createKubeWatcher({
-      kube,
-      claims,
-      settings,
+      ...ports,
       collector: createLogCollector({ kube, parts, log: SILENT, ...(pace ? { pace } : {}) }),
     }),
-    anotherWriter: () =>
-      createKubeWriter({ kube: connectKube({ kubeconfig }, namespace), claims, settings, parts, claimNamespace }),
+    anotherWriter: () => createKubeWriter({ ...ports, kube: connectKube({ kubeconfig }, namespace) }),
     shell,
     run: (script) => ({
-      ...shell(scriptOf(script), script.isBroken ? { command: ["/no/such/program"] } : {}),
+      ...shell(scriptOf(script), {
+        ...(script.isBroken ? { command: ["/no/such/program"] } : {}),
+        ...(script.hasBuffers ? { buffers: { inputs: ["in"], outputs: ["out"] } } : {}),
+      }),
       replicaCount: script.replicas ?? 1,
     }),
     async begins({ id }) {
       for (const pod of (await kube.listPods(jobSelectorOf(installationId, id))).pods) count(pod);
       return [...begun].filter(([name]) => name.startsWith(`run-${id}-`)).reduce((sum, [, ids]) => sum + ids.size, 0);
     },
-    differs: { datesAreSeconds: true, startsLater: true, withoutBuffers: "pods have no buffers yet" },
+    differs: { datesAreSeconds: true, startsLater: true },
     kubectl,
     async post(path, body) {
       const clock = { hear: () => undefined };
@@ -115,6 +143,7 @@ export async function openKubeRig(more: Partial<PodSettings> = {}, pace?: Partia
         await kube.releasePod(pod);
       }
       await kubectl("delete", "namespace", namespace, "--wait=false");
+      await server.close();
     },
   };
 }

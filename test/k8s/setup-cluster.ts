@@ -5,6 +5,7 @@ import type { TestProject } from "vitest/node";
 import { EXAMPLE_IMAGE } from "../../stack/docker/image.ts";
 import { provideTestImage } from "../test-image.ts";
 import { endCluster, whyNoOwnCluster } from "./own-cluster.ts";
+import { PUMP_IMAGE } from "./pump-image.ts";
 
 /** A cluster for this test run. */
 declare module "vitest" {
@@ -18,6 +19,10 @@ declare module "vitest" {
     testRunPid: number;
     /** An image with bash and coreutils' usual tools, present on the nodes. */
     podImage: string;
+    /** An image with Node and mkfifo, present on the nodes. */
+    pumpImage: string;
+    /** The address of this machine as pods know it. */
+    podHost: string;
   }
 }
 
@@ -31,6 +36,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const given = process.env["TYGER_TEST_KUBECONFIG"];
   const why = given ? undefined : await whyNoOwnCluster();
   project.provide("podImage", process.env["TYGER_KUBE_IMAGE"] ?? EXAMPLE_IMAGE);
+  project.provide("pumpImage", process.env["TYGER_KUBE_PUMP_IMAGE"] ?? PUMP_IMAGE);
+  project.provide("podHost", process.env["TYGER_KUBE_POD_HOST"] ?? "10.244.0.1");
   project.provide("testRunPid", process.pid);
   project.provide("whyNoCluster", why ?? "");
   if (given || why !== undefined) {

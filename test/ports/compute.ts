@@ -63,8 +63,6 @@ export interface ComputeUnderTest {
     datesAreSeconds?: true;
     /** It starts containers after the launch: one that cannot be started is seen as ended. */
     startsLater?: true;
-    /** Why jobs cannot have buffers. */
-    withoutBuffers?: string;
   };
   close(): Promise<void>;
 }
@@ -279,18 +277,14 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
       expect(await logOf(run, { tailLines: 0 })).toBe("");
     });
 
-    test("a job with buffers is settled when its pump is done as well", async ({ skip }) => {
-      const { withoutBuffers = "" } = compute.differs ?? {};
-      skip(withoutBuffers !== "", withoutBuffers);
+    test("a job with buffers is settled when its pump is done as well", async () => {
       const run = await launched({ hasBuffers: true });
       const state = await settled(run);
       expect(state.pump?.phase).toBe("Succeeded");
       expect((await compute.writer.observe(run, 0)).pump?.phase).toBe("Succeeded");
     });
 
-    test("stopping a job with buffers gives the pump's failure", async ({ skip }) => {
-      const { withoutBuffers = "" } = compute.differs ?? {};
-      skip(withoutBuffers !== "", withoutBuffers);
+    test("stopping a job with buffers gives the pump's failure", async () => {
       const run = await launched({ hasBuffers: true, forMs: 60_000 });
       expect((await compute.writer.stop(run, 0)).pump?.phase).toBe("Failed");
     });

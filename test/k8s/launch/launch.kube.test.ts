@@ -44,9 +44,8 @@ function describeLaunch(): void {
       createSecret: (secret) =>
         call === "createSecret" ? paused(() => rig.kube.createSecret(secret)) : rig.kube.createSecret(secret),
     };
-    const { claims, settings, parts } = rig;
     return {
-      writer: createKubeWriter({ kube, claims, settings, parts, claimNamespace: async () => {} }),
+      writer: createKubeWriter({ ...rig.ports, kube }),
       reached: reached.promise,
       resume: () => resumed.resolve(),
     };
@@ -158,10 +157,8 @@ function describeLaunch(): void {
     const run = rig.shell("true");
     await rig.writer.provision(rig.shell("true"));
     const claimNamespace = createNamespaceClaim({ kube: rig.kube, installationId: "another", isOwn: false });
-    const { kube, claims, settings, parts } = rig;
-    await expect(
-      createKubeWriter({ kube, claims, settings, parts, claimNamespace }).provision(run),
-    ).rejects.toMatchObject({
+    const { settings } = rig;
+    await expect(createKubeWriter({ ...rig.ports, claimNamespace }).provision(run)).rejects.toMatchObject({
       code: "LaunchFailed",
       message: expect.stringContaining(`belongs to the installation '${settings.installationId}'`),
     });

@@ -13,9 +13,10 @@ const settings: PodSettings = {
     { name: "gpu", nodeSelector: { pool: "gpu" }, hasGpu: true },
   ],
   identities: { reader: "reader-account" },
+  pump: { image: "node", serverUrl: "https://data.example.com" },
 };
 
-function check(codespec: Partial<JobCodespec>, job: object = {}, more: Partial<RunRequest> = {}): void {
+function check(codespec: Partial<JobCodespec>, job: object = {}, more: Partial<RunRequest> = {}, of = settings): void {
   const inline: JobCodespec = { kind: "job", image: "img", ...codespec };
   const request: RunRequest = {
     job: { codespec: { inline }, ...job },
@@ -23,7 +24,7 @@ function check(codespec: Partial<JobCodespec>, job: object = {}, more: Partial<R
     bufferAccessTtl: "01:00:00",
     ...more,
   };
-  checkJob(request, inline, settings);
+  checkJob(request, inline, of);
 }
 
 test.each<[string, Partial<JobCodespec>, object]>([
@@ -46,9 +47,16 @@ test.each<[string, Partial<JobCodespec>, object, string]>([
     "The codespec needs GPUs, and the node pool 'cpu' has none",
   ],
   ["an unknown identity", { identity: "admin" }, {}, "Unknown identity 'admin'; the cluster has 'reader'"],
-  ["buffers", { buffers: { inputs: ["in"] } }, {}, "Jobs with buffers are not supported on Kubernetes by this version"],
 ])("a job with %s is refused", (_name, codespec, job, message) => {
   expect(() => check(codespec, job)).toThrow(expect.objectContaining({ code: "InvalidInput", message }));
+});
+
+test("a job with buffers is refused where pods do not reach the server", () => {
+  const codespec: Partial<JobCodespec> = { buffers: { inputs: ["in"] } };
+  expect(() => check(codespec)).not.toThrow();
+  const away = { ...settings, pump: { ...settings.pump, serverUrl: undefined } };
+  const message = expect.stringContaining("set 'dataPlane.publicUrl'");
+  expect(() => check(codespec, {}, {}, away)).toThrow(expect.objectContaining({ code: "InvalidInput", message }));
 });
 
 test("workers are refused", () => {

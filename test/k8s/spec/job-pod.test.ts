@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { POD_DEFAULTS, type NodePool, type PodSettings } from "../../../k8s/spec/cluster-settings.ts";
-import { jobPodOf, jobSecretOf } from "../../../k8s/spec/job-pod.ts";
+import { jobPodOf, jobSecretOf, tokenIn } from "../../../k8s/spec/job-pod.ts";
 import { isOfRun, replicaInMeta, runInMeta } from "../../../k8s/spec/names.ts";
 import type { Container, Pod } from "../../../k8s/spec/wire.ts";
 import type { JobCodespec } from "../../../model/codespec/codespec.ts";
@@ -250,6 +250,88 @@ describe("the run of an object", () => {
   });
 });
 
-test("a run with buffers is refused for now", () => {
-  expect(() => podOf(run7({ buffers: { inputs: ["in"] } }))).toThrow(/not supported on Kubernetes/);
+describe("a job with buffers", () => {
+  const settings: PodSettings = {
+    ...SETTINGS,
+    pump: { image: "node:24-slim", serverUrl: "https://tyger.example.com", program: "tyger-pump-1" },
+  };
+  const run = run7({ buffers: { inputs: ["my-in"], outputs: ["out"] }, args: ["$(OUT_PIPE)"] });
+  const ids = run.job.buffers ?? {};
+  const { metadata, spec } = podOf(run, settings, 0);
+  const containerOf = (name: string): Container | undefined => spec?.containers.find((one) => one.name === name);
+  const security = {
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ["ALL"] },
+    readOnlyRootFilesystem: true,
+    runAsNonRoot: true,
+    runAsUser: 65_532,
+    runAsGroup: 65_532,
+    seccompProfile: { type: "RuntimeDefault" },
+  };
+  const own = { image: "node:24-slim", imagePullPolicy: "IfNotPresent", securityContext: security };
+  const pipes = { name: "pipes", mountPath: "/etc/buffer-fifos" };
+
+  test("finds its pipes by their variables, and sees nothing else of them", () => {
+    const main = containerOf("main");
+    expect(main?.env?.slice(1)).toEqual([
+      { name: "MY-IN_PIPE", value: "/etc/buffer-fifos/my-in" },
+      { name: "OUT_PIPE", value: "/etc/buffer-fifos/out" },
+    ]);
+    expect(main?.args).toEqual(["/etc/buffer-fifos/out"]);
+    expect(main?.volumeMounts).toEqual([pipes]);
+    expect(metadata?.annotations?.["kubectl.kubernetes.io/default-container"]).toBe("main");
+  });
+
+  test("has its pipes made before it begins", () => {
+    const command = ["mkfifo", "-m", "0666", "--", "/etc/buffer-fifos/my-in", "/etc/buffer-fifos/out"];
+    expect(spec?.initContainers).toEqual([{ ...own, name: "pipes", command, volumeMounts: [pipes] }]);
+    expect(spec?.volumes?.find(({ name }) => name === "pipes")).toEqual({ name: "pipes", emptyDir: {} });
+  });
+
+  test("has a pump with a program, instructions and a token that only it mounts", () => {
+    expect(containerOf("pump")).toEqual({
+      ...own,
+      name: "pump",
+      command: ["node", "--disable-sigusr1", "--max-semi-space-size=1", "/etc/tyger-pump/pump.mjs", "/etc/tyger-pump"],
+      volumeMounts: [pipes, { name: "pump", mountPath: "/etc/tyger-pump", readOnly: true }],
+      terminationMessagePath: "/dev/termination-log",
+    });
+    expect(spec?.volumes?.find(({ name }) => name === "pump")?.projected?.sources).toEqual([
+      { configMap: { name: "tyger-pump-1", items: [{ key: "pump.mjs", path: "pump.mjs" }] } },
+      { secret: { name: "run-7-job", items: [{ key: "pump-token-0", path: "token" }] } },
+      {
+        downwardAPI: { items: [{ path: "pump.json", fieldRef: { fieldPath: "metadata.annotations['tyger-pump']" } }] },
+      },
+    ]);
+  });
+
+  test("tells its pump where the buffers are", () => {
+    const api = { url: "https://tyger.example.com", path: "/pumps/7-abc/0", tokenFile: "token" };
+    const place = { api, accessTtl: "01:00:00" };
+    expect(JSON.parse(metadata?.annotations?.["tyger-pump"] ?? "")).toEqual({
+      runId: 7,
+      channel: api,
+      pipes: [
+        { parameter: "my-in", direction: "input", bufferId: ids["my-in"], place, path: "/etc/buffer-fifos/my-in" },
+        { parameter: "out", direction: "output", bufferId: ids["out"], place, path: "/etc/buffer-fifos/out" },
+      ],
+      writer: "run-7-abc-0",
+      terminationFile: "/dev/termination-log",
+    });
+  });
+
+  test("has the tokens of its pumps in its Secret", () => {
+    const secret = jobSecretOf(run7({}, { replicaCount: 2 }), settings, ["first", "second"]);
+    expect(Object.keys(secret.data ?? {})).toEqual(["replica-0", "replica-1", "pump-token-0", "pump-token-1"]);
+    expect([0, 1, 2].map((replica) => tokenIn(secret, replica))).toEqual(["first", "second", undefined]);
+  });
+
+  test.each<[string, RunRecord, PodSettings, RegExp]>([
+    ["a server that pods cannot reach", run, SETTINGS, /set 'dataPlane.publicUrl'/],
+    ["a parameter without a buffer", { ...run, job: { ...run.job, buffers: {} } }, settings, /'my-in' has no buffer/],
+  ])("is refused with %s", (_name, given, of, message) => {
+    expect(() => podOf(given, of)).toThrow(
+      expect.objectContaining({ code: "LaunchFailed", message: expect.stringMatching(message) }),
+    );
+  });
 });

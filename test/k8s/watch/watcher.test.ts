@@ -1,19 +1,26 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { POD_DEFAULTS } from "../../../k8s/spec/cluster-settings.ts";
 import { jobPodOf, jobSecretOf } from "../../../k8s/spec/job-pod.ts";
 import type { Pod } from "../../../k8s/spec/wire.ts";
 import { createKubeWatcher, WATCH_TIMES, type WatchTimes } from "../../../k8s/watch/watcher.ts";
+import { CodedError } from "../../../model/errors.ts";
 import type { SeenReplica } from "../../../model/ports/compute.ts";
+import type { PumpKey } from "../../../model/ports/pump-channel.ts";
 import { textOf } from "../../../model/run/identity.ts";
-import type { ContainerState } from "../../../model/run/lifecycle.ts";
+import type { ContainerState, PumpState } from "../../../model/run/lifecycle.ts";
+import type { PumpCommand, PumpReport } from "../../../model/run/pump.ts";
 import type { RunRecord } from "../../../model/run/run.ts";
+import { apiPumps } from "../../../runs/api-pumps.ts";
+import { createChanges, type Changes } from "../../../waiting/changes.ts";
 import { eventually } from "../../eventually.ts";
 import { createFakeClaims } from "../../fakes/launch-claims.ts";
+import { createFakePumpRecords, type FakePumpRecords } from "../../fakes/pump-records.ts";
 import { startFakeKube, type FakeKube } from "../fake-kube.ts";
 import { runOf } from "../runs.ts";
 import { withMain } from "../spec/pods.ts";
 
-const SETTINGS = { ...POD_DEFAULTS, installationId: "inst", namespace: "jobs" };
+const PUMP = { image: "node", serverUrl: "http://tyger", program: "tyger-pump-1" };
+const SETTINGS = { ...POD_DEFAULTS, installationId: "inst", namespace: "jobs", pump: PUMP };
 const STARTED_AT = "2026-01-01T10:00:05Z";
 const RUNNING = { running: { startedAt: STARTED_AT } };
 const endedWith = (exitCode: number) => ({ terminated: { exitCode, startedAt: STARTED_AT, finishedAt: STARTED_AT } });
@@ -36,6 +43,9 @@ const collector = {
 
 let fake: FakeKube;
 let claims: ReturnType<typeof createFakeClaims>;
+let records: FakePumpRecords;
+let changes: Changes<PumpKey>;
+let warned: object[];
 let heard: Map<string, SeenReplica[]>;
 let stop: AbortController;
 let watching: Promise<void>;
@@ -44,6 +54,9 @@ beforeEach(async () => {
   fake = await startFakeKube();
   claims = createFakeClaims();
   collector.told = [];
+  records = createFakePumpRecords();
+  changes = createChanges<PumpKey>((changed) => records.listen(changed));
+  warned = [];
   heard = new Map();
   stop = new AbortController();
   watching = Promise.resolve();
@@ -51,11 +64,19 @@ beforeEach(async () => {
 afterEach(async () => {
   stop.abort();
   await watching.catch(() => undefined);
+  await changes.close();
   await fake.close();
 });
 
+const ports = () => ({
+  kube: fake.kube,
+  claims,
+  pumps: apiPumps(records, changes),
+  log: { warn: (facts: object) => void warned.push(facts) },
+});
+
 function watch(times: Partial<WatchTimes> = {}): void {
-  const watcher = createKubeWatcher({ kube: fake.kube, claims, settings: SETTINGS, times, collector });
+  const watcher = createKubeWatcher({ ...ports(), settings: SETTINGS, times, collector });
   watching = watcher.watch(async (run, seen) => {
     const key = `${textOf(run)}/${seen.index}`;
     heard.set(key, [...(heard.get(key) ?? []), seen]);
@@ -83,7 +104,13 @@ async function launched(run: RunRecord): Promise<Pod> {
 }
 
 test("the times of the watch", () => {
-  expect(WATCH_TIMES).toEqual({ relistMs: 60_000, silenceMs: 90_000, lostMs: 60_000, goneAfterMs: 10_000 });
+  expect(WATCH_TIMES).toEqual({
+    relistMs: 60_000,
+    silenceMs: 90_000,
+    lostMs: 60_000,
+    goneAfterMs: 10_000,
+    heldMs: 5000,
+  });
 });
 
 test("pods that are there, and their changes, are reported once each", async () => {
@@ -269,7 +296,7 @@ test("an image that is not pulled ends the run when its time is up, without anot
   const condition = { type: "Initialized", status: "True", lastTransitionTime: new Date().toISOString() };
   const settings = { ...SETTINGS, patience: { ...SETTINGS.patience, userImageMs: 1500 } };
   fake.change({ ...pod, status: { ...pod.status, conditions: [condition] } });
-  const watcher = createKubeWatcher({ kube: fake.kube, claims, settings, collector });
+  const watcher = createKubeWatcher({ ...ports(), settings, collector });
   watching = watcher.watch(async (named, seen) => {
     heard.set(`${textOf(named)}/0`, [...heardOf(run), seen]);
   }, stop.signal);
@@ -301,4 +328,145 @@ test("the watch fails when the cluster is away for long", async () => {
   };
   watch({ lostMs: 10 });
   await expect(watching).rejects.toMatchObject({ code: "Unavailable" });
+});
+
+describe("the pump of a replica", () => {
+  const TOKEN = "token";
+  const SPEAKER = { instance: "process", heard: 0 };
+  const pumpOf = (run: RunRecord) => ({ run, replica: 0 });
+  const withBuffers = (): RunRecord => runOf({ buffers: { outputs: ["out"] } }, { createdAt: "2026-01-01T10:00:00Z" });
+  const lastPump = (run: RunRecord): PumpState | undefined => heardOf(run).at(-1)?.state.pump;
+  const commandsTo = (run: RunRecord): PumpCommand[] => records.rows.get(`${run.id}/0`)?.commands ?? [];
+
+  /** As after a launch, with a pump that has said this. */
+  async function begun(run: RunRecord, report: PumpReport = { phase: "Running" }): Promise<Pod> {
+    records.add(run);
+    await records.open(pumpOf(run), TOKEN);
+    await says(run, report, 0);
+    return launched(run);
+  }
+  const says = (run: RunRecord, report: PumpReport, sequence: number) =>
+    records.poll(pumpOf(run), TOKEN, { ...SPEAKER, sequence, report });
+
+  test("is told how its job ended, and its result ends the replica", async () => {
+    const [own, cut] = [withBuffers(), withBuffers()];
+    for (const run of [own, cut]) fake.change(await begun(run));
+    watch();
+    await eventually(() => lastPump(own) && lastPump(cut));
+    expect(lastPump(own)).toEqual({ phase: "Running" });
+    fake.change(podOf(own, endedWith(0)));
+    fake.change(podOf(cut, endedWith(137)));
+    await eventually(() => commandsTo(own).length > 0 && commandsTo(cut).length > 0);
+    expect(commandsTo(own)).toEqual([{ command: "jobEnded", cutOff: false }]);
+    expect(commandsTo(cut)).toEqual([{ command: "jobEnded", cutOff: true }]);
+    expect(lastPump(own)).toEqual({ phase: "Running" });
+    await records.finish(pumpOf(own), TOKEN, { instance: SPEAKER.instance, result: { status: "Succeeded" } });
+    await eventually(() => lastPump(own)?.phase === "Succeeded");
+    expect(lastOf(own)).toMatchObject({ phase: "Exited", exitCode: 0 });
+  });
+
+  test("that fails beside a running job is reported, in the words for helper containers", async () => {
+    const run = withBuffers();
+    fake.change(await begun(run));
+    watch();
+    await eventually(() => lastPump(run));
+    await says(run, { phase: "Failed", message: "The input 'in' failed: no" }, 1);
+    await eventually(() => lastPump(run)?.phase === "Failed");
+    expect(lastPump(run)?.message).toBe("Sidecar exited with code 1: The input 'in' failed: no");
+    expect(lastOf(run)?.phase).toBe("Running");
+  });
+
+  test("hears that its job runs on only from a look at the pod a while after the end of the output", async () => {
+    const run = withBuffers();
+    const pod = await begun(run);
+    fake.change(pod);
+    watch({ heldMs: 300 });
+    await eventually(() => lastPump(run));
+    const heardAtMs = performance.now();
+    await says(run, { phase: "Running", pipeEnds: 1 }, 1);
+    fake.change(pod);
+    await eventually(() => commandsTo(run).length > 0);
+    expect(performance.now() - heardAtMs).toBeGreaterThanOrEqual(300);
+    expect(commandsTo(run)).toEqual([{ command: "jobRunsOn", pipeEnds: 1 }]);
+  });
+
+  test("whose job ended in the meantime never hears that it runs on", async () => {
+    const run = withBuffers();
+    fake.change(await begun(run));
+    watch({ heldMs: 200 });
+    await eventually(() => lastPump(run));
+    await says(run, { phase: "Running", pipeEnds: 1 }, 1);
+    // As on a node that reports late: the watch has not told it yet.
+    const ended = podOf(run, endedWith(137));
+    fake.pods.set(`run-${run.id}-job-0`, ended);
+    await eventually(() => commandsTo(run).length > 0);
+    expect(commandsTo(run)).toEqual([{ command: "jobEnded", cutOff: true }]);
+  });
+
+  test("whose pod is being deleted does not hear that its job runs on", async () => {
+    const run = withBuffers();
+    const { metadata, spec, ...pod } = await begun(run, { phase: "Running", pipeEnds: 1 });
+    const deletionTimestamp = new Date(Date.now() + 60_000).toISOString();
+    fake.change({
+      ...pod,
+      spec: { containers: [], ...spec, nodeName: "node-a" },
+      metadata: { ...metadata, deletionTimestamp },
+    });
+    watch({ heldMs: 20, relistMs: 50 });
+    const listed = listsIn(fake);
+    await eventually(() => listsIn(fake) > listed + 4);
+    expect(commandsTo(run)).toEqual([]);
+  });
+
+  test("of a pod that disappeared is dead, and gets a stop", async () => {
+    const run = withBuffers();
+    fake.change(await begun(run));
+    watch({ goneAfterMs: 50 });
+    await eventually(() => lastPump(run));
+    fake.drop(`run-${run.id}-job-0`);
+    await eventually(() => lastOf(run)?.phase === "Gone");
+    expect(lastPump(run)).toEqual({ phase: "Dead" });
+    expect(commandsTo(run)).toEqual([{ command: "stop" }]);
+  });
+
+  test("of a pod that disappeared before this watcher saw it is dead too", async () => {
+    const run = withBuffers();
+    await begun(run);
+    watch({ goneAfterMs: 50 });
+    await eventually(() => lastOf(run)?.phase === "Gone");
+    expect(lastPump(run)).toEqual({ phase: "Dead" });
+  });
+
+  test("whose pod disappeared after the end of the job has the result that it left, or is dead", async () => {
+    const [done, dead] = [withBuffers(), withBuffers()];
+    for (const run of [done, dead]) fake.change(await begun(run));
+    watch({ goneAfterMs: 100 });
+    await eventually(() => lastPump(done) && lastPump(dead));
+    for (const run of [done, dead]) fake.change(podOf(run, endedWith(0)));
+    await eventually(() => lastOf(done)?.phase === "Exited" && lastOf(dead)?.phase === "Exited");
+    await records.finish(pumpOf(done), TOKEN, { instance: SPEAKER.instance, result: { status: "Succeeded" } });
+    for (const run of [done, dead]) fake.drop(`run-${run.id}-job-0`);
+    await eventually(() => lastPump(dead)?.phase === "Dead" && lastPump(done)?.phase === "Succeeded");
+    expect([lastOf(done)?.exitCode, lastOf(dead)?.exitCode]).toEqual([0, 0]);
+  });
+
+  test("that cannot be asked holds up no other replica, and is asked again", async () => {
+    const [asked, other] = [withBuffers(), runNow()];
+    const find = records.find.bind(records);
+    let failures = 0;
+    records.find = async (pump) => {
+      if (pump.run.id !== asked.id || failures >= 3) return find(pump);
+      failures += 1;
+      throw new CodedError("Unavailable", "the database is away");
+    };
+    fake.change(await begun(asked));
+    watch();
+    await eventually(() => fake.openWatches() === 1);
+    fake.change(podOf(other, endedWith(3)));
+    await eventually(() => lastOf(other)?.exitCode === 3);
+    fake.change(podOf(asked, endedWith(0)));
+    await eventually(() => commandsTo(asked).length > 0, { withinMs: 10_000 });
+    expect(warned).toEqual([{ runId: asked.id, replica: 0, reason: "the database is away" }]);
+    expect(fake.watchedFrom).toHaveLength(1);
+  });
 });
