@@ -31,7 +31,9 @@ export function createFakeClaims(): LaunchClaims & { refused: Set<number> } {
         .map((claim) => ({ ...claim })),
     async recordContainer(run, replica, attempt, containerId) {
       const claim = claims.get(keyOf(run, replica));
-      if (claim?.attempt !== attempt || claim.state !== "claimed") return false;
+      if (claim?.attempt !== attempt) return false;
+      if (claim.state === "launched") return claim.containerId === containerId;
+      if (claim.state !== "claimed") return false;
       claim.containerId = containerId;
       return true;
     },
