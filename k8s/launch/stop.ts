@@ -87,7 +87,7 @@ async function settle(
   return pump ? given(container, pump) : state;
 }
 
-/** The end of a pump that was there and got its command: what it did not complete does not count, and how it died is no cause. */
+/** The end of a pump that was there and got its command: what it did not complete does not count, and the run does not fail because of it. */
 const given = (container: ContainerState, pump: PumpState): ReplicaState => ({
   container,
   pump: pump.phase === "Dead" ? { ...pump, phase: "Failed", cutOff: true } : pump,

@@ -35,7 +35,7 @@ export function createKubeWriter({ claimNamespace, stopGraceSeconds = 2, ...give
   const tidy = async (): Promise<void> => {
     if (performance.now() - tidiedAtMs < TIDY_MS) return;
     tidiedAtMs = performance.now();
-    // What is left harms nothing, and is removed an hour later.
+    // An old program harms nothing, and is removed an hour later.
     await removeOldPrograms(ports).catch(() => undefined);
   };
   return {

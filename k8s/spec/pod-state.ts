@@ -14,7 +14,7 @@ import type { ContainerStatus, Pod } from "./wire.ts";
 /** One look at a pod. */
 export interface PodSight {
   container: ContainerState;
-  /** What the pod alone shows of its pump, see {@link pumpInPod}; absent from a pod without one. */
+  /** The pump as the pod alone shows it, see {@link pumpInPod}; absent from a pod without one. */
   pump?: PumpState;
   /** When the state changes without a change of the pod, in epoch milliseconds of the cluster. */
   changesAtMs?: number;

@@ -38,7 +38,7 @@ export interface KubeRig extends ComputeUnderTest {
   kube: Kube;
   server: PodServer;
   program: PumpProgram;
-  /** What a writer, a watcher and a reader share. */
+  /** The options that a writer, a watcher and a reader share. */
   ports: {
     kube: Kube;
     claims: LaunchClaims;
