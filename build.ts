@@ -116,6 +116,7 @@ await Promise.all([
     { api: "./api/main.ts" },
     { worker: "./worker/main.ts" },
     { supervisor: "./stack/supervisor-main.ts" },
+    { "store-probe": "./stack/store-probe-main.ts" },
     { programs: "./workflows/programs.ts" },
   ].map((program) => bundle(program, withPackages)),
   declare(["workflows/programs.ts", "client/index.ts"], `${unfinished}/types`),

@@ -18,7 +18,8 @@ const config = readApiConfig(process.env);
 const log = createLog(config.TYGER_LOG_LEVEL, "api");
 const serverUrl = config.dataPlane?.publicUrl;
 const db = await openDatabase(config.DATABASE_URL, { directUrl: config.DATABASE_DIRECT_URL });
-const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records: db.locations });
+const { installationId, locations: records } = db;
+const locations = await openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records, installationId });
 await locations.prepare(log);
 const parts = createLogParts(locations);
 const areSeveral = config.clusters.length > 1;
@@ -26,7 +27,6 @@ const isKubernetes = config.clusters.some(({ kind }) => kind === "kubernetes");
 const clusters = await Promise.all(
   config.clusters.map(async (cluster) => {
     const { name } = cluster;
-    const { installationId } = db;
     const scope = engineScopeOf(installationId, name);
     if (cluster.kind === "kubernetes") {
       // Its packages take 90 MB, and a second.

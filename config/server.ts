@@ -18,6 +18,10 @@ const serverSchema = z.object({
   TYGER_DATA_DIR: z.string().min(1),
   /** The engine of a cluster whose configuration names none. If empty, /var/run/docker.sock. */
   DOCKER_HOST: z.string().optional(),
+  /** `gs://BUCKET/PREFIX local …`: the locations of the local stack, the default first. */
+  TYGER_STORES: z.string().optional(),
+  /** An emulator of Google Cloud Storage, as Google's own clients read it. */
+  STORAGE_EMULATOR_HOST: z.string().optional(),
   TYGER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
 });
 
@@ -39,6 +43,8 @@ const workerSchema = serverSchema.extend({
   TYGER_WORKFLOW_BUNDLE: z.string().min(1),
   /** Path of the pump's main file. Beside it is the pump of pods, `pod-pump.js`. */
   TYGER_PUMP_MAIN: z.string().min(1),
+  /** The socket of the data plane, where the API is on the same machine. */
+  TYGER_DATA_SOCKET: z.string().optional(),
 });
 
 export type ApiConfig = Omit<z.infer<typeof apiSchema>, "TYGER_LISTEN"> &
@@ -48,7 +54,7 @@ const DEFAULT_SLOTS = { docker: 32, kubernetes: 5000 } as const;
 
 export interface WorkerConfig extends Omit<
   z.infer<typeof workerSchema>,
-  "TYGER_WORKER_CLUSTERS" | "TYGER_MAX_LIVE_RUNS"
+  "TYGER_WORKER_CLUSTERS" | "TYGER_MAX_LIVE_RUNS" | "TYGER_DATA_SOCKET"
 > {
   /** Those that this process serves. */
   clusters: (ClusterConfig & { maxLiveRuns: number })[];
@@ -57,6 +63,8 @@ export interface WorkerConfig extends Omit<
   locations: LocationConfigs;
   /** The data plane, as other machines reach it. */
   serverUrl: string | undefined;
+  /** The data plane, as pumps on the machine of this process reach it. */
+  dataPlaneUrl: string | undefined;
 }
 
 /** @throws Error naming each variable, or setting of the configuration file, that is wrong, with the reason. */
@@ -66,7 +74,7 @@ export function readApiConfig(env: Environment): ApiConfig {
   const file = {
     ...settings,
     clusters: clustersOf(settings, variables.DOCKER_HOST),
-    locations: locationsOf(settings, variables.TYGER_DATA_DIR),
+    locations: locationsOf(settings, variables),
   };
   if (listen === undefined) return { ...variables, ...file };
   if (file.controlPlane?.listen !== undefined) {
@@ -79,16 +87,24 @@ export function readApiConfig(env: Environment): ApiConfig {
 
 /** @throws Error naming each variable, or setting of the configuration file, that is wrong, with the reason. */
 export function readWorkerConfig(env: Environment): WorkerConfig {
-  const { TYGER_WORKER_CLUSTERS: served, TYGER_MAX_LIVE_RUNS: slots, ...variables } = read(workerSchema, env);
+  const { TYGER_WORKER_CLUSTERS: served, TYGER_MAX_LIVE_RUNS: slots, ...given } = read(workerSchema, env);
+  const { TYGER_DATA_SOCKET: dataSocket, ...variables } = given;
   const settings = readConfigFile(env);
   const all = clustersOf(settings, variables.DOCKER_HOST);
   const clusters = servedOf(all, served).map((cluster) => ({
     ...cluster,
     maxLiveRuns: cluster.maxLiveRuns ?? slots ?? DEFAULT_SLOTS[cluster.kind],
   }));
-  const locations = locationsOf(settings, variables.TYGER_DATA_DIR);
+  const locations = locationsOf(settings, variables);
   const serverUrl = settings.dataPlane?.publicUrl;
-  return { ...variables, clusters, clusterNames: all.map(({ name }) => name), locations, serverUrl };
+  const dataPlaneUrl = dataSocket === undefined ? serverUrl : `http+unix://${dataSocket}:`;
+  if (dataPlaneUrl === undefined && locations.some((location) => "bucket" in location)) {
+    throw new Error(
+      "Invalid configuration: with a bucket, a worker needs TYGER_DATA_SOCKET, or 'dataPlane.publicUrl' of the configuration file",
+    );
+  }
+  const clusterNames = all.map(({ name }) => name);
+  return { ...variables, clusters, clusterNames, locations, serverUrl, dataPlaneUrl };
 }
 
 function read<S extends z.ZodType>(schema: S, env: Environment): z.infer<S> {

@@ -40,7 +40,15 @@ const INHERITED = [
   "TYGER_MAX_LIVE_RUNS",
   "TYGER_MAX_OPEN_RUNS",
   "NODE_EXTRA_CA_CERTS",
+  "STORAGE_EMULATOR_HOST",
+  // Google's own variables: a key file, the folder of gcloud's logins, and the address of the metadata server.
+  "GOOGLE_APPLICATION_CREDENTIALS",
+  "CLOUDSDK_CONFIG",
+  "GCE_METADATA_HOST",
 ] as const;
+
+/** Paths: the servers run in another folder. */
+const INHERITED_PATHS: readonly string[] = ["TYGER_CONFIG", "GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG"];
 
 /**
  * Reads the configuration of the local stack once, so that no other module reads the environment.
@@ -66,8 +74,7 @@ export function readStackConfig(env: Environment, uid: number = process.getuid?.
       INHERITED.flatMap((name) => {
         const value = env[name];
         if (!value) return [];
-        // The servers run in another folder.
-        return [[name, name === "TYGER_CONFIG" ? resolve(value) : value]];
+        return [[name, INHERITED_PATHS.includes(name) ? resolve(value) : value]];
       }),
     ),
   };

@@ -55,6 +55,7 @@ export function describeStack(
     `API           ${serverUrlOf(view)}`,
     ...enginesOf(view, problems),
     `data folder   ${paths.dataDir}`,
+    ...storesOf(view),
     ...(view.given?.postgres ? [] : databaseElsewhere(paths.dataDir)),
     `installation  ${installation}`,
     ...lostRunsOf(paths.stateDir, installation, view),
@@ -76,6 +77,12 @@ function enginesOf(
   }
   if (clusters.length < 2) return [lineOf(clusters[0]?.dockerHost ?? dockerHost, "")];
   return clusters.map((cluster) => lineOf(cluster.dockerHost, `, cluster '${cluster.name}'`));
+}
+
+/** Where buffers and logs are, if not in the data folder. */
+function storesOf({ stores: [first, ...former] = [] }: StackView): string[] {
+  if (first === undefined) return [];
+  return [`store         ${first}`, ...former.map((url) => `former store  ${url}, for what is there already`)];
 }
 
 /** Part of the name of every workflow and container; the worker writes it when it is ready. */

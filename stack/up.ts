@@ -21,6 +21,8 @@ import { isAlive } from "./host/processes.ts";
 import type { Report } from "./host/progress.ts";
 import { mustHaveRoom } from "./host/room.ts";
 import { logFileOf } from "./server-processes.ts";
+import { probeStore } from "./store-probe.ts";
+import { settleStores, type SettledStores } from "./stores.ts";
 import type { StackSettings } from "./supervisor/settings.ts";
 
 /** Another `up` can be downloading servers meanwhile. */
@@ -35,6 +37,12 @@ const STOP_MS = 60_000;
 /** From the start of a supervisor until it takes commands. */
 const LISTENING_MS = 10_000;
 
+/** Settings that are kept until another `up` changes them. */
+export interface UpOptions {
+  /** Where new buffers and logs are: `gs://BUCKET[/PREFIX]`, or `local` for the data folder. */
+  store?: string | undefined;
+}
+
 export interface UpResult {
   /** False if this very stack was already running. */
   hasStarted: boolean;
@@ -48,23 +56,34 @@ export const lockNameOf = (config: StackConfig): string => `stack-${stackNameOf(
  * current step and stops what this call started.
  * @throws Error in one sentence, such as a server that cannot be installed or a process that does not start.
  */
-export async function up(config: StackConfig, report: Report, signal: AbortSignal): Promise<UpResult> {
+export async function up(
+  config: StackConfig,
+  report: Report,
+  signal: AbortSignal,
+  { store }: UpOptions = {},
+): Promise<UpResult> {
   const installation = findInstallation();
   const version = versionOf(installation);
   const { paths } = config;
   makeFolders(config);
   await using _held = await lock(lockNameOf(config), LOCK_MS, "on this stack", report);
 
+  const stores = settleStores(config, store);
   const running = await askStack(paths, "status");
-  if (running?.version === version) {
+  if (running?.version === version && hasStores(running, stores)) {
     const view = running.isReady ? running : await awaitReady(config, report, signal, supervisorOf(paths));
     return { hasStarted: false, view };
   }
   // Before any other process ends or starts because of it.
   const clusters = clustersOf(readConfigFile(config.inherited), config.dockerHost);
   await mustHaveRoom(paths.dataDir);
+  if (stores.bucket) {
+    const { node, env } = { node: process.execPath, env: { PATH: config.path, ...config.inherited } };
+    for (const line of await probeStore(stores.bucket, { node, dist: installation.dist, env })) report(line);
+  }
+  stores.keep();
   if (running) {
-    report("stopping the processes of another version");
+    report(running.version === version ? "stopping the processes" : "stopping the processes of another version");
     await askStack(paths, "stop", STOP_MS);
   }
   await endRecorded(paths.stateDir);
@@ -72,7 +91,7 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
   let supervisor: ChildProcess | undefined;
   let provingPipes: Promise<void> | undefined;
   try {
-    const settled = await settle(config, { installation, version, clusters }, report);
+    const settled = await settle(config, { installation, version, clusters, stores }, report);
     const { settings } = settled;
     ({ provingPipes } = settled);
     signal.throwIfAborted();
@@ -90,10 +109,21 @@ export async function up(config: StackConfig, report: Report, signal: AbortSigna
   }
 }
 
+/** A supervisor of an older version does not say, but that one is replaced in any case. */
+const hasStores = (running: StackView, { stores }: SettledStores): boolean =>
+  JSON.stringify(running.stores ?? []) === JSON.stringify(stores?.urls ?? []);
+
+interface Plan {
+  installation: Installation;
+  version: string;
+  clusters: ClusterConfig[];
+  stores: SettledStores;
+}
+
 /** Prepares Docker, Postgres, and Temporal. The test of the named pipes continues while the processes start. */
 async function settle(
   config: StackConfig,
-  { installation, version, clusters }: { installation: Installation; version: string; clusters: ClusterConfig[] },
+  { installation, version, clusters, stores }: Plan,
   report: Report,
 ): Promise<{ settings: StackSettings; provingPipes: Promise<void> }> {
   const kubernetes = clusters.filter((cluster) => cluster.kind === "kubernetes");
@@ -132,7 +162,8 @@ async function settle(
     clusters: engines.map(({ name, engine }) => ({ name, dockerHost: engine.host })),
     kubernetes: kubernetes.map((cluster) => ({ name: cluster.name, words: placeOf(cluster) })),
     path: config.path,
-    inherited: config.inherited,
+    inherited: { ...config.inherited, ...stores.variables },
+    stores: stores.stores?.urls ?? [],
     postgres,
     temporal,
   };

@@ -21,17 +21,19 @@ const config = readWorkerConfig(process.env);
 const log = createLog(config.TYGER_LOG_LEVEL, "worker");
 logTemporalTo(log);
 const db = await openDatabase(config.DATABASE_URL, { directUrl: config.DATABASE_DIRECT_URL });
-const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records: db.locations });
+const { installationId, locations: records } = db;
+const locations = await openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records, installationId });
 await locations.prepare(log);
 const locate = createLocator(locations, db.buffers);
 const pumpCommand = { node: process.execPath, main: config.TYGER_PUMP_MAIN };
 const parts = createLogParts(locations);
 const pumpChanges = createChanges<PumpKey>((changed) => db.pumps.listen(changed));
 const pumps = apiPumps(db.pumps, pumpChanges);
+const dataPlane = config.dataPlaneUrl === undefined ? undefined : { url: config.dataPlaneUrl, pumps };
 const clusters = await Promise.all(
   config.clusters.map(async (cluster) => {
     const { name, maxLiveRuns } = cluster;
-    const { claims, installationId } = db;
+    const { claims } = db;
     const scope = engineScopeOf(installationId, name);
     if (cluster.kind === "kubernetes") {
       // Its packages take 90 MB, and a second.
@@ -47,6 +49,7 @@ const clusters = await Promise.all(
       claims,
       runsDir: join(config.TYGER_DATA_DIR, runsFolderOf(name)),
       placeOf: async (bufferId: string) => locations.placeAt(await locate(bufferId)),
+      dataPlane,
     };
     return {
       name,

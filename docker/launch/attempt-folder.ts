@@ -45,7 +45,8 @@ export async function findFolder(folder: string): Promise<string | undefined> {
 /** The folders of all attempts of a run, fenced or not. */
 export async function attemptFoldersOf(runsDir: string, run: RunIdentity): Promise<string[]> {
   const folder = runFolderOf(runsDir, run);
-  return (await namesIn(folder)).map((name) => join(folder, name));
+  // The others are tokens.
+  return (await namesIn(folder)).filter((name) => !name.startsWith(".")).map((name) => join(folder, name));
 }
 
 /** The runs that have a folder. */

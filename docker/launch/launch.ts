@@ -6,7 +6,7 @@ import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { belongsToAnother } from "../../model/run/identity.ts";
 import { containerNameOf, LABEL_INSTALLATION } from "../../model/run/names.ts";
 import { pipesOf } from "../../model/run/pipes.ts";
-import { writerOf, type BufferPlace } from "../../model/run/pump.ts";
+import { writerOf } from "../../model/run/pump.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { settleAll } from "../../waiting/bounded.ts";
 import { doubling, retry } from "../../waiting/retry.ts";
@@ -17,11 +17,10 @@ import { createOptionsOf } from "./container-spec.ts";
 import { isContainerOf, runInLabels } from "./container-state.ts";
 import { adopt, discard, fence } from "./fence.ts";
 import { afterFailure, verdictOn, type Seen } from "./launch-plan.ts";
+import { placePipes, type PlacePorts } from "./pump-access.ts";
 import { attemptOf, folderOf, notStarted, observe, replicaOf, seenOf, type ReplicaPorts } from "./replica.ts";
 
-export interface LaunchPorts extends ReplicaPorts {
-  /** Where a pump finds a buffer. @throws CodedError Unavailable */
-  placeOf(bufferId: string): Promise<BufferPlace>;
+export interface LaunchPorts extends ReplicaPorts, PlacePorts {
   pumpCommand: PumpCommandLine;
   /** The runtime for containers without GPUs, where the engine's default runtime would expose all of them. */
   runtimeWithoutGpu(): Promise<string | undefined>;
@@ -78,10 +77,7 @@ async function execute(ports: LaunchPorts, run: RunRecord, attempt: string): Pro
   let containerId: string | undefined;
   try {
     const writer = writerOf(run, replica);
-    const placed = await Promise.all(
-      pipes.map(async (pipe) => ({ ...pipe, place: await ports.placeOf(pipe.bufferId) })),
-    );
-    await makeAttemptFolder(folder, { runId: run.id, pipes: placed, writer });
+    await makeAttemptFolder(folder, { runId: run.id, pipes: await placePipes(ports, run, pipes), writer });
     [containerId] = await settleAll([
       create(ports, run, attempt),
       pipes.length > 0 ? startPump(pumpCommand, folder) : undefined,

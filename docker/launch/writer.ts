@@ -1,22 +1,18 @@
 import { mkdir } from "node:fs/promises";
 import type { ComputeWriter, LaunchClaims } from "../../model/ports/compute.ts";
-import type { BufferPlace } from "../../model/run/pump.ts";
 import { connectEngine, type Engine } from "../engine/engine.ts";
 import type { PumpCommandLine } from "../pump/pump-process.ts";
 import { runFolderOf } from "./attempt-folder.ts";
 import { launch } from "./launch.ts";
+import type { PlacePorts } from "./pump-access.ts";
 import { remove } from "./remove.ts";
 import { observe } from "./replica.ts";
 import { stop } from "./stop.ts";
 import { survey } from "./survey.ts";
 
-export interface DockerWriterOptions {
+export interface DockerWriterOptions extends PlacePorts {
   installationId: string;
   claims: LaunchClaims;
-  /** Has a folder for each run. */
-  runsDir: string;
-  /** Where a pump finds a buffer. @throws CodedError Unavailable */
-  placeOf(bufferId: string): Promise<BufferPlace>;
   pumpCommand: PumpCommandLine;
   dockerHost?: string | undefined;
   /** Between SIGTERM and SIGKILL. Short: many programs ignore SIGTERM as process 1. */

@@ -20,6 +20,8 @@ const viewSchema = z.object({
   /** Absent from the answer of an older supervisor. */
   clusters: clusterEngines.optional(),
   kubernetes: kubernetesClusters.optional(),
+  /** URLs of `up --store`, the default first. Absent from the answer of an older supervisor. */
+  stores: z.array(z.string()).optional(),
   apiSocket: z.string(),
   processes: z.array(
     z.object({

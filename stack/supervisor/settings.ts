@@ -57,6 +57,8 @@ export const stackSettingsSchema = z.object({
   kubernetes: kubernetesClusters,
   path: z.string(),
   inherited: z.record(z.string(), z.string()),
+  /** URLs, the default first; none when the configuration decides. */
+  stores: z.array(z.string()),
   postgres,
   temporal,
 });

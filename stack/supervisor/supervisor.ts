@@ -18,7 +18,7 @@ const START_MS = 150_000;
 
 /** Independent of the origin of the settings, so that tests can pass processes of their own. */
 export interface Supervised {
-  settings: Pick<StackSettings, "version" | "paths" | "dockerHost" | "clusters" | "kubernetes" | "path">;
+  settings: Pick<StackSettings, "version" | "paths" | "dockerHost" | "clusters" | "kubernetes" | "stores" | "path">;
   webUi?: string | undefined;
   temporal?: string | undefined;
   given?: StackView["given"];
@@ -85,6 +85,7 @@ export async function supervise({
       ...(given && { given }),
       dockerHost: settings.dockerHost,
       clusters: settings.clusters,
+      stores: settings.stores,
       kubernetes: settings.kubernetes,
       apiSocket,
       processes,

@@ -15,7 +15,8 @@ const { BENCH_JOB_MS: forMs } = z.object({ BENCH_JOB_MS: z.coerce.number() }).pa
 Runtime.install({ logger: new DefaultLogger("ERROR") });
 
 const db = await openDatabase(config.DATABASE_URL);
-const locations = openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records: db.locations });
+const { installationId, locations: records } = db;
+const locations = await openLocations(config.locations, { dataDir: config.TYGER_DATA_DIR, records, installationId });
 const { writer, reader, watcher } = createFakeCompute(db.claims, { forMs });
 const serving = await serveRuns(config, createLog("error", "worker"), {
   db,

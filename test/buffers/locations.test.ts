@@ -39,8 +39,9 @@ async function start(...names: string[]): Promise<{ locations: Locations; stores
     name,
     folder: join(root, name),
   }));
-  const locations = openLocations([first, ...others], { dataDir: join(root, "data"), records: records.locations });
-  await locations.prepare({ error: (facts) => void errors.push(facts) });
+  const options = { dataDir: join(root, "data"), records: records.locations, installationId: "abcdefghij" };
+  const locations = await openLocations([first, ...others], options);
+  await locations.prepare({ info: () => {}, warn: () => {}, error: (facts) => void errors.push(facts) });
   return { locations, stores: createBufferStores(locations, createLocator(locations, records.buffers)) };
 }
 

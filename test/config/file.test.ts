@@ -39,6 +39,17 @@ test("locations have names and folders, in the order of the file", async () => {
   });
 });
 
+test("locations can be buckets, with a slash after the prefix", async () => {
+  const text =
+    "[{ name: a, bucket: abc }, { name: b, bucket: a.b_c-d, prefix: x/y=1, endpoint: 'http://127.0.0.1:1' }]";
+  expect(await read(`locations: ${text}`)).toEqual({
+    locations: [
+      { name: "a", bucket: "abc", prefix: "" },
+      { name: "b", bucket: "a.b_c-d", prefix: "x/y=1/", endpoint: "http://127.0.0.1:1" },
+    ],
+  });
+});
+
 test.each([
   "https://i.org/realms/a",
   "https://i.org/",
@@ -56,7 +67,13 @@ test.each([
   ["signingKeys: { secondary: b.pem }", /signingKeys\.primary: Invalid input/],
   ["locations: []", /locations: Too small/],
   ["locations: [{ name: a }]", /locations\.0\.folder: Invalid input/],
-  ["locations: [{ name: a, bucket: b }]", /locations\.0: Unrecognized key: "bucket"/],
+  ["locations: [{ name: a, bucket: b }]", /locations\.0\.bucket: must be the name of a bucket, without gs:/],
+  ["locations: [{ name: a, bucket: gs://abc }]", /locations\.0\.bucket: must be the name of a bucket, without gs:/],
+  ["locations: [{ name: a, bucket: abc, prefix: /x }]", /locations\.0\.prefix: must be segments/],
+  ["locations: [{ name: a, bucket: abc, prefix: a/../b }]", /locations\.0\.prefix: must be segments/],
+  ["locations: [{ name: a, bucket: abc, endpoint: 'ftp://x' }]", /locations\.0\.endpoint: must be a URL such as/],
+  ["locations: [{ name: a, bucket: abc, folder: x }]", /locations\.0: Unrecognized key: "folder"/],
+  ["locations: [{ name: a, bucket: abc, prefix: x }, { name: b, bucket: abc, prefix: x/ }]", /two have the same/],
   ["locations: [{ name: a b, folder: x }]", /locations\.0\.name: must be 1 to 63 letters, digits, '\.', '-' and '_'/],
   ["locations: [{ name: a, folder: x }, { name: A, folder: y }]", /locations: two have the same name/],
   ["locations: [{ name: a, folder: x }, { name: b, folder: ./x/ }]", /locations: two have the same folder/],

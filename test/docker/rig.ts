@@ -59,6 +59,7 @@ export async function openDockerRig(dockerHost?: string, storeDir?: string): Pro
       claims: given,
       runsDir,
       placeOf: async () => ({ storeDir: storeDir ?? "/nowhere" }),
+      dataPlane: undefined,
       pumpCommand: { node: process.execPath, main: storeDir === undefined ? FAKE_PUMP : PUMP_MAIN },
       stopGraceSeconds: 1,
     });

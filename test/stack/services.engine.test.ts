@@ -26,7 +26,7 @@ test("the servers get both URLs of a given database, each after it was tried", a
     postgres,
     temporal: { kind: "given", address: "t:1", namespace: "default" },
   } as const;
-  for (const { env } of processesOf({ ...settings, clusters: [], kubernetes: [] })[1]) {
+  for (const { env } of processesOf({ ...settings, clusters: [], kubernetes: [], stores: [] })[1]) {
     expect(env).toMatchObject({ DATABASE_URL: url, DATABASE_DIRECT_URL: inject("postgresUrl") });
   }
 });

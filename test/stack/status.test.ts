@@ -74,3 +74,13 @@ test.each([
   const text = describeStack({ ...view, processes, ...(clusters && { clusters }) }, readStackConfig({ HOME: "/none" }));
   expect(text.split("\n").filter((line) => line.startsWith("Docker"))).toEqual(lines);
 });
+
+test("the stores of 'up --store' are shown, the default first", () => {
+  const processes = [{ name: "api", state: "ready", restarts: 0, logFile: "/l" } as const];
+  const view = { version: "v1", pid: 7, isReady: true, dockerHost: "unix:///d", apiSocket: "/a", processes };
+  const config = readStackConfig({ HOME: "/none" });
+  expect(describeStack({ ...view, stores: ["gs://abc/x", "gs://def"] }, config)).toContain(
+    "\nstore         gs://abc/x\nformer store  gs://def, for what is there already\n",
+  );
+  expect(describeStack({ ...view, stores: [] }, config)).not.toContain("store  ");
+});

@@ -8,11 +8,18 @@ import { writeLogin } from "../../server/login-file.ts";
 
 export default command({
   meta: { name: "up", description: "Start the local stack in the background and log in to it" },
-  examples: ["tyger up", "TYGER_DATA_DIR=/data/tyger tyger up"],
-  async run({ host, log }) {
+  examples: ["tyger up", "TYGER_DATA_DIR=/data/tyger tyger up", "tyger up --store gs://my-bucket/team"],
+  args: {
+    store: {
+      type: "string",
+      valueHint: "url",
+      description: "Keep new buffers and logs in gs://BUCKET[/PREFIX], or in the data folder again: local",
+    },
+  },
+  async run({ args, host, log }) {
     const config = await host.config.stack();
     const { view, hasStarted } = await withInterrupt(host, log, (signal) =>
-      up(config, (line) => log.info(line), signal),
+      up(config, (line) => log.info(line), signal, { store: args.store }),
     );
     const serverUrl = serverUrlOf(view);
     const { loginFile } = config;

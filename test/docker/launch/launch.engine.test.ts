@@ -295,6 +295,7 @@ test("an unreachable engine is Unavailable, and the claim is kept for the next a
     claims: rig.claims,
     runsDir: rig.runsDir,
     placeOf: async () => ({ storeDir: "/nowhere" }),
+    dataPlane: undefined,
     pumpCommand: { node: process.execPath, main: "" },
     dockerHost: "unix:///nowhere/docker.sock",
   });

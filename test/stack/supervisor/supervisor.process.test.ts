@@ -62,6 +62,7 @@ async function startWith(
     dockerHost: "unix:///none",
     clusters: [{ name: "docker", dockerHost: "unix:///none" }],
     kubernetes: [],
+    stores: [],
     path: "/bin",
   };
   const supervisor = await supervise({ settings, stages, log: () => {}, ...more });
