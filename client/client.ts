@@ -2,7 +2,7 @@ import type { ServerAddress } from "./address.ts";
 import { type Buffers, buffersOver } from "./buffers.ts";
 import { type Codespecs, codespecsOver } from "./codespecs.ts";
 import { ServerError, UnexpectedStatusError } from "./errors.ts";
-import { type CallOptions, createHttp, type HttpOptions } from "./http/http.ts";
+import { type CallOptions, createHttp, type HttpOptions, type TokenProvider } from "./http/http.ts";
 import { type Runs, runsOver } from "./run/runs.ts";
 import type { ServiceMetadata } from "./types.ts";
 
@@ -11,6 +11,8 @@ export interface Client {
   readonly address: ServerAddress;
   /** The certificates that its user trusts, also for signed URLs. */
   readonly ca: string | undefined;
+  /** The token of its requests; undefined for a server that needs none. */
+  readonly token: TokenProvider | undefined;
   readonly codespecs: Codespecs;
   readonly buffers: Buffers;
   readonly runs: Runs;
@@ -26,6 +28,7 @@ export function createClient(address: ServerAddress, options: HttpOptions = {}):
   return {
     address,
     ca: options.ca,
+    token: options.token,
     codespecs: codespecsOver(http),
     buffers: buffersOver(http),
     runs: runsOver(http),

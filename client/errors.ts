@@ -24,7 +24,8 @@ export class UnexpectedStatusError extends Error {
   readonly status: number;
 
   constructor(status: number, reason: string) {
-    super(`unexpected status code ${status} ${reason}`.trimEnd());
+    const advice = status === 401 ? "; run 'tyger login' to log in again" : "";
+    super(`unexpected status code ${status} ${reason}`.trimEnd() + advice);
     this.status = status;
   }
 }

@@ -53,7 +53,7 @@ export {
   UnexpectedStatusError,
 } from "./errors.ts";
 export type { ExecOptions, Execution, Executions } from "./run/execution.ts";
-export type { CallOptions, HttpHooks, HttpOptions } from "./http/http.ts";
+export type { CallOptions, HttpHooks, HttpOptions, TokenProvider } from "./http/http.ts";
 export type { Attempts, Failure, RetryPolicy } from "./http/retry.ts";
 export type { LogBytesOptions, LogLine, LogOptions } from "./run/logs.ts";
 export type { List, ListOptions, Page } from "./pages.ts";

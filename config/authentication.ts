@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isSafeIssuer } from "../model/issuer.ts";
 
 /** Who can use the control plane over TCP. */
 export const authenticationSchema = z.union(
@@ -18,11 +19,3 @@ export const authenticationSchema = z.union(
   ],
   { error: "must be 'none', or have 'issuer' and 'audience'" },
 );
-
-/** A program that can change the answers of an issuer can make tokens. */
-function isSafeIssuer(issuer: string): boolean {
-  if (!URL.canParse(issuer)) return false;
-  const { protocol, hostname, search, hash } = new URL(issuer);
-  const isHere = hostname === "localhost" || hostname === "[::1]" || /^127(?:\.[0-9]+){3}$/.test(hostname);
-  return search === "" && hash === "" && (protocol === "https:" || (protocol === "http:" && isHere));
-}

@@ -73,11 +73,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "stack/postgres": ["model", "disk", "stack/host", "stack/supervisor:types"],
   "stack/supervisor": ["model", "config", "disk", "stack/host", "stack/docker", "stack/temporal"],
   "stack/temporal": ["model", "stack/host", "stack/supervisor:types"],
-  client: ["model", "contract", "waiting", "buffers/format", "buffers/access", "client"],
+  client: ["model", "contract", "disk", "waiting", "buffers/format", "buffers/access", "client"],
   // The module that programs import: without an argument it connects to the server of the user's login file.
   "client/index.ts": ["model", "config", "client"],
   // As users write them: they import the package alone.
   examples: [],
+  "client/auth": ["model", "buffers/access", "client"],
   "client/http": ["model", "waiting", "buffers/access", "client"],
   "client/run": ["model", "contract", "waiting", "buffers/format", "buffers/access", "client"],
   cli: ["model", "contract", "config", "client", "cli"],

@@ -8,7 +8,7 @@ export interface Target {
   port?: string;
   /** Path with query. */
   path: string;
-  /** The certificates to trust instead of the runtime's, as PEM. */
+  /** The certificates to trust instead of the machine's, as PEM. */
   ca?: string | undefined;
 }
 
@@ -33,8 +33,9 @@ export async function requesterOf(target: Target): Promise<(options: RequestOpti
   const { protocol, path, socketPath, hostname, port, ca } = target;
   const address = socketPath === undefined ? { hostname, port } : { socketPath };
   const isTls = protocol === "https:";
-  const request = isTls ? (await import("node:https")).request : httpRequest;
-  const fixed = { path, ...address, ...(isTls ? ca !== undefined && { ca } : WITHOUT_TLS) };
+  const tls = isTls ? await import("./secure-request.ts") : undefined;
+  const request = tls?.httpsRequest ?? httpRequest;
+  const fixed = { path, ...address, ...(tls ? { agent: tls.secureAgent(ca) } : WITHOUT_TLS) };
   return ({ method, headers, signal, timeoutMs }) =>
     request({
       ...fixed,

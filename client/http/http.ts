@@ -37,7 +37,12 @@ export interface HttpHooks {
   onRetry?: (reason: { status: number } | { error: unknown }) => void;
 }
 
+/** The token for a request. It is asked for each attempt, so it must know when it still has a good one. */
+export type TokenProvider = () => string | Promise<string>;
+
 export interface HttpOptions extends HttpHooks {
+  /** For a server with access control. The anonymous calls, such as `metadata`, do without. */
+  token?: TokenProvider | undefined;
   /** Pairs for the log lines of the server. */
   baggage?: Readonly<Record<string, string>> | undefined;
   /** Certificates to trust, as PEM, in place of the runtime's. */
@@ -68,11 +73,16 @@ export function createHttp(address: ServerAddress, options: HttpOptions = {}): H
   let wasReached = false;
   let hasServed = false;
 
-  const once = async (request: ApiRequest): Promise<WireResponse> => {
+  const once = async (request: ApiRequest, token: string | undefined): Promise<WireResponse> => {
     const { method, signal } = request;
     const url = urlOf(address, request);
     const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
-    const headers = { ...common, ...request.headers, ...(body && { "Content-Length": String(body.length) }) };
+    const headers = {
+      ...common,
+      ...request.headers,
+      ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+      ...(body && { "Content-Length": String(body.length) }),
+    };
     options.onRequest?.({ method, url, headers });
     const response = await transport({ method, url, headers, body, signal }, () => (wasReached = true));
     hasServed ||= response.status < 500;
@@ -97,7 +107,12 @@ export function createHttp(address: ServerAddress, options: HttpOptions = {}): H
     };
     signal?.throwIfAborted();
     try {
-      return await retry(() => attempt(() => once(request), read), { pauses, onRetry, signal });
+      const send = async (): Promise<T> => {
+        // A failure of the provider is not one of the server.
+        const token = request.isVersionless ? undefined : await options.token?.();
+        return attempt(() => once(request, token), read);
+      };
+      return await retry(send, { pauses, onRetry, signal });
     } catch (err) {
       const refusal = err instanceof FailedAttempt && err.response && (await errorOf(err.response));
       signal?.throwIfAborted();

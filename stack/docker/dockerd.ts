@@ -8,7 +8,8 @@ import type { EngineAddress } from "../../docker/engine/engine-address.ts";
 import { connectEngine } from "../../docker/engine/engine.ts";
 import { engineAt, isAnswering } from "./docker-engine.ts";
 import { stackNameOf, usersOf } from "./engine-claims.ts";
-import { lock, tryLock } from "../host/lock.ts";
+import { tryLock } from "../../waiting/kernel-lock.ts";
+import { lock } from "../host/lock.ts";
 import {
   endProcess,
   identify,

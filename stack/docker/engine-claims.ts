@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { EngineAddress } from "../../docker/engine/engine-address.ts";
-import { tryLock } from "../host/lock.ts";
+import { tryLock } from "../../waiting/kernel-lock.ts";
 import { holdsSocket, userOf } from "../host/processes.ts";
 
 /** Unique on this machine: two users can have data folders with the same name. */

@@ -1,22 +1,6 @@
-import { createServer, type Server } from "node:net";
-import { errnoOf } from "../../model/errors.ts";
 import { poll } from "../../waiting/bounded.ts";
+import { tryLock } from "../../waiting/kernel-lock.ts";
 import type { Report } from "./progress.ts";
-
-/**
- * Takes a lock that the kernel releases when the holder dies, however it dies: the name of an abstract socket.
- * @returns undefined if another process holds the lock.
- * @see unix(7)
- */
-export function tryLock(name: string): Promise<AsyncDisposable | undefined> {
-  const server = createServer((socket) => socket.destroy());
-  return new Promise((resolve, reject) => {
-    server.once("error", (err) => (errnoOf(err) === "EADDRINUSE" ? resolve(undefined) : reject(err)));
-    server.listen(`\0tyger-${name}`, () => resolve({ [Symbol.asyncDispose]: () => close(server) }));
-    // The lock alone must not keep the process alive.
-    server.unref();
-  });
-}
 
 /** Shorter waits are not reported. */
 const UNSAID_MS = 1000;
@@ -35,5 +19,3 @@ export async function lock(name: string, withinMs: number, what: string, report:
   if (held) return held;
   throw new Error(`Another 'tyger up' or 'tyger down' ${what} is still running`);
 }
-
-const close = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()));

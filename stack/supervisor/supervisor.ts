@@ -5,7 +5,7 @@ import { engineAt } from "../docker/docker-engine.ts";
 import { reviveDockerd } from "../docker/dockerd.ts";
 import { claimEngine, stackNameOf } from "../docker/engine-claims.ts";
 import { KeptProcess } from "./kept-process.ts";
-import { tryLock } from "../host/lock.ts";
+import { tryLock } from "../../waiting/kernel-lock.ts";
 import { endRecorded, writeProcessRecord } from "./process-record.ts";
 import { identify } from "../host/processes.ts";
 import type { ProcessSpec } from "./process-spec.ts";

@@ -2,7 +2,7 @@ import { PassThrough, Readable } from "node:stream";
 import { readStackConfig } from "../../config/stack.ts";
 import type { Host } from "../../cli/terminal/host.ts";
 import type { InterruptSignal } from "../../cli/terminal/signals.ts";
-import { writeLogin } from "../../cli/server/login-file.ts";
+import { writeLogin } from "../../client/login-writer.ts";
 import { runProgram } from "../../cli/program.ts";
 import { TerminalOutput } from "../../cli/terminal/terminal-output.ts";
 import type { FakeServer } from "../fakes/tyger-server.ts";

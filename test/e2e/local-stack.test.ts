@@ -9,7 +9,7 @@ import { controlSocketOf, serveControl } from "../../stack/supervisor/control.ts
 import { stackNameOf } from "../../stack/docker/engine-claims.ts";
 import { makeFolders } from "../../stack/folders.ts";
 import { findInstallation, versionOf } from "../../stack/host/installation.ts";
-import { tryLock } from "../../stack/host/lock.ts";
+import { tryLock } from "../../waiting/kernel-lock.ts";
 import { writeProcessRecord } from "../../stack/supervisor/process-record.ts";
 import { identify } from "../../stack/host/processes.ts";
 import { eventually } from "../eventually.ts";

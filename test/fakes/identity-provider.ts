@@ -101,7 +101,14 @@ export class IdentityProvider {
       ],
       // Given, because it warns of its defaults.
       adapter: class extends MemoryAdapter {},
-      ttl: { ClientCredentials: 600, DeviceCode: 600, RefreshToken: 86_400, Grant: 86_400, IdToken: 600 },
+      ttl: {
+        AccessToken: () => this.accessTokenSeconds,
+        ClientCredentials: () => this.accessTokenSeconds,
+        DeviceCode: 600,
+        RefreshToken: 86_400,
+        Grant: 86_400,
+        IdToken: 600,
+      },
       cookies: { keys: ["test"] },
       scopes: ["openid", "offline_access", "api"],
       rotateRefreshToken: true,

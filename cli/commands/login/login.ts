@@ -1,44 +1,105 @@
-import { messageOf } from "../../../model/errors.ts";
+import { dirname, resolve } from "node:path";
 import { parseServerUrl, type ServerAddress, storedUrlOf } from "../../../client/address.ts";
+import { certificatesOf } from "../../../client/auth/certificates.ts";
+import type { ServiceLogin } from "../../../client/auth/grants.ts";
 import { createClient } from "../../../client/client.ts";
-import type { ServiceMetadata } from "../../../client/types.ts";
+import type { Login } from "../../../client/login-file.ts";
+import { writeLogin } from "../../../client/login-writer.ts";
+import { messageOf } from "../../../model/errors.ts";
+import { isSafeUrl } from "../../../model/issuer.ts";
 import { command } from "../../line/command.ts";
-import { writeLogin } from "../../server/login-file.ts";
 import { parseProxy } from "../../read/proxy.ts";
-import { httpOptionsOf } from "../../server/connect.ts";
 import { readYamlFile } from "../../read/yaml-file.ts";
+import { httpOptionsOf } from "../../server/connect.ts";
+import { writeAll } from "../../terminal/host.ts";
 
 export default command({
   meta: { name: "login", description: "Log in to a server, which all other commands then use" },
-  examples: ["tyger login --local", "tyger login unix:///opt/tyger/api.sock", "tyger login http://localhost:8080"],
+  examples: [
+    "tyger login --local",
+    "tyger login unix:///opt/tyger/api.sock",
+    "tyger login https://tyger.example.org",
+    "tyger login https://tyger.example.org --service-principal ci --secret-file ci.secret",
+  ],
   args: {
     "server-url": { type: "positional", required: false, description: "http://host:port or unix:///path/api.sock" },
-    file: {
+    file: { type: "string", alias: "f", valueHint: "path", isOnce: true, description: "YAML file with the options" },
+    local: { type: "boolean", description: "Use the server on this machine" },
+    "service-principal": {
       type: "string",
-      alias: "f",
+      alias: "s",
+      valueHint: "id",
+      isOnce: true,
+      description: "Log in as this service, with --secret-file or --cert-file",
+    },
+    "secret-file": {
+      type: "string",
       valueHint: "path",
       isOnce: true,
-      description: "YAML file with serverUrl and proxy",
+      description: "File with the secret of the service",
     },
-    local: { type: "boolean", description: "Use the server on this machine" },
+    "cert-file": {
+      type: "string",
+      alias: "c",
+      valueHint: "path",
+      isOnce: true,
+      description: "PEM file with the certificate and the key of the service",
+    },
+    "use-device-code": {
+      type: "boolean",
+      alias: "d",
+      description: "Log in with a code in a browser on any machine, which is the default",
+    },
+    "tls-certificates": {
+      type: "string",
+      valueHint: "os|embedded|path",
+      isOnce: true,
+      description: "Certificates to trust: of the system (os), of tyger (embedded), or in a PEM file",
+    },
   },
   async run({ args, globals, host, log }) {
-    const url = args["server-url"];
-    if (args.local && (url !== undefined || args.file !== undefined)) {
+    const { local, file, "server-url": url } = args;
+    const given: GivenLogin = {
+      servicePrincipal: args["service-principal"],
+      secretPath: args["secret-file"],
+      certificatePath: args["cert-file"],
+      tlsCaCertificates: args["tls-certificates"],
+      useDeviceCode: args["use-device-code"],
+    };
+    const hasOptions = Object.values(given).some(Boolean);
+    if (local && (url !== undefined || file !== undefined)) {
       throw new Error("--local cannot be combined with a URL or --file");
     }
-    const options = { ...httpOptionsOf({ log, globals }), retry: false } as const;
-    const login = (address: ServerAddress): Promise<ServiceMetadata> => createClient(address, options).metadata();
-    const { address, proxy } = args.local
-      ? { address: await firstAnswering(await host.config.localSockets(), login), proxy: undefined }
-      : await addressOf(url, args.file);
+    if (local && hasOptions) throw new Error("--local can be combined with --proxy only");
+    const options =
+      local || url !== undefined ? { ...given, serverUrl: url } : { ...(await optionsIn(file)), ...defined(given) };
+    const service = serviceOf(options);
+    const { tlsCaCertificates = "os" } = options;
+    const ca = certificatesOf(tlsCaCertificates);
+    const client = (address: ServerAddress) =>
+      createClient(address, { ...httpOptionsOf({ log, globals }), ca, retry: false });
     const loginFile = host.config.loginFile;
     if (loginFile === undefined) throw new Error("there is no folder for the login file: set TYGER_CACHE_FILE or HOME");
-    if (!args.local) {
-      const { authority } = await login(address);
-      if (authority) throw new Error("the server requires a token, which this client cannot obtain");
+    const address = local
+      ? await firstAnswering(await host.config.localSockets(), (one) => client(one).metadata())
+      : parseServerUrl(options.serverUrl ?? "");
+    const login: Login = {
+      serverUrl: storedUrlOf(address),
+      proxy: globals.proxy ?? options.proxy ?? "auto",
+      ...(tlsCaCertificates !== "os" && {
+        tlsCaCertificates: tlsCaCertificates === "embedded" ? tlsCaCertificates : resolve(tlsCaCertificates),
+      }),
+    };
+    const metadata = local ? {} : await client(address).metadata();
+    if (!metadata.authority) return writeLogin(loginFile, login);
+    if (address.kind === "tcp" && !isSafeUrl(address.baseUrl)) {
+      log.warn("The server is not reached over TLS: others on the network can read the token");
     }
-    writeLogin(loginFile, { serverUrl: storedUrlOf(address), proxy: globals.proxy ?? proxy ?? "auto" });
+    const { logIn } = await import("../../../client/auth/log-in.ts");
+    const { onRequest } = httpOptionsOf({ log, globals });
+    const tell = ({ url: page, code }: { url: string; code: string }): Promise<void> =>
+      writeAll(host.stdout, `To log in, open ${page} in a browser and enter the code ${code}\n`);
+    writeLogin(loginFile, { ...login, ...(await logIn(metadata, { service, tell, ca, onRequest })) });
   },
 });
 
@@ -60,15 +121,52 @@ async function firstAnswering(
   throw new Error(`no local server was found: ${failures.join("; ")}`);
 }
 
-async function addressOf(
-  url: string | undefined,
-  file: string | undefined,
-): Promise<{ address: ServerAddress; proxy: string | undefined }> {
-  if (url !== undefined) return { address: parseServerUrl(url), proxy: undefined };
+/** The options of a login, from flags or from a file. */
+interface GivenLogin {
+  serverUrl?: string | undefined;
+  proxy?: string | undefined;
+  servicePrincipal?: string | undefined;
+  secretPath?: string | undefined;
+  certificatePath?: string | undefined;
+  tlsCaCertificates?: string | undefined;
+  useDeviceCode?: boolean;
+}
+
+const defined = (given: GivenLogin): GivenLogin =>
+  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== false));
+
+/** @throws Error for flags that exclude each other */
+function serviceOf(given: GivenLogin): ServiceLogin | undefined {
+  const { servicePrincipal: clientId, secretPath, certificatePath, useDeviceCode } = given;
+  if (clientId === undefined) {
+    if (certificatePath !== undefined) throw new Error("--cert-file requires --service-principal");
+    if (secretPath !== undefined) throw new Error("--secret-file requires --service-principal");
+    return undefined;
+  }
+  if (useDeviceCode) throw new Error("--service-principal cannot be combined with --use-device-code");
+  if (certificatePath !== undefined && secretPath !== undefined) {
+    throw new Error("--cert-file cannot be combined with --secret-file");
+  }
+  // Commands in other folders read the file again.
+  if (certificatePath !== undefined) return { clientId, certPath: resolve(certificatePath) };
+  if (secretPath !== undefined) return { clientId, secretPath: resolve(secretPath) };
+  throw new Error("--service-principal requires --secret-file or --cert-file");
+}
+
+/** Paths in the file start at its folder. */
+async function optionsIn(file: string | undefined): Promise<GivenLogin> {
   if (file === undefined) throw new Error("a server URL, --file or --local is required");
-  const { serverUrl, proxy } = (await readYamlFile(file, LOGIN_FILE)) as { serverUrl?: string; proxy?: string };
-  if (!serverUrl) throw new Error(`the file '${file}' has no serverUrl`);
-  return { address: parseServerUrl(serverUrl), proxy: proxy === undefined ? undefined : proxyOf(proxy, file) };
+  const options = (await readYamlFile(file, LOGIN_FILE)) as GivenLogin;
+  if (!options.serverUrl) throw new Error(`the file '${file}' has no serverUrl`);
+  const { proxy, secretPath, certificatePath, tlsCaCertificates: trusted } = options;
+  const below = (path: string): string => resolve(dirname(file), path);
+  return {
+    ...options,
+    ...(proxy !== undefined && { proxy: proxyOf(proxy, file) }),
+    ...(secretPath !== undefined && { secretPath: below(secretPath) }),
+    ...(certificatePath !== undefined && { certificatePath: below(certificatePath) }),
+    ...(trusted !== undefined && !["os", "embedded"].includes(trusted) && { tlsCaCertificates: below(trusted) }),
+  };
 }
 
 function proxyOf(text: string, file: string): string {
@@ -81,5 +179,15 @@ function proxyOf(text: string, file: string): string {
 
 /** The options that this client supports, and those of companion programs, which it ignores. */
 const LOGIN_FILE = {
-  object: { serverUrl: "text", proxy: "text", port: "integer", allowedClientCIDRs: "textList", logPath: "text" },
+  object: {
+    serverUrl: "text",
+    proxy: "text",
+    servicePrincipal: "text",
+    secretPath: "text",
+    certificatePath: "text",
+    tlsCaCertificates: "text",
+    port: "integer",
+    allowedClientCIDRs: "textList",
+    logPath: "text",
+  },
 } as const;

@@ -1,5 +1,5 @@
 import { command } from "../../line/command.ts";
-import { writeLogin } from "../../server/login-file.ts";
+import { writeLogin } from "../../../client/login-writer.ts";
 
 export default command({
   meta: { name: "logout", description: "Log out of the server" },

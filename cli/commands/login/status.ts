@@ -1,10 +1,10 @@
-import { connect } from "../../server/connect.ts";
-import { command } from "../../line/command.ts";
-import { writeAll } from "../../terminal/host.ts";
-import { readLogin } from "../../../client/login-file.ts";
-import { namedProxy } from "../../read/proxy.ts";
-import { asJson } from "../../print/resources.ts";
 import { shownUrlOf } from "../../../client/address.ts";
+import { readLogin } from "../../../client/login-file.ts";
+import { command } from "../../line/command.ts";
+import { asJson } from "../../print/resources.ts";
+import { namedProxy } from "../../read/proxy.ts";
+import { connect } from "../../server/connect.ts";
+import { writeAll } from "../../terminal/host.ts";
 
 export default command({
   meta: { name: "status", description: "Show the server you are logged in to" },
@@ -16,13 +16,25 @@ export default command({
     const { args, host } = context;
     const client = await connect(context);
     const metadata = await client.metadata();
-    const { proxy } = (await readLogin(host.config.loginFile ?? "")) ?? {};
+    // A login that has ended is an error, and not the status of before.
+    const token = await client.token?.();
+    const { proxy, principal } = (await readLogin(host.config.loginFile ?? "")) ?? {};
+    const roles = token === undefined ? undefined : await rolesIn(token);
     const serverUrl = shownUrlOf(client.address);
     const named = namedProxy(proxy);
     if (args.format === "json") {
-      await writeAll(host.stdout, asJson({ serverUrl, ...(named && { proxy: named }), metadata }));
-    } else {
-      await writeAll(host.stdout, `Logged in to ${serverUrl}${named ? ` through the proxy ${named}` : ""}\n`);
+      const who = { ...(principal && { principal }), ...(roles && { roles }) };
+      await writeAll(host.stdout, asJson({ serverUrl, ...who, ...(named && { proxy: named }), metadata }));
+      return;
     }
+    const as = principal ? ` as '${principal}'` : "";
+    const having = roles && roles.length > 0 ? ` with the roles ${roles.map((role) => `'${role}'`).join(", ")}` : "";
+    const through = named ? ` through the proxy ${named}` : "";
+    await writeAll(host.stdout, `Logged in to ${serverUrl}${as}${having}${through}\n`);
   },
 });
+
+async function rolesIn(token: string): Promise<readonly string[]> {
+  const { factsIn } = await import("../../../client/auth/claims.ts");
+  return factsIn(token).roles;
+}

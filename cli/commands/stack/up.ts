@@ -4,7 +4,7 @@ import { command } from "../../line/command.ts";
 import { writeAll } from "../../terminal/host.ts";
 import { withInterrupt } from "../../terminal/interrupt.ts";
 import { readLogin } from "../../../client/login-file.ts";
-import { writeLogin } from "../../server/login-file.ts";
+import { writeLogin } from "../../../client/login-writer.ts";
 
 export default command({
   meta: { name: "up", description: "Start the local stack in the background and log in to it" },

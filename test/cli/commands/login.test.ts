@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { readLogin } from "../../../client/login-file.ts";
-import { writeLogin } from "../../../cli/server/login-file.ts";
+import { writeLogin } from "../../../client/login-writer.ts";
 import { readCliConfig } from "../../../config/cli.ts";
 import { FakeServer, reply } from "../../fakes/tyger-server.ts";
 import { tyger } from "../command-line.ts";
@@ -90,8 +90,8 @@ test.each([
   ["the old name", "serverUri: http://h:1\n", { serverUrl: "http://h:1" }],
   [
     "more than we know",
-    "serverUrl: http://h:1\nlastTokenExpiration: 5\nfullCache: aGk=\n",
-    { serverUrl: "http://h:1" },
+    "serverUrl: http://h:1\nmanagedIdentity: true\nlastTokenExpiration: 5\nfullCache: aGk=\n",
+    { serverUrl: "http://h:1", lastTokenExpiration: 5, fullCache: "aGk=" },
   ],
   ["quotes in quotes", "serverUrl: 'http+unix:///it''s:'\n", { serverUrl: "http+unix:///it's:" }],
   ["JSON", '{"serverUrl": "http://h:1"}', { serverUrl: "http://h:1" }],
@@ -129,7 +129,7 @@ test("a login that cannot be written leaves the old login in place", async () =>
 
 test("an impossible path of the login file is an error that names it", async () => {
   // In a process of its own: a recursive mkdir below /proc never returns.
-  const module = join(import.meta.dirname, "../../../cli/server/login-file.ts");
+  const module = join(import.meta.dirname, "../../../client/login-writer.ts");
   const script = `import { writeLogin } from "${module}"; writeLogin("/proc/none/login", { serverUrl: "http://h" });`;
   const { stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
     encoding: "utf8",

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { writeLogin } from "../../../cli/server/login-file.ts";
+import { writeLogin } from "../../../client/login-writer.ts";
 import { FakeServer } from "../../fakes/tyger-server.ts";
 
 const MAIN = new URL("../../../cli/main.ts", import.meta.url).pathname;

@@ -4,7 +4,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { writeLogin } from "../../../cli/server/login-file.ts";
+import { writeLogin } from "../../../client/login-writer.ts";
 import { INTERRUPT_SIGNALS } from "../../../cli/terminal/signals.ts";
 import { eventually } from "../../eventually.ts";
 import { FakeServer } from "../../fakes/tyger-server.ts";

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { writeLogin } from "../../../cli/server/login-file.ts";
+import { writeLogin } from "../../../client/login-writer.ts";
 import { FakeServer } from "../../fakes/tyger-server.ts";
 
 const MAIN = new URL("../../../cli/main.ts", import.meta.url).pathname;

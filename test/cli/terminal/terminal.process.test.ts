@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { writeLogin } from "../../../cli/server/login-file.ts";
+import { writeLogin } from "../../../client/login-writer.ts";
 import { eventually, stays } from "../../eventually.ts";
 import { FakeServer } from "../../fakes/tyger-server.ts";
 

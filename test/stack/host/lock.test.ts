@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { lock, tryLock } from "../../../stack/host/lock.ts";
+import { lock } from "../../../stack/host/lock.ts";
+import { tryLock } from "../../../waiting/kernel-lock.ts";
 import { eventually } from "../../eventually.ts";
 
 const silent = (): void => {};
@@ -19,7 +20,7 @@ test("a lock has one holder at a time", async () => {
 
 test("the lock of a killed holder is free", async () => {
   const name = `test-${randomBytes(6).toString("hex")}`;
-  const script = `const { tryLock } = await import(${JSON.stringify(import.meta.resolve("../../../stack/host/lock.ts"))});
+  const script = `const { tryLock } = await import(${JSON.stringify(import.meta.resolve("../../../waiting/kernel-lock.ts"))});
     await tryLock(${JSON.stringify(name)}); setInterval(() => {}, 1000); process.stdout.write("held");`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
     stdio: ["ignore", "pipe", "inherit"],
