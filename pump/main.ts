@@ -33,7 +33,9 @@ const pump = new Pump(spec, { buffers, journal, onState: (state) => end.show(sta
 // keeps the pipes open until SIGKILL or a command. The others are ignored: the shell that started the stack can go, and batch
 // systems signal all processes of a job before its time is up.
 for (const signal of ["SIGTERM", "SIGINT"])
-  process.on(signal, () => pump.interrupt(`The pump was stopped by ${signal}`, isInPod));
+  process.on(signal, () =>
+    pump.interrupt(isInPod ? `The pod is being ended (${signal})` : `The pump was stopped by ${signal}`, isInPod),
+  );
 for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2"]) process.on(signal, () => {});
 process.on("uncaughtException", (err) => pump.fail(`The pump failed: ${messageOf(err)}`));
 

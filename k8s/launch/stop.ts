@@ -44,17 +44,19 @@ export async function stop(ports: StopPorts, run: RunRecord, replica: number): P
   const pod = uid === undefined ? await findPod(ports, run, replica) : await findSurely(ports, run, replica, uid);
   if (!pod) return uid === undefined ? notStarted() : disappeared(ports, run, replica);
   const before = await stateOf(ports, run, replica, pod);
-  if (before.pump?.phase !== "Running") {
-    return hasEnded(before.container) ? before : endPod(ports, run, replica, pod);
-  }
-  if (hasEnded(before.container)) {
-    const jobEnded: PumpCommand = { command: "jobEnded", cutOff: wasCutOff(pod, before.container) };
+  const { container, pump } = before;
+  if (hasEnded(container)) {
+    if (pump?.phase !== "Running") return before;
+    const jobEnded: PumpCommand = { command: "jobEnded", cutOff: wasCutOff(pod, container) };
     return settle(ports, run, replica, { state: before, jobEnded });
   }
   // The pump gets the command before the job is killed: the end of a killed job's pipe must not count as the end of its
-  // output, and the watcher, which tells the pump that the job has ended, can be quicker than we are.
-  await channelOf(ports, run, replica).command({ command: "stop" }, isPumpRunning(pod) ? STOP_HEARD_MS : 0);
-  return settle(ports, run, replica, { state: await endPod(ports, run, replica, pod) });
+  // output, and the watcher, which tells the pump that the job has ended, can be quicker than we are. One that has failed
+  // gets it too: it holds the pipes, and until it ends, a node reports nothing about a pod that is deleted.
+  const heardMs = isPumpRunning(pod) ? STOP_HEARD_MS : 0;
+  if (pump) await channelOf(ports, run, replica).command({ command: "stop" }, heardMs);
+  const ended = await endPod(ports, run, replica, pod);
+  return pump?.phase === "Running" ? settle(ports, run, replica, { state: ended }) : ended;
 }
 
 /** Deletes a pod, and waits for the end of its job. @throws CodedError Unavailable when its node does not end it */

@@ -37,7 +37,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const why = given ? undefined : await whyNoOwnCluster();
   project.provide("podImage", process.env["TYGER_KUBE_IMAGE"] ?? EXAMPLE_IMAGE);
   project.provide("pumpImage", process.env["TYGER_KUBE_PUMP_IMAGE"] ?? PUMP_IMAGE);
-  project.provide("podHost", process.env["TYGER_KUBE_POD_HOST"] ?? "10.244.0.1");
+  project.provide("podHost", process.env["TYGER_TEST_POD_HOST"] ?? "10.244.0.1");
   project.provide("testRunPid", process.pid);
   project.provide("whyNoCluster", why ?? "");
   if (given || why !== undefined) {

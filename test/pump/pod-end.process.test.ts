@@ -51,7 +51,7 @@ describe("a pump in a pod", () => {
     const job = pump.startJob("exec 3> out.pipe; echo part >&3; sleep 60");
     await eventually(async () => (await suite.world.blobsOf(out)).length > 1);
     process.kill(pump.pid, "SIGTERM");
-    const failure = { message: "The pump was stopped by SIGTERM", cutOff: true };
+    const failure = { message: "The pod is being ended (SIGTERM)", cutOff: true };
     await eventually(() => pump.states().at(-1)?.phase === "Failed");
     expect(pump.states().at(-1)).toEqual({ phase: "Failed", ...failure });
     expect(job.process.exitCode).toBe(null);

@@ -24,6 +24,8 @@ export const kubectl = async (...args: string[]): Promise<string> =>
 export interface KubeStack {
   stack: TestStack;
   installation: string;
+  /** A run file. */
+  fileOf(codespec: Partial<JobCodespec>): Promise<string>;
   /** Gives its id. */
   create(codespec: Partial<JobCodespec>, flags?: readonly string[]): Promise<string>;
   exec(codespec: Partial<JobCodespec>, flags?: readonly string[]): Promise<CommandResult>;
@@ -46,9 +48,15 @@ export async function startKubeStack(
   const config = join(home, "tyger.yml");
   const kubeconfig = inject("kubeconfig");
   const durations = { userImageSeconds: 5 };
+  const pumpImage = inject("pumpImage");
+  const host = await hostForPods();
+  const address = `${host}:${await freePort(host)}`;
   await writeFile(
     config,
-    JSON.stringify({ clusters: clusters.map((cluster) => ({ kubeconfig, durations, ...cluster })) }),
+    JSON.stringify({
+      clusters: clusters.map((cluster) => ({ kubeconfig, durations, pumpImage, ...cluster })),
+      dataPlane: { listen: address, publicUrl: `http://${address}` },
+    }),
   );
   const stack = await startStack({ env: { TYGER_CONFIG: config } });
   const installation = await installationOf(stack);
@@ -72,6 +80,7 @@ export async function startKubeStack(
   return {
     stack,
     installation,
+    fileOf,
     create,
     exec: async (codespec, flags = []) =>
       stack.tyger(["run", "exec", "-f", await fileOf(codespec), ...flags], { limitMs: 90_000 }),
@@ -129,6 +138,15 @@ export async function startCounter(): Promise<Counter> {
     begins: (id) => begins.get(id) ?? 0,
     close: () => new Promise((resolve) => void server.close(() => resolve())),
   };
+}
+
+/** A port on which nothing listens. */
+async function freePort(host: string): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 /** Where pods reach this machine: on a cluster of one node, the first address of its pods is that of their bridge. */
