@@ -117,6 +117,7 @@ await Promise.all([
     { worker: "./worker/main.ts" },
     { supervisor: "./stack/supervisor-main.ts" },
     { "store-probe": "./stack/store-probe-main.ts" },
+    { cluster: "./k8s/admin-main.ts" },
     { programs: "./workflows/programs.ts" },
   ].map((program) => bundle(program, withPackages)),
   declare(["workflows/programs.ts", "client/index.ts"], `${unfinished}/types`),

@@ -79,6 +79,16 @@ export interface KubernetesCluster extends Omit<KubernetesSettings, "kubeconfig"
   maxLiveRuns: number | undefined;
 }
 
+/** The one cluster of a server that has it from variables, and not from a file; `tyger up --kubeconfig` sets them. */
+export interface GivenKubernetes {
+  kubeconfig: string;
+  context?: string | undefined;
+  namespace?: string | undefined;
+}
+
+/** Its runs have this name in their rows. */
+export const GIVEN_CLUSTER = "kubernetes";
+
 /**
  * The clusters of a server. One whose configuration names none has one.
  * @throws Error when two of them are the same: a run must be in one place
@@ -86,8 +96,15 @@ export interface KubernetesCluster extends Omit<KubernetesSettings, "kubeconfig"
 export function clustersOf(
   { clusters }: { clusters?: readonly ClusterSettings[] | undefined },
   dockerHost: string | undefined,
+  given?: GivenKubernetes,
 ): ClusterConfig[] {
-  const stated: readonly ClusterSettings[] = clusters ?? [{ kind: "docker", name: SOLE_CLUSTER }];
+  if (given && clusters) {
+    throw new Error("Invalid configuration: a kubeconfig is given, and the configuration file has 'clusters'");
+  }
+  const sole: ClusterSettings = given
+    ? { kind: "kubernetes", name: GIVEN_CLUSTER, ...given }
+    : { kind: "docker", name: SOLE_CLUSTER };
+  const stated: readonly ClusterSettings[] = clusters ?? [sole];
   const all = stated.map((cluster): ClusterConfig =>
     cluster.kind === "docker" ? { dockerHost, maxLiveRuns: undefined, ...cluster } : kubernetesOf(cluster),
   );
@@ -111,16 +128,21 @@ function kubernetesOf({
   return { maxLiveRuns: undefined, ...cluster, access };
 }
 
-/** Where the runs of a cluster are, in words. */
-export function placeOf(cluster: ClusterConfig): string {
+/** Where the runs of a cluster are. */
+function placeOf(cluster: ClusterConfig): string {
   if (cluster.kind === "docker") {
     return cluster.dockerHost === undefined ? "the engine of this machine" : `'${cluster.dockerHost}'`;
   }
   const { access, namespace } = cluster;
   const where = namespace === undefined ? "the namespace of the installation" : `the namespace '${namespace}'`;
-  if ("inCluster" in access) return `${where} of the server's own cluster`;
+  return `${where} in the cluster of ${accessWords(access)}`;
+}
+
+/** The way to a cluster as a user reads it. */
+export function accessWords(access: KubernetesCluster["access"]): string {
+  if ("inCluster" in access) return "this pod";
   const { kubeconfig, context } = access;
-  return `${where} of the cluster of '${kubeconfig}'${context === undefined ? "" : `, context '${context}'`}`;
+  return `'${kubeconfig}'${context === undefined ? "" : `, context '${context}'`}`;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ClusterConfig, clustersOf, servedOf } from "./clusters.ts";
+import { type ClusterConfig, clustersOf, type GivenKubernetes, servedOf } from "./clusters.ts";
 import { type ConfigFile, readConfigFile } from "./file.ts";
 import { locationsOf, type LocationConfigs } from "./locations.ts";
 import type { Environment } from "./paths.ts";
@@ -22,6 +22,10 @@ const serverSchema = z.object({
   TYGER_STORES: z.string().optional(),
   /** An emulator of Google Cloud Storage, as Google's own clients read it. */
   STORAGE_EMULATOR_HOST: z.string().optional(),
+  /** Path. Jobs are pods of this cluster, unless the configuration file has clusters. */
+  TYGER_KUBECONFIG: z.string().optional(),
+  TYGER_KUBE_CONTEXT: z.string().optional(),
+  TYGER_KUBE_NAMESPACE: z.string().optional(),
   TYGER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
 });
 
@@ -73,7 +77,7 @@ export function readApiConfig(env: Environment): ApiConfig {
   const settings = readConfigFile(env);
   const file = {
     ...settings,
-    clusters: clustersOf(settings, variables.DOCKER_HOST),
+    clusters: clustersOf(settings, variables.DOCKER_HOST, givenIn(variables)),
     locations: locationsOf(settings, variables),
   };
   if (listen === undefined) return { ...variables, ...file };
@@ -90,7 +94,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
   const { TYGER_WORKER_CLUSTERS: served, TYGER_MAX_LIVE_RUNS: slots, ...given } = read(workerSchema, env);
   const { TYGER_DATA_SOCKET: dataSocket, ...variables } = given;
   const settings = readConfigFile(env);
-  const all = clustersOf(settings, variables.DOCKER_HOST);
+  const all = clustersOf(settings, variables.DOCKER_HOST, givenIn(variables));
   const clusters = servedOf(all, served).map((cluster) => ({
     ...cluster,
     maxLiveRuns: cluster.maxLiveRuns ?? slots ?? DEFAULT_SLOTS[cluster.kind],
@@ -105,6 +109,11 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
   }
   const clusterNames = all.map(({ name }) => name);
   return { ...variables, clusters, clusterNames, locations, serverUrl, dataPlaneUrl };
+}
+
+function givenIn(variables: z.infer<typeof serverSchema>): GivenKubernetes | undefined {
+  const { TYGER_KUBECONFIG: kubeconfig, TYGER_KUBE_CONTEXT: context, TYGER_KUBE_NAMESPACE: namespace } = variables;
+  return kubeconfig === undefined ? undefined : { kubeconfig, context, namespace };
 }
 
 function read<S extends z.ZodType>(schema: S, env: Environment): z.infer<S> {

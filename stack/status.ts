@@ -2,8 +2,9 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { StackConfig } from "../config/stack.ts";
-import { errnoOf } from "../model/errors.ts";
+import { errnoOf, messageOf } from "../model/errors.ts";
 import { LOST_RUNS_FILE, workflowIdOf } from "../model/run/names.ts";
+import { knownInstallation } from "./kubernetes.ts";
 import { refusalOf } from "./docker/docker-engine.ts";
 import type { StackView } from "./supervisor/control.ts";
 import { askStack } from "./supervisor/process-record.ts";
@@ -53,7 +54,7 @@ export function describeStack(
     ...(view.given?.postgres ? [`Postgres      ${view.given.postgres}, from DATABASE_URL`] : []),
     ...(view.given?.temporal ? [`Temporal      ${view.given.temporal}, from TEMPORAL_ADDRESS`] : []),
     `API           ${serverUrlOf(view)}`,
-    ...enginesOf(view, problems),
+    ...enginesOf(view, installation, problems),
     `data folder   ${paths.dataDir}`,
     ...storesOf(view),
     ...(view.given?.postgres ? [] : databaseElsewhere(paths.dataDir)),
@@ -66,6 +67,7 @@ export function describeStack(
 
 function enginesOf(
   { dockerHost, clusters = [], kubernetes = [] }: StackView,
+  installation: string,
   problems: ReadonlyMap<string, string>,
 ): string[] {
   const lineOf = (host: string, cluster: string): string => {
@@ -73,7 +75,10 @@ function enginesOf(
     return `Docker        ${host}${cluster}${problem === undefined ? "" : `: ${problem}`}`;
   };
   if (kubernetes.length > 0) {
-    return kubernetes.map(({ name, words }) => `Kubernetes    ${words}, cluster '${name}'`);
+    return kubernetes.map(({ name, words, namespace }) => {
+      const which = kubernetes.length > 1 ? `, cluster '${name}'` : "";
+      return `Kubernetes    ${words}, namespace '${namespace ?? `tyger-${installation}`}'${which}`;
+    });
   }
   if (clusters.length < 2) return [lineOf(clusters[0]?.dockerHost ?? dockerHost, "")];
   return clusters.map((cluster) => lineOf(cluster.dockerHost, `, cluster '${cluster.name}'`));
@@ -88,9 +93,9 @@ function storesOf({ stores: [first, ...former] = [] }: StackView): string[] {
 /** Part of the name of every workflow and container; the worker writes it when it is ready. */
 function installationOf(stateDir: string): string {
   try {
-    return readFileSync(join(stateDir, "installation"), "utf8").trim();
-  } catch {
-    return "unknown until the worker is ready";
+    return knownInstallation(stateDir) ?? "unknown until the worker is ready";
+  } catch (err) {
+    return `unknown: ${messageOf(err)}`;
   }
 }
 

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ClusterConfig, clustersOf, placeOf } from "../config/clusters.ts";
+import { accessWords, type ClusterConfig, clustersOf } from "../config/clusters.ts";
 import { readConfigFile } from "../config/file.ts";
 import type { StackConfig } from "../config/stack.ts";
 import { messageOf } from "../model/errors.ts";
@@ -13,6 +13,7 @@ import { leaveDockerd } from "./docker/dockerd.ts";
 import { settleDatabase, settleTemporal } from "./services.ts";
 import { stackNameOf } from "./docker/engine-claims.ts";
 import { EXAMPLE_IMAGE, hasImage, provideExampleImage } from "./docker/image.ts";
+import { checkClusters, claimNamespaces, type ComputeChoice, settleChoice, type SettledChoice } from "./kubernetes.ts";
 import { makeFolders } from "./folders.ts";
 import { findInstallation, versionOf, type Installation } from "./host/installation.ts";
 import { lock } from "./host/lock.ts";
@@ -41,6 +42,7 @@ const LISTENING_MS = 10_000;
 export interface UpOptions {
   /** Where new buffers and logs are: `gs://BUCKET[/PREFIX]`, or `local` for the data folder. */
   store?: string | undefined;
+  compute?: ComputeChoice;
 }
 
 export interface UpResult {
@@ -52,7 +54,7 @@ export interface UpResult {
 export const lockNameOf = (config: StackConfig): string => `stack-${stackNameOf(config.paths)}`;
 
 /**
- * Starts the local stack unless it is running; replaces one of another version. After `signal` is aborted, finishes the
+ * Starts the local stack unless it is running; replaces one of another version, or with other clusters. After `signal` is aborted, finishes the
  * current step and stops what this call started.
  * @throws Error in one sentence, such as a server that cannot be installed or a process that does not start.
  */
@@ -60,7 +62,7 @@ export async function up(
   config: StackConfig,
   report: Report,
   signal: AbortSignal,
-  { store }: UpOptions = {},
+  { store, compute }: UpOptions = {},
 ): Promise<UpResult> {
   const installation = findInstallation();
   const version = versionOf(installation);
@@ -69,13 +71,16 @@ export async function up(
   await using _held = await lock(lockNameOf(config), LOCK_MS, "on this stack", report);
 
   const stores = settleStores(config, store);
+  const chosen = settleChoice(paths.stateDir, compute);
   const running = await askStack(paths, "status");
-  if (running?.version === version && hasStores(running, stores)) {
+  if (running?.version === version && hasStores(running, stores) && !chosen.isChanged) {
     const view = running.isReady ? running : await awaitReady(config, report, signal, supervisorOf(paths));
     return { hasStarted: false, view };
   }
   // Before any other process ends or starts because of it.
-  const clusters = clustersOf(readConfigFile(config.inherited), config.dockerHost);
+  const clusters = clustersOf(readConfigFile(config.inherited), config.dockerHost, chosen.given);
+  const kubernetes = clusters.filter((cluster) => cluster.kind === "kubernetes");
+  await checkClusters(kubernetes, { config, report });
   await mustHaveRoom(paths.dataDir);
   if (stores.bucket) {
     const { node, env } = { node: process.execPath, env: { PATH: config.path, ...config.inherited } };
@@ -87,20 +92,23 @@ export async function up(
     await askStack(paths, "stop", STOP_MS);
   }
   await endRecorded(paths.stateDir);
+  chosen.keep();
 
   let supervisor: ChildProcess | undefined;
   let provingPipes: Promise<void> | undefined;
   try {
-    const settled = await settle(config, { installation, version, clusters, stores }, report);
+    const settled = await settle(config, { installation, version, clusters, stores, chosen }, report);
     const { settings } = settled;
     ({ provingPipes } = settled);
     signal.throwIfAborted();
     report(`starting ${startedNames(settings)}`);
     supervisor = startSupervisor(settings);
     const [view] = await Promise.all([awaitReady(config, report, signal, watch(supervisor)), provingPipes]);
+    await claimNamespaces(kubernetes, config);
     return { hasStarted: true, view };
   } catch (err) {
     if (supervisor) await stopAgain(supervisor, paths);
+    chosen.revert();
     // It removes its container, which would otherwise stay.
     await provingPipes?.catch(() => {});
     // A stack that did not start needs no Docker engine.
@@ -118,12 +126,13 @@ interface Plan {
   version: string;
   clusters: ClusterConfig[];
   stores: SettledStores;
+  chosen: SettledChoice;
 }
 
 /** Prepares Docker, Postgres, and Temporal. The test of the named pipes continues while the processes start. */
 async function settle(
   config: StackConfig,
-  { installation, version, clusters, stores }: Plan,
+  { installation, version, clusters, stores, chosen }: Plan,
   report: Report,
 ): Promise<{ settings: StackSettings; provingPipes: Promise<void> }> {
   const kubernetes = clusters.filter((cluster) => cluster.kind === "kubernetes");
@@ -160,9 +169,13 @@ async function settle(
     dockerHost:
       (engines.find((_, at) => onDocker[at]?.dockerHost === config.dockerHost) ?? engines[0])?.engine.host ?? "",
     clusters: engines.map(({ name, engine }) => ({ name, dockerHost: engine.host })),
-    kubernetes: kubernetes.map((cluster) => ({ name: cluster.name, words: placeOf(cluster) })),
+    kubernetes: kubernetes.map(({ name, access, namespace }) => ({
+      name,
+      words: accessWords(access),
+      ...(namespace === undefined ? {} : { namespace }),
+    })),
     path: config.path,
-    inherited: { ...config.inherited, ...stores.variables },
+    inherited: { ...config.inherited, ...stores.variables, ...chosen.variables },
     stores: stores.stores?.urls ?? [],
     postgres,
     temporal,

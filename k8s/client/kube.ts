@@ -50,12 +50,15 @@ export interface Kube {
   /** False when one of this name was there. */
   createConfigMap(map: ConfigMap): Promise<boolean>;
   findConfigMap(name: string): Promise<ConfigMap | undefined>;
+  deleteConfigMap(meta: ObjectMeta): Promise<void>;
   /** Creates the namespace itself; false when it was there. */
   createNamespace(labels: Readonly<Record<string, string>>): Promise<boolean>;
   hasConfigMap(name: string): Promise<boolean>;
-  deleteConfigMap(meta: ObjectMeta): Promise<void>;
   /** As {@link Kube.listSecrets}. */
   listConfigMaps(selector: string): Promise<ObjectMeta[]>;
+  findNamespace(): Promise<{ metadata?: ObjectMeta } | undefined>;
+  /** Its objects are removed with it, later. */
+  deleteNamespace(found: { metadata?: ObjectMeta }): Promise<void>;
 }
 
 const PAGE = 500;
@@ -245,6 +248,10 @@ export function kubeOf(caller: Caller, namespace: string, clock: ServerClock): K
     deleteConfigMap: (meta) => remove(pathOf("configmaps", meta.name ?? ""), meta),
 
     listConfigMaps: (selector) => listMeta("configmaps", selector),
+
+    findNamespace: () => orNone(ask<{ metadata?: ObjectMeta }>({ method: "GET", path: base })),
+
+    deleteNamespace: ({ metadata = {} }) => remove(base, metadata),
 
     createNamespace: (labels) =>
       isCreated("/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels } }),

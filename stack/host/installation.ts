@@ -10,7 +10,7 @@ export interface Installation {
   temporalConfig: string;
 }
 
-const STARTED = ["supervisor.js", "api.js", "worker.js", "pump.js", "store-probe.js", "workflows.js"];
+const STARTED = ["supervisor.js", "api.js", "worker.js", "pump.js", "store-probe.js", "cluster.js", "workflows.js"];
 
 /** Searches upward for our temporal-dev.yaml: source files and bundles are at different depths. */
 export function findInstallation(from: string = import.meta.dirname): Installation {

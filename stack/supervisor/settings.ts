@@ -35,8 +35,10 @@ const temporal = z.discriminatedUnion("kind", [
 
 export const clusterEngines = z.array(z.object({ name: z.string(), dockerHost: z.string() }));
 
-/** Kubernetes clusters, in the words of `tyger status`. */
-export const kubernetesClusters = z.array(z.object({ name: z.string(), words: z.string() }));
+/** Kubernetes clusters, with the way to each as a user reads it. Without a namespace, they have that of the installation. */
+export const kubernetesClusters = z.array(
+  z.object({ name: z.string(), words: z.string(), namespace: z.string().optional() }),
+);
 
 /** Everything `tyger up` decides for the supervisor; passed on stdin, because it contains passwords. */
 export const stackSettingsSchema = z.object({

@@ -94,6 +94,16 @@ clusters:
   expect(api).toMatchObject([near, here]);
 });
 
+test("a kubeconfig in the environment is the one cluster", async () => {
+  const given = { TYGER_KUBECONFIG: "/k", TYGER_KUBE_CONTEXT: "c", TYGER_KUBE_NAMESPACE: "jobs" };
+  const access = { kubeconfig: "/k", context: "c" };
+  const kubernetes = { kind: "kubernetes", name: "kubernetes", access, namespace: "jobs" };
+  expect(await read(undefined, given)).toMatchObject({ clusters: [kubernetes], api: [kubernetes] });
+  await expect(read(TWO, given)).rejects.toThrow(
+    "Invalid configuration: a kubeconfig is given, and the configuration file has 'clusters'",
+  );
+});
+
 test("two namespaces of one cluster are two clusters", async () => {
   const text = "clusters: [{ name: a, kubeconfig: /k, namespace: a }, { name: b, kubeconfig: /k, namespace: b }]";
   expect((await read(text)).clusterNames).toEqual(["a", "b"]);
@@ -136,7 +146,7 @@ test.each([
   ],
   [
     "clusters: [{ name: a, kubeconfig: /k, context: c }, { name: b, kubeconfig: /k, context: c }]",
-    "the clusters 'a' and 'b' are both the namespace of the installation of the cluster of '/k', context 'c'",
+    "the clusters 'a' and 'b' are both the namespace of the installation in the cluster of '/k', context 'c'",
   ],
 ])("%j is refused with its reason", async (text, reason) => {
   await expect(read(text)).rejects.toThrow(reason);

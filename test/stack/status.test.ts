@@ -84,3 +84,28 @@ test("the stores of 'up --store' are shown, the default first", () => {
   );
   expect(describeStack({ ...view, stores: [] }, config)).not.toContain("store  ");
 });
+
+test("Kubernetes clusters are shown in place of an engine, with their namespaces", async () => {
+  const home = await mkdtemp(join(tmpdir(), "tyger-status-"));
+  onTestFinished(() => rm(home, { recursive: true, force: true }));
+  const config = readStackConfig({ TYGER_DATA_DIR: home });
+  await mkdir(config.paths.stateDir, { recursive: true });
+  await writeFile(join(config.paths.stateDir, "installation"), "inst\n");
+  const processes = [{ name: "api", state: "ready", restarts: 0, logFile: "/l" } as const];
+  const view = { version: "v1", pid: 7, isReady: true, dockerHost: "", clusters: [], apiSocket: "/a", processes };
+  const linesOf = (kubernetes: NonNullable<Parameters<typeof describeStack>[0]>["kubernetes"]): string[] =>
+    describeStack({ ...view, kubernetes }, config)
+      .split("\n")
+      .filter((line) => /^(Docker|Kubernetes)/.test(line));
+  expect(linesOf([{ name: "kubernetes", words: "'/k'" }])).toEqual(["Kubernetes    '/k', namespace 'tyger-inst'"]);
+  expect(
+    linesOf([
+      { name: "a", words: "'/k', context 'c'", namespace: "jobs" },
+      { name: "b", words: "this pod" },
+    ]),
+  ).toEqual([
+    "Kubernetes    '/k', context 'c', namespace 'jobs', cluster 'a'",
+    "Kubernetes    this pod, namespace 'tyger-inst', cluster 'b'",
+  ]);
+  expect(await engineProblems({ ...view, kubernetes: [{ name: "a", words: "'/k'" }] })).toEqual(new Map());
+});

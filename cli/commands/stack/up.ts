@@ -1,3 +1,5 @@
+import { resolve } from "node:path";
+import type { ComputeChoice } from "../../../stack/kubernetes.ts";
 import { describeStack, serverUrlOf } from "../../../stack/status.ts";
 import { up } from "../../../stack/up.ts";
 import { command } from "../../line/command.ts";
@@ -8,18 +10,34 @@ import { writeLogin } from "../../../client/login-writer.ts";
 
 export default command({
   meta: { name: "up", description: "Start the local stack in the background and log in to it" },
-  examples: ["tyger up", "TYGER_DATA_DIR=/data/tyger tyger up", "tyger up --store gs://my-bucket/team"],
+  examples: [
+    "tyger up",
+    "TYGER_DATA_DIR=/data/tyger tyger up",
+    "tyger up --store gs://my-bucket/team",
+    "tyger up --kubeconfig ~/.kube/config --context dev",
+    "tyger up --docker",
+  ],
   args: {
     store: {
       type: "string",
       valueHint: "url",
       description: "Keep new buffers and logs in gs://BUCKET[/PREFIX], or in the data folder again: local",
     },
+    kubeconfig: {
+      type: "string",
+      valueHint: "file",
+      suggest: "file",
+      description: "Run jobs as pods of this cluster, until an 'up' with other flags",
+    },
+    context: { type: "string", description: "Context of the kubeconfig, if not its current one" },
+    namespace: { type: "string", description: "Existing namespace for jobs; the default is one of the stack's own" },
+    docker: { type: "boolean", description: "Run jobs on Docker again" },
   },
   async run({ args, host, log }) {
+    const compute = choiceOf(args);
     const config = await host.config.stack();
     const { view, hasStarted } = await withInterrupt(host, log, (signal) =>
-      up(config, (line) => log.info(line), signal, { store: args.store }),
+      up(config, (line) => log.info(line), signal, { store: args.store, compute }),
     );
     const serverUrl = serverUrlOf(view);
     const { loginFile } = config;
@@ -32,3 +50,22 @@ export default command({
     else log.info("the stack is already up");
   },
 });
+
+interface UpArgs {
+  kubeconfig: string | undefined;
+  context: string | undefined;
+  namespace: string | undefined;
+  docker: boolean;
+}
+
+/** @throws Error for flags that do not fit together */
+function choiceOf({ kubeconfig, context, namespace, docker }: UpArgs): ComputeChoice {
+  if (kubeconfig !== undefined) {
+    if (docker) throw new Error("--docker cannot be combined with --kubeconfig");
+    const more = { ...(context !== undefined && { context }), ...(namespace !== undefined && { namespace }) };
+    return { kubeconfig: resolve(kubeconfig), ...more };
+  }
+  const alone = context === undefined ? (namespace === undefined ? undefined : "namespace") : "context";
+  if (alone !== undefined) throw new Error(`--${alone} requires --kubeconfig`);
+  return docker ? "docker" : undefined;
+}

@@ -134,6 +134,12 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
     ["logout", 0, "", ""],
     ["completion bash", 0, /^# bash completion of tyger[^]*complete -F _tyger tyger\n$/, ""],
     ["status", 1, "The stack is down.\ndata folder   $FOLDER\n", ""],
+    [
+      "down --purge",
+      1,
+      "",
+      "Error: The jobs of this stack run on Docker, so there is no namespace to remove; nothing was changed\n",
+    ],
     ["down --cancel", 1, "", "Error: Runs can only be canceled while the stack is up; nothing was changed\n"],
   ],
 
@@ -307,6 +313,9 @@ export const ARGUMENT_LINES: Readonly<Record<string, readonly ArgumentLine[]>> =
     refused("login status surplus", 'unexpected argument "surplus" for "tyger login status"'),
     refused("logout surplus", 'unexpected argument "surplus" for "tyger logout"'),
     refused("up surplus", 'unexpected argument "surplus" for "tyger up"'),
+    ["up --context c", 1, "", "Error: --context requires --kubeconfig\n"],
+    ["up --namespace n", 1, "", "Error: --namespace requires --kubeconfig\n"],
+    ["up --kubeconfig k --docker", 1, "", "Error: --docker cannot be combined with --kubeconfig\n"],
     refused("down surplus", 'unexpected argument "surplus" for "tyger down"'),
     refused("status surplus", 'unexpected argument "surplus" for "tyger status"'),
     lists("all of them", "limit=1001"),

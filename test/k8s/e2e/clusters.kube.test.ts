@@ -53,7 +53,7 @@ function describeClusters(): void {
     );
   });
 
-  test("a cluster has slots of its own: a run that gets none is no pod", async () => {
+  test("a cluster has slots of its own: a run that gets none has no pod", async () => {
     const first = await kube.shell("sleep 8", ["--cluster", "two"]);
     await eventually(async () => (await kube.show(first)).status === "Running", PATIENT);
     const second = await kube.shell("true", ["--cluster", "two"]);

@@ -207,9 +207,9 @@ function describeRuns(): void {
     await expect(kube.shell("true", flags)).rejects.toThrow(message);
   });
 
-  test("jobs with buffers are refused for now", async () => {
+  test("jobs with buffers are refused by a server that pods cannot reach", async () => {
     const creating = kube.create({ command: ["true"], buffers: { inputs: ["in"] } });
-    await expect(creating).rejects.toThrow("Jobs with buffers are not supported on Kubernetes by this version");
+    await expect(creating).rejects.toThrow("Jobs with buffers need a URL at which pods reach this server");
   });
 
   test("a job sees no token of the cluster", async () => {
