@@ -40,6 +40,22 @@ export interface WriteOptions {
   onWarning?: (message: string) => void;
 }
 
+/** A stream that trickles this long is slow, and not about to end: then it is cut less and less often. */
+const FREQUENT_FLUSHES = 60;
+/** Flushes with the same pause after that. */
+const FLUSHES_PER_STEP = 30;
+/** Readers of a trickle must see it within a few seconds. */
+const LONGEST_FLUSH_MS = 5000;
+
+/**
+ * How long bytes wait for a full block, after so many blocks in a row that were not full. Each block is an object, and a bucket takes
+ * about a thousand a second from all its writers.
+ */
+export function flushPauseMs(intervalMs: number, partialBlocks: number): number {
+  const steps = Math.max(0, Math.ceil((partialBlocks - FREQUENT_FLUSHES) / FLUSHES_PER_STEP));
+  return Math.min(intervalMs * (1 + steps), Math.max(intervalMs, LONGEST_FLUSH_MS));
+}
+
 /** A second writer of a buffer must leave it as it is, without an end mark. */
 const isTaken = (): CodedError =>
   new CodedError("Conflict", "The buffer has already been written to; write to a new one");
@@ -143,6 +159,7 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
   let chained = Promise.resolve(CHAIN_START);
   let sizeBytes = 0;
   let lastBlockAt = Date.now();
+  let partialBlocks = 0;
   let flushTimer: NodeJS.Timeout | undefined;
 
   /** The MD5 of a block and of all blocks up to it, with the block: its memory moves while it is hashed. */
@@ -174,6 +191,7 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
     flushTimer = undefined;
     if (!block || filled === 0) return;
     const bytes = block.subarray(0, filled);
+    partialBlocks = filled < blockSizeBytes ? partialBlocks + 1 : 0;
     block = undefined;
     filled = 0;
     upload(bytes);
@@ -182,7 +200,10 @@ function cutBlocks({ blobs, dop, blockSizeBytes, flushIntervalMs, failing, onPro
   const flushSoon = (): void => {
     if (flushIntervalMs === 0 || flushTimer !== undefined) return;
     const isBusy = uploads.size >= dop;
-    const dueMs = Math.max(isBusy ? BUSY_FLUSH_MS : 0, lastBlockAt + flushIntervalMs - Date.now());
+    const dueMs = Math.max(
+      isBusy ? BUSY_FLUSH_MS : 0,
+      lastBlockAt + flushPauseMs(flushIntervalMs, partialBlocks) - Date.now(),
+    );
     flushTimer = setTimeout(() => {
       flushTimer = undefined;
       // With every slot in use the block keeps growing; try again soon.
