@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../eventually.ts";
 import { containersOf, type TestStack } from "../e2e/stack.ts";
+import { bucketJobComparison } from "./bucket-job.ts";
 import { shell } from "./commands.ts";
 import { controlPlaneComparison, waitingRunsLimits } from "./control-plane.ts";
 import { logLineComparison, watchLimits } from "./latency.ts";
@@ -90,6 +91,7 @@ export function comparisonsOf({ stack, dir, bytes, stores }: BenchPlace): Compar
       rivalName: "docker run -i --rm",
       budget: { p50: 1.6, p95: 2 },
     },
+    bucketJobComparison(stack, cat),
     {
       name: "many-jobs",
       unit: "runs/s",
