@@ -19,6 +19,7 @@ export interface SeenRequest {
   kind: "upload" | "stat" | "download" | "list" | "remove" | "settings" | "unknown";
   /** Of the object. */
   name: string;
+  authorization?: string | undefined;
 }
 
 /**
@@ -84,6 +85,7 @@ export class GcsServer {
   readonly #server;
   readonly #bucket: { name: string } & Record<string, unknown>;
   readonly #token: (() => string) | undefined;
+  readonly #scheme: "http" | "https";
   #generation = 1_700_000_000_000_000;
   #faults: { fault: Fault; applies: (request: SeenRequest) => boolean; times: number }[] = [];
   bucketExists = true;
@@ -91,6 +93,7 @@ export class GcsServer {
   constructor({ bucket = {}, certificate, token }: GcsServerOptions = {}) {
     this.#bucket = { name: "test-bucket", kind: "storage#bucket", location: "EUROPE-WEST4", ...bucket };
     this.#token = token;
+    this.#scheme = certificate ? "https" : "http";
     const handle = (req: IncomingMessage, res: ServerResponse): void => void this.#answer(req, res);
     this.#server = certificate ? createTlsServer(certificate, handle) : createServer(handle);
   }
@@ -102,7 +105,7 @@ export class GcsServer {
   async listen(port = 0): Promise<string> {
     await new Promise<void>((resolve) => this.#server.listen(port, "127.0.0.1", resolve));
     const { port: taken } = this.#server.address() as AddressInfo;
-    return `${"key" in this.#server ? "https" : "http"}://127.0.0.1:${taken}`;
+    return `${this.#scheme}://127.0.0.1:${taken}`;
   }
 
   close(): Promise<void> {
@@ -134,7 +137,7 @@ export class GcsServer {
 
   async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const url = new URL(req.url ?? "", "http://server");
-    const request = requestOf(req.method ?? "", url);
+    const request = { ...requestOf(req.method ?? "", url), authorization: req.headers.authorization };
     this.seen.push(request);
     const fault = this.#nextFault(request);
     try {
