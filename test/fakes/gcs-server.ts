@@ -89,6 +89,8 @@ export class GcsServer {
   #generation = 1_700_000_000_000_000;
   #faults: { fault: Fault; applies: (request: SeenRequest) => boolean; times: number }[] = [];
   bucketExists = true;
+  /** How many requests were made to fail. */
+  faulted = 0;
 
   constructor({ bucket = {}, certificate, token }: GcsServerOptions = {}) {
     this.#bucket = { name: "test-bucket", kind: "storage#bucket", location: "EUROPE-WEST4", ...bucket };
@@ -131,8 +133,10 @@ export class GcsServer {
 
   #nextFault(request: SeenRequest): Fault | undefined {
     const found = this.#faults.find(({ applies, times }) => times > 0 && applies(request));
-    if (found) found.times -= 1;
-    return found?.fault;
+    if (!found) return undefined;
+    found.times -= 1;
+    this.faulted += 1;
+    return found.fault;
   }
 
   async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {

@@ -4,6 +4,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Bucket } from "../../../buffers/gcs/bucket.ts";
 import { createGcsStore } from "../../../buffers/gcs/gcs-store.ts";
 import { openBucket } from "../../../buffers/gcs/open-bucket.ts";
+import { readBuffer } from "../../../buffers/format/reader.ts";
+import { storedBlobs } from "../../../buffers/format/stored-blobs.ts";
+import { writeBuffer } from "../../../buffers/format/writer.ts";
 import { every } from "../../../waiting/retry.ts";
 import { eventually } from "../../eventually.ts";
 import { GcsServer, type Fault, type SeenRequest } from "../../fakes/gcs-server.ts";
@@ -301,4 +304,23 @@ test("metadata that a bucket would refuse is refused before anything is sent", a
   const create = bucket.create("a", TEXT, { metadata: { long: "x".repeat(8200) } });
   await expect(create).rejects.toMatchObject({ code: "InvalidInput" });
   expect(server.seen).toEqual([]);
+});
+
+test("a buffer is written and read whole while every fifth request fails, each time in another way", async () => {
+  const store = createGcsStore(bucket, "b/");
+  await store.provision("abc");
+  const faults: Fault[] = [503, "reset", "lostAnswer", "cut", 429, "garble", 500];
+  let requests = 0;
+  for (const [at, fault] of faults.entries()) {
+    server.fail(fault, () => (at === 0 ? (requests += 1) : requests) % (5 * faults.length) === 5 * at + 4, 1000);
+  }
+  const bytes = randomBytes(8_000_000);
+  const pieces = Array.from({ length: 80 }, (_, i) => bytes.subarray(i * 100_000, (i + 1) * 100_000));
+  const blobs = storedBlobs(store, "abc");
+  await writeBuffer(Readable.from(pieces), blobs, { blockSizeBytes: 100_000 });
+  const read: Buffer[] = [];
+  for await (const piece of readBuffer(blobs)) read.push(Buffer.from(piece));
+  expect(Buffer.concat(read).equals(bytes)).toBe(true);
+  expect(server.objects.size).toBe(1 + 1 + 80 + 1 + 1);
+  expect(server.faulted).toBeGreaterThan(20);
 });
