@@ -8,10 +8,15 @@ import { EXAMPLE_IMAGE } from "../../stack/docker/image.ts";
 const run = promisify(execFile);
 
 /** The example image with the Node that executes the tests, for clusters that reach no registry. */
-export const PUMP_IMAGE = "tyger-test-node:24";
+export const PUMP_IMAGE = `tyger-test-node:${process.versions.node.split(".")[0]}`;
 
-/** Builds {@link PUMP_IMAGE} on the Docker engine of this machine. */
+/** Builds {@link PUMP_IMAGE} on the Docker engine of this machine, unless it is there. */
 export async function buildPumpImage(): Promise<void> {
+  const isThere = await run("docker", ["image", "inspect", PUMP_IMAGE]).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return;
   const folder = await mkdtemp(join(tmpdir(), "tyger-node-"));
   const [home, bin] = [join(folder, "opt/node"), join(folder, "usr/local/bin")];
   const container = basename(folder).toLowerCase();
