@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { DROPPED_CAPABILITIES } from "../../model/run/capabilities.ts";
 import { expandJobCommand } from "../../model/codespec/job-command.ts";
 import {
   LABEL_INSTALLATION,
@@ -75,6 +76,7 @@ export function createOptionsOf(run: RunRecord, place: ContainerPlace): CreateOp
       ShmSize: shm === undefined ? DEFAULT_SHM_BYTES : Math.ceil(quantityValue(shm)),
       RestartPolicy: { Name: "no" },
       AutoRemove: false,
+      CapDrop: DROPPED_CAPABILITIES,
       LogConfig: { Type: "json-file", Config: { ...LOG_CAP } },
       ...(wantsGpu
         ? { DeviceRequests: [{ Driver: "", Count: -1, Capabilities: [["gpu"]] }] }

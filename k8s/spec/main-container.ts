@@ -1,5 +1,6 @@
 import type { CodespecResources } from "../../model/codespec/codespec.ts";
 import { expandJobCommand } from "../../model/codespec/job-command.ts";
+import { DROPPED_CAPABILITIES } from "../../model/run/capabilities.ts";
 import { pipeVariableOf } from "../../model/run/names.ts";
 import { pipesOf } from "../../model/run/pipes.ts";
 import type { RunRecord } from "../../model/run/run.ts";
@@ -12,9 +13,6 @@ import type { Container, PodSpec } from "./wire.ts";
 export const MAIN = "main";
 const SHM = "shm";
 const RUN_ID_VARIABLE = "TYGER_RUN_ID";
-
-/** Capabilities of the usual container engine that a job does not get; the others stay, so that `chown` and `su` work. */
-const DROPPED_CAPABILITIES = ["NET_RAW", "MKNOD", "AUDIT_WRITE", "SETFCAP"];
 
 /**
  * The container of the job.

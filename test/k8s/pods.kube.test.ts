@@ -4,6 +4,7 @@ import { podNameOf } from "../../k8s/spec/names.ts";
 import { hasEnded, type ContainerState } from "../../model/run/lifecycle.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { eventually } from "../eventually.ts";
+import { testRootJob } from "../ports/root-job.ts";
 import { openKubeRig, type KubeRig } from "./rig.ts";
 
 const why = inject("whyNoCluster");
@@ -45,6 +46,8 @@ function describePods(): void {
       },
       { withinMs: 30_000 },
     );
+
+  testRootJob(() => rig);
 
   test("a job that runs out of memory", async () => {
     const limits = { memory: "32Mi" };

@@ -28,6 +28,7 @@ test("a plain job gets labels, a bounded log and an empty folder, and neither pr
       ShmSize: 67108864,
       RestartPolicy: { Name: "no" },
       AutoRemove: false,
+      CapDrop: ["NET_RAW", "MKNOD", "AUDIT_WRITE", "SETFCAP"],
       LogConfig: { Type: "json-file", Config: { "max-size": "256m", "max-file": "5" } },
     },
   });
