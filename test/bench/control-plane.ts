@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Connection } from "@temporalio/client";
 import postgres from "postgres";
+import { WORKER_FLAGS } from "../../stack/server-processes.ts";
 import { enginesOf, type TestStack } from "../e2e/stack.ts";
 import { eventually } from "../eventually.ts";
 import { memoryOf } from "./memory.ts";
@@ -55,7 +56,7 @@ async function openNullPlane(stack: TestStack, dir: string, name: string, jobMs:
   };
   const start = (main: string): ChildProcess => {
     const log = openSync(join(home, "log"), "a");
-    const child = spawn(process.execPath, ["--max-semi-space-size=1", main], { env, stdio: ["ignore", log, log] });
+    const child = spawn(process.execPath, [...WORKER_FLAGS, main], { env, stdio: ["ignore", log, log] });
     closeSync(log);
     return child;
   };
@@ -133,7 +134,7 @@ export function controlPlaneComparison(stack: TestStack, dir: string, name: keyo
   const openBare = async () => {
     const { temporal } = await enginesOf(stack);
     const main = join(import.meta.dirname, "bare-worker-main.ts");
-    const worker = spawn(process.execPath, ["--max-semi-space-size=1", main, temporal, taskQueue], {
+    const worker = spawn(process.execPath, [...WORKER_FLAGS, main, temporal, taskQueue], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     await once(worker.stdout, "data");

@@ -54,7 +54,7 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
   const scripts = new Map<number, JobScript>();
   const begins = new Map<number, number>();
   const jobs = new Map<string, FakeJob>();
-  const provisioned = new Map<number, RunIdentity>();
+  const provisioned = new Map<number, RunRecord>();
   const watchers = new Set<ReplicaHearer>();
   let attempts = 0;
 
@@ -151,10 +151,10 @@ export function createFakeCompute(claims: LaunchClaims, usual: JobScript = {}): 
     },
     async survey() {
       const traces = new Map<string, RunTrace>();
-      for (const { id, uid } of provisioned.values()) {
+      for (const run of provisioned.values()) {
+        const { id, uid } = run;
         const identity = { id, ...(uid !== undefined && { uid }) };
-        const own = [...jobs.values()].filter(({ run }) => run.id === id);
-        traces.set(textOf(identity), { ...identity, ...traceOf(id, own) });
+        traces.set(textOf(identity), { ...identity, ...traceOf(id, jobsOf(run)) });
       }
       return [...traces.values()];
     },
