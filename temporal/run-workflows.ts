@@ -144,9 +144,13 @@ export function createClusterWorkflows(client: Client, installation: string, clu
 
     async openRuns() {
       const open = new Map<number, RunIdentity>();
-      const isOpen = `AND ExecutionStatus = "Running"`;
-      for await (const run of runsWhere(client, installation, [cluster], isOpen)) open.set(run.id, run);
+      for await (const run of runsWhere(client, installation, [cluster], IS_OPEN)) open.set(run.id, run);
       return open;
+    },
+
+    async countOpen() {
+      const { count } = await bounded(client, () => client.workflow.count(queryOf(installation, [cluster], IS_OPEN)));
+      return count;
     },
   };
 }
@@ -163,6 +167,13 @@ const startOnce = (client: Client, workflowType: string, options: WorkflowStartO
     }
   });
 
+const IS_OPEN = `AND ExecutionStatus = "Running"`;
+
+function queryOf(installation: string, clusters: readonly string[], condition: string): string {
+  const queues = clusters.map((cluster) => `"${taskQueueOf(installation, cluster)}"`).join(", ");
+  return `TaskQueue IN (${queues}) AND WorkflowType IN (${RUN_WORKFLOWS}) ${condition}`;
+}
+
 /** The runs of these clusters whose workflows match a condition. */
 async function* runsWhere(
   client: Client,
@@ -170,8 +181,7 @@ async function* runsWhere(
   clusters: readonly string[],
   condition: string,
 ): AsyncGenerator<RunIdentity> {
-  const queues = clusters.map((cluster) => `"${taskQueueOf(installation, cluster)}"`).join(", ");
-  const query = `TaskQueue IN (${queues}) AND WorkflowType IN (${RUN_WORKFLOWS}) ${condition}`;
+  const query = queryOf(installation, clusters, condition);
   const pages = client.workflow.list({ query, pageSize: PAGE_SIZE })[Symbol.asyncIterator]();
   for (;;) {
     const { done, value } = await bounded(client, () => pages.next());

@@ -31,6 +31,8 @@ export interface ClusterWorkflows extends RunWorkflows {
   startWatcher: () => Promise<void>;
   /** The runs of all open workflows of the cluster's runs, by number. The list can be a second behind. */
   openRuns: () => Promise<Map<number, RunIdentity>>;
+  /** How many those are. */
+  countOpen: () => Promise<number>;
 }
 
 /** The API's calls to workflows: no request waits for them, and the reconciler makes up for a lost one. */

@@ -2,6 +2,7 @@ import { doubling, every } from "../../waiting/retry.ts";
 import { ARCHIVE_LIMIT_MS } from "../archive.ts";
 import { repairEnded, repairMissing } from "./containers.ts";
 import { Heals, type HealsOptions } from "./heals.ts";
+import { OpenWorkflows } from "./open-workflows.ts";
 import { repairOverdue } from "./overdue.ts";
 import { whileMayAct, type Repairing, type RepairPorts } from "./ports.ts";
 import { Sightings } from "./sightings.ts";
@@ -36,6 +37,7 @@ export interface Pass {
 export function createRepair(ports: RepairPorts, nowMs = steadyMs): Repair {
   const ended = { settled: new Sightings(nowMs), reported: new Sightings(nowMs) };
   const idle = new Sightings(nowMs);
+  const open = new OpenWorkflows(nowMs);
   return repairWith(ports, nowMs, (repairing, look, { isWhole }) => {
     keepAlive(repairing);
     // One list of all containers in a pass, for each look that wants it.
@@ -48,7 +50,7 @@ export function createRepair(ports: RepairPorts, nowMs = steadyMs): Repair {
     look("ended containers", () => repairEnded(repairing, ended, survey, isWhole));
     if (!isWhole) return;
     look("missing containers", () => repairMissing(repairing, ended, survey));
-    look("closed workflows", () => repairWorkflows(repairing, idle, survey));
+    look("closed workflows", () => repairWorkflows(repairing, open, idle, survey));
   });
 }
 

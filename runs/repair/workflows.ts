@@ -4,6 +4,7 @@ import type { WorkflowPhase } from "../../model/ports/workflows.ts";
 import { isSameRun, textOf, type RunIdentity } from "../../model/run/identity.ts";
 import { isTerminal } from "../../model/run/run.ts";
 import { archiveLater, endOutside, isArchivePending, settleOutside, stopped } from "./outside.ts";
+import type { OpenWorkflows } from "./open-workflows.ts";
 import type { LostRun, Repairing } from "./ports.ts";
 import { isToBeEnded, overdueDuty } from "./rules.ts";
 import type { Sightings } from "./sightings.ts";
@@ -35,13 +36,14 @@ export async function repairOutside(repairing: Repairing): Promise<void> {
  */
 export async function repairWorkflows(
   repairing: Repairing,
+  listed: OpenWorkflows,
   idle: Sightings,
   survey: () => Promise<readonly RunTrace[]>,
 ): Promise<void> {
   const { runs, workflows, ends } = repairing;
   // First the rows: a run that is there has had its workflow since before the list.
   const [open, unarchived, overdue] = await Promise.all([runs.open(), runs.unarchived(), runs.overdue()]);
-  const openWorkflows = await workflows.openRuns();
+  const openWorkflows = await listed.read(workflows, open.length);
   const isListed = (run: RunIdentity): boolean => isSameRun(run, openWorkflows.get(run.id) ?? { id: 0 });
 
   // Those are ended by their cancel or deadline, which needs no Temporal: a run gets one heal at a time.

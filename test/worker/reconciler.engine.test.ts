@@ -43,6 +43,7 @@ describe("an orphaned run", () => {
     expect(await rig.database.runsIn("docker").unstarted()).toEqual([]);
     const { runId } = await rig.handleOf(run).describe();
     await rig.untilListed(run);
+    expect(await rig.workflows.countOpen()).toBe((await rig.workflows.openRuns()).size);
     await rig.pass();
     expect((await rig.handleOf(run).describe()).runId).toBe(runId);
   });
