@@ -247,12 +247,15 @@ class Watch {
     }
   }
 
-  async #seeAgain({ pod }: Replica): Promise<void> {
-    if (pod) await this.#see(pod);
+  /** A replica that was forgotten before this look's turn stays forgotten. */
+  async #seeAgain(replica: Replica): Promise<void> {
+    if (replica.pod && this.#replicas.get(keyOf(replica)) === replica) await this.#see(replica.pod);
   }
 
   /** Reads the pod from the cluster: what a watch has told can be from before the end of an output. */
-  async #lookFresh({ run, index, pod }: Replica): Promise<void> {
+  async #lookFresh(replica: Replica): Promise<void> {
+    const { run, index, pod } = replica;
+    if (this.#replicas.get(keyOf(replica)) !== replica) return;
     const askedAtMs = performance.now();
     const now = await this.#options.kube.findPod(podNameOf(run.id, index));
     if (now && now.metadata?.uid === pod?.metadata?.uid) await this.#see(now, false, askedAtMs);

@@ -451,6 +451,38 @@ describe("the pump of a replica", () => {
     expect([lastOf(done)?.exitCode, lastOf(dead)?.exitCode]).toEqual([0, 0]);
   });
 
+  test("that reports after its run was removed is forgotten all the same", async () => {
+    const run = withBuffers();
+    fake.change(await begun(run));
+    let [removed, reads] = [0, 0];
+    const findPump = records.find.bind(records);
+    records.find = async (pump) => {
+      const record = await findPump(pump);
+      reads += 1;
+      return record;
+    };
+    const find = claims.find.bind(claims);
+    claims.find = async (...which) => {
+      const claim = await find(...which);
+      if (claim?.state !== "removed") return claim;
+      // While the removal is looked at, the pump has something to say, and the watcher hears it.
+      const before = reads;
+      await says(run, { phase: "Failed", message: `late ${++removed}` }, removed);
+      await eventually(() => reads > before || removed > 1);
+      return claim;
+    };
+    watch({ relistMs: 50 });
+    await eventually(() => lastPump(run));
+    await claims.markRemoved(run, 0);
+    fake.secrets.length = 0;
+    fake.drop(`run-${run.id}-job-0`);
+    await eventually(() => removed > 0);
+    const reports = heardOf(run).length;
+    const listed = listsIn(fake);
+    await eventually(() => listsIn(fake) > listed + 3);
+    expect({ removed, reports: heardOf(run).length }).toEqual({ removed: 1, reports });
+  });
+
   test("that cannot be asked holds up no other replica, and is asked again", async () => {
     const [asked, other] = [withBuffers(), runNow()];
     const find = records.find.bind(records);
