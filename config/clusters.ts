@@ -84,6 +84,7 @@ export interface GivenKubernetes {
   kubeconfig: string;
   context?: string | undefined;
   namespace?: string | undefined;
+  pumpImage?: string | undefined;
 }
 
 /** Its runs have this name in their rows. */

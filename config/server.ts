@@ -26,6 +26,9 @@ const serverSchema = z.object({
   TYGER_KUBECONFIG: z.string().optional(),
   TYGER_KUBE_CONTEXT: z.string().optional(),
   TYGER_KUBE_NAMESPACE: z.string().optional(),
+  TYGER_PUMP_IMAGE: z.string().optional(),
+  /** `host:port` at which pods reach the data plane, where the configuration file has no `dataPlane`. */
+  TYGER_POD_LISTEN: z.string().optional(),
   TYGER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
 });
 
@@ -79,6 +82,7 @@ export function readApiConfig(env: Environment): ApiConfig {
     ...settings,
     clusters: clustersOf(settings, variables.DOCKER_HOST, givenIn(variables)),
     locations: locationsOf(settings, variables),
+    dataPlane: dataPlaneOf(settings, variables),
   };
   if (listen === undefined) return { ...variables, ...file };
   if (file.controlPlane?.listen !== undefined) {
@@ -100,7 +104,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     maxLiveRuns: cluster.maxLiveRuns ?? slots ?? DEFAULT_SLOTS[cluster.kind],
   }));
   const locations = locationsOf(settings, variables);
-  const serverUrl = settings.dataPlane?.publicUrl;
+  const serverUrl = dataPlaneOf(settings, variables)?.publicUrl;
   const dataPlaneUrl = dataSocket === undefined ? serverUrl : `http+unix://${dataSocket}:`;
   if (dataPlaneUrl === undefined && locations.some((location) => "bucket" in location)) {
     throw new Error(
@@ -113,7 +117,20 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
 
 function givenIn(variables: z.infer<typeof serverSchema>): GivenKubernetes | undefined {
   const { TYGER_KUBECONFIG: kubeconfig, TYGER_KUBE_CONTEXT: context, TYGER_KUBE_NAMESPACE: namespace } = variables;
-  return kubeconfig === undefined ? undefined : { kubeconfig, context, namespace };
+  const { TYGER_PUMP_IMAGE: pumpImage } = variables;
+  return kubeconfig === undefined ? undefined : { kubeconfig, context, namespace, pumpImage };
+}
+
+/** The data plane for pods of the local stack; clients still get the URLs of the socket. */
+function dataPlaneOf(
+  { dataPlane }: ConfigFile,
+  { TYGER_POD_LISTEN: listen }: z.infer<typeof serverSchema>,
+): ConfigFile["dataPlane"] {
+  if (listen === undefined) return dataPlane;
+  if (dataPlane !== undefined) {
+    throw new Error("Invalid configuration: TYGER_POD_LISTEN and 'dataPlane' of the configuration file are both set");
+  }
+  return { listen, publicUrl: `http://${listen}` };
 }
 
 function read<S extends z.ZodType>(schema: S, env: Environment): z.infer<S> {

@@ -1,4 +1,5 @@
 import { readFileSync, rmSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
@@ -10,19 +11,25 @@ import { engineScopeOf } from "../model/run/names.ts";
 import { runCommand } from "./host/command.ts";
 import { findInstallation } from "./host/installation.ts";
 import type { Report } from "./host/progress.ts";
+import { settlePodPort } from "./services.ts";
 
 const settingSchema = z.strictObject({
   kubeconfig: z.string(),
   context: z.string().optional(),
   namespace: z.string().optional(),
+  pumpImage: z.string().optional(),
 });
+/** With `host:port` of the data plane, as pods reach it. */
+const fileSchema = z.object({ setting: settingSchema, podListen: z.string().optional() });
 
 const fileOf = (stateDir: string): string => join(stateDir, "kubernetes.json");
 
 /** The cluster that the last `tyger up --kubeconfig` named; undefined for a stack on Docker. @throws Error for a file that cannot be read */
-export function keptKubernetes(stateDir: string): GivenKubernetes | undefined {
+export const keptKubernetes = (stateDir: string): GivenKubernetes | undefined => keptFile(stateDir)?.setting;
+
+function keptFile(stateDir: string): z.infer<typeof fileSchema> | undefined {
   try {
-    return settingSchema.parse(JSON.parse(readFileSync(fileOf(stateDir), "utf8")));
+    return fileSchema.parse(JSON.parse(readFileSync(fileOf(stateDir), "utf8")));
   } catch (err) {
     if (errnoOf(err) === "ENOENT") return undefined;
     throw new Error(
@@ -43,7 +50,9 @@ export interface SettledChoice {
   /** The variables of the servers. */
   variables: Record<string, string>;
   isChanged: boolean;
-  keep(): void;
+  /** `host:port` of the data plane for pods, as it was kept before. */
+  podListen: string | undefined;
+  keep(podListen: string | undefined): void;
   /** The stack did not start with it. */
   revert(): void;
 }
@@ -51,35 +60,44 @@ export interface SettledChoice {
 /** @throws Error when the cluster of the call before is needed and cannot be read */
 export function settleChoice(stateDir: string, choice: ComputeChoice): SettledChoice {
   if (choice === undefined) {
-    const given = keptKubernetes(stateDir);
-    const variables = variablesOf(given);
-    return { given, variables, isChanged: false, keep: () => undefined, revert: () => undefined };
+    const kept = keptFile(stateDir);
+    const given = kept?.setting;
+    const keep = (podListen: string | undefined): void => write(stateDir, given && { setting: given, podListen });
+    const { podListen } = kept ?? {};
+    return { given, variables: variablesOf(given), isChanged: false, podListen, keep, revert: () => undefined };
   }
   const given = choice === "docker" ? undefined : choice;
-  let before: GivenKubernetes | "unreadable" | undefined;
+  let before: z.infer<typeof fileSchema> | undefined;
+  let isReadable = true;
   try {
-    before = keptKubernetes(stateDir);
+    before = keptFile(stateDir);
   } catch {
-    before = "unreadable";
+    isReadable = false;
   }
   return {
     given,
     variables: variablesOf(given),
-    isChanged: !isDeepStrictEqual(given, before),
-    keep: () => write(stateDir, given),
-    revert: () => write(stateDir, before === "unreadable" ? undefined : before),
+    isChanged: !isReadable || !isDeepStrictEqual(given, before?.setting),
+    podListen: before?.podListen,
+    keep: (podListen) => write(stateDir, given && { setting: given, podListen }),
+    revert: () => write(stateDir, before),
   };
 }
 
 function variablesOf(given: GivenKubernetes | undefined): Record<string, string> {
   if (given === undefined) return {};
-  const { kubeconfig, context = "", namespace = "" } = given;
-  return { TYGER_KUBECONFIG: kubeconfig, TYGER_KUBE_CONTEXT: context, TYGER_KUBE_NAMESPACE: namespace };
+  const { kubeconfig, context = "", namespace = "", pumpImage = "" } = given;
+  return {
+    TYGER_KUBECONFIG: kubeconfig,
+    TYGER_KUBE_CONTEXT: context,
+    TYGER_KUBE_NAMESPACE: namespace,
+    TYGER_PUMP_IMAGE: pumpImage,
+  };
 }
 
-function write(stateDir: string, setting: GivenKubernetes | undefined): void {
-  if (setting === undefined) rmSync(fileOf(stateDir), { force: true });
-  else writeWhole(fileOf(stateDir), JSON.stringify(setting));
+function write(stateDir: string, kept: { setting: GivenKubernetes; podListen?: string | undefined } | undefined): void {
+  if (kept === undefined) rmSync(fileOf(stateDir), { force: true });
+  else writeWhole(fileOf(stateDir), JSON.stringify(kept));
 }
 
 /** The installation of a stack whose worker has been ready once. */
@@ -100,22 +118,24 @@ export const namespaceOf = (
 
 /** Longer than the removal of a namespace takes. */
 const STEP_MS = 180_000;
-const answerSchema = z.object({ problem: z.string().optional() });
+const answerSchema = z.object({ problem: z.string().optional(), address: z.string().optional() });
+type StepAnswer = z.infer<typeof answerSchema>;
 
-export type ClusterStep = "check" | "claim" | "purge";
+export type ClusterStep =
+  | { op: "check" | "claim" | "purge" }
+  | { op: "probe"; image: string; addresses: string[]; port: number };
 
 /**
  * Does something in a cluster for the stack. The client library is a hundred times as large as the rest of this program, so it has
- * a program of its own.
- * @returns the problem, in one sentence
+ * a program of its own. A problem is one sentence.
  */
 export async function stepIn(
   { access, name, namespace }: Pick<KubernetesCluster, "access" | "name" | "namespace">,
-  op: ClusterStep,
+  step: ClusterStep,
   { config, installation }: { config: StackConfig; installation: string | undefined },
-): Promise<string | undefined> {
+): Promise<StepAnswer> {
   const request = {
-    op,
+    ...step,
     access,
     namespace: namespaceOf({ namespace }, installation),
     isOwn: namespace === undefined,
@@ -127,9 +147,9 @@ export async function stepIn(
     env: { PATH: config.path, ...config.inherited },
   });
   const answer = code === 0 ? answerSchema.safeParse(parsed(stdout)) : undefined;
-  if (answer?.success) return answer.data.problem;
+  if (answer?.success) return answer.data;
   const words = stderr.trim().split("\n").slice(-3).join(" | ") || `'${program}' was ended after ${STEP_MS / 1000} s`;
-  return `The cluster '${name}' could not be asked: ${words}`;
+  return { problem: `The cluster '${name}' could not be asked: ${words}` };
 }
 
 function parsed(text: string): unknown {
@@ -146,8 +166,8 @@ export async function checkClusters(
   { config, report }: { config: StackConfig; report: Report },
 ): Promise<void> {
   const installation = knownInstallation(config.paths.stateDir);
-  const asked = clusters.map((cluster) => stepIn(cluster, "check", { config, installation }));
-  const problems = (await Promise.all(asked)).flatMap((problem, at) => {
+  const asked = clusters.map((cluster) => stepIn(cluster, { op: "check" }, { config, installation }));
+  const problems = (await Promise.all(asked)).flatMap(({ problem }, at) => {
     if (problem === undefined) return [];
     if (clusters.length > 1) report(`the cluster '${clusters[at]?.name}' cannot be used yet: ${problem}`);
     return [problem];
@@ -158,8 +178,10 @@ export async function checkClusters(
 /** Takes the namespaces for this installation; those that have its name are created. @throws Error in one sentence */
 export async function claimNamespaces(clusters: readonly KubernetesCluster[], config: StackConfig): Promise<void> {
   const installation = knownInstallation(config.paths.stateDir);
-  const problems = await Promise.all(clusters.map((cluster) => stepIn(cluster, "claim", { config, installation })));
-  const problem = problems.find((one) => one !== undefined);
+  const answers = await Promise.all(
+    clusters.map((cluster) => stepIn(cluster, { op: "claim" }, { config, installation })),
+  );
+  const problem = answers.find((answer) => answer.problem !== undefined)?.problem;
   if (problem !== undefined && clusters.length === 1) throw new Error(problem);
 }
 
@@ -172,7 +194,40 @@ export async function purgeNamespaces(
   if (installation === undefined) return;
   for (const cluster of clusters) {
     report(`removing the jobs in the namespace '${namespaceOf(cluster, installation)}'`);
-    const problem = await stepIn(cluster, "purge", { config, installation });
+    const { problem } = await stepIn(cluster, { op: "purge" }, { config, installation });
     if (problem !== undefined) throw new Error(problem);
   }
+}
+
+/** Any image with Node and `mkfifo`; the default of the servers. */
+const PUMP_IMAGE = "node:24-slim";
+
+export interface PodListenOptions {
+  config: StackConfig;
+  chosen: Pick<SettledChoice, "given" | "isChanged" | "podListen">;
+  isRunning: boolean;
+  report: Report;
+}
+
+/**
+ * `host:port` at which pods reach the data plane. That of the last time, if it is still one of this machine; else a probe finds it, with a pod
+ * like those that move data. @throws Error in one sentence: the image cannot be used, or pods do not reach this machine
+ */
+export async function settlePodListen(
+  cluster: KubernetesCluster,
+  { config, chosen, isRunning, report }: PodListenOptions,
+): Promise<string> {
+  const all = Object.values(networkInterfaces()).flatMap((some = []) => some);
+  const own = all.flatMap(({ family, internal, address }) => (family === "IPv4" && !internal ? [address] : []));
+  const [former = ""] = chosen.podListen?.split(":") ?? [];
+  if (chosen.podListen !== undefined && !chosen.isChanged && own.includes(former)) return chosen.podListen;
+  report("starting a pod, to see that data can be moved");
+  const { stateDir } = config.paths;
+  const { free, port } = await settlePodPort(stateDir, isRunning);
+  const addresses = own.toSorted((a, b) => Number(b === former) - Number(a === former));
+  const image = chosen.given?.pumpImage ?? PUMP_IMAGE;
+  const context = { config, installation: knownInstallation(stateDir) };
+  const { problem, address } = await stepIn(cluster, { op: "probe", image, addresses, port: free }, context);
+  if (address === undefined) throw new Error(problem);
+  return `${address}:${port}`;
 }

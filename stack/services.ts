@@ -15,7 +15,7 @@ import { findTemporal } from "./temporal/temporal-binary.ts";
 import { readTemporalConfig } from "./temporal/temporal-config.ts";
 import { temporalProblem } from "./temporal/temporal-health.ts";
 
-const portsSchema = z.partialRecord(z.enum(["postgres", "temporal", "temporalUi"]), z.number());
+const portsSchema = z.partialRecord(z.enum(["postgres", "temporal", "temporalUi", "pods"]), z.number());
 type Ports = z.infer<typeof portsSchema>;
 
 /**
@@ -92,6 +92,17 @@ async function givenTemporal(
   const problem = inherited["TEMPORAL_API_KEY"] ? undefined : await temporalProblem(address, namespace);
   if (problem) throw new Error(`The Temporal of TEMPORAL_ADDRESS at '${address}' ${problem}`);
   return { kind: "given", address, namespace };
+}
+
+/**
+ * A free port, and the one at which pods reach the data plane: they know it, so it stays while processes of the stack have it.
+ */
+export async function settlePodPort(stateDir: string, isRunning: boolean): Promise<{ free: number; port: number }> {
+  const previous = readPorts(stateDir).pods;
+  const free = await choosePort("the data plane for pods", { wanted: 0, previous, host: "0.0.0.0" });
+  const port = isRunning && previous !== undefined ? previous : free;
+  writePorts(stateDir, { pods: port });
+  return { free, port };
 }
 
 const portsFile = (stateDir: string): string => join(stateDir, "ports.json");

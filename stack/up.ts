@@ -13,7 +13,14 @@ import { leaveDockerd } from "./docker/dockerd.ts";
 import { settleDatabase, settleTemporal } from "./services.ts";
 import { stackNameOf } from "./docker/engine-claims.ts";
 import { EXAMPLE_IMAGE, hasImage, provideExampleImage } from "./docker/image.ts";
-import { checkClusters, claimNamespaces, type ComputeChoice, settleChoice, type SettledChoice } from "./kubernetes.ts";
+import {
+  checkClusters,
+  claimNamespaces,
+  type ComputeChoice,
+  settleChoice,
+  type SettledChoice,
+  settlePodListen,
+} from "./kubernetes.ts";
 import { makeFolders } from "./folders.ts";
 import { findInstallation, versionOf, type Installation } from "./host/installation.ts";
 import { lock } from "./host/lock.ts";
@@ -78,9 +85,15 @@ export async function up(
     return { hasStarted: false, view };
   }
   // Before any other process ends or starts because of it.
-  const clusters = clustersOf(readConfigFile(config.inherited), config.dockerHost, chosen.given);
+  const file = readConfigFile(config.inherited);
+  const clusters = clustersOf(file, config.dockerHost, chosen.given);
   const kubernetes = clusters.filter((cluster) => cluster.kind === "kubernetes");
   await checkClusters(kubernetes, { config, report });
+  const [cluster] = kubernetes;
+  const podListen =
+    cluster && chosen.given && file.dataPlane === undefined
+      ? await settlePodListen(cluster, { config, chosen, isRunning: running !== undefined, report })
+      : undefined;
   await mustHaveRoom(paths.dataDir);
   if (stores.bucket) {
     const { node, env } = { node: process.execPath, env: { PATH: config.path, ...config.inherited } };
@@ -92,12 +105,12 @@ export async function up(
     await askStack(paths, "stop", STOP_MS);
   }
   await endRecorded(paths.stateDir);
-  chosen.keep();
+  chosen.keep(podListen);
 
   let supervisor: ChildProcess | undefined;
   let provingPipes: Promise<void> | undefined;
   try {
-    const settled = await settle(config, { installation, version, clusters, stores, chosen }, report);
+    const settled = await settle(config, { installation, version, clusters, stores, chosen, podListen }, report);
     const { settings } = settled;
     ({ provingPipes } = settled);
     signal.throwIfAborted();
@@ -127,12 +140,13 @@ interface Plan {
   clusters: ClusterConfig[];
   stores: SettledStores;
   chosen: SettledChoice;
+  podListen: string | undefined;
 }
 
 /** Prepares Docker, Postgres, and Temporal. The test of the named pipes continues while the processes start. */
 async function settle(
   config: StackConfig,
-  { installation, version, clusters, stores, chosen }: Plan,
+  { installation, version, clusters, stores, chosen, podListen }: Plan,
   report: Report,
 ): Promise<{ settings: StackSettings; provingPipes: Promise<void> }> {
   const kubernetes = clusters.filter((cluster) => cluster.kind === "kubernetes");
@@ -175,7 +189,12 @@ async function settle(
       ...(namespace === undefined ? {} : { namespace }),
     })),
     path: config.path,
-    inherited: { ...config.inherited, ...stores.variables, ...chosen.variables },
+    inherited: {
+      ...config.inherited,
+      ...stores.variables,
+      ...chosen.variables,
+      ...(podListen === undefined ? {} : { TYGER_POD_LISTEN: podListen }),
+    },
     stores: stores.stores?.urls ?? [],
     postgres,
     temporal,

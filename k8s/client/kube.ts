@@ -260,3 +260,7 @@ export function kubeOf(caller: Caller, namespace: string, clock: ServerClock): K
 
 export const isRefused = (err: unknown, statusCode: number): err is KubeRefusal =>
   err instanceof KubeRefusal && err.statusCode === statusCode;
+
+/** Whether the namespace is so new that it has no service account yet, without which it can have no pods. */
+export const lacksServiceAccount = (err: unknown): boolean =>
+  isRefused(err, 403) && /service ?account .*not found/i.test(err.message);

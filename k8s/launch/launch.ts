@@ -5,7 +5,7 @@ import type { ReplicaState } from "../../model/run/lifecycle.ts";
 import { hasPump } from "../../model/run/pipes.ts";
 import type { RunRecord } from "../../model/run/run.ts";
 import { KubeRefusal } from "../client/kube-call.ts";
-import { isRefused } from "../client/kube.ts";
+import { isRefused, lacksServiceAccount } from "../client/kube.ts";
 import { jobPodOf, jobSecretOf } from "../spec/job-pod.ts";
 import { isOfRun, jobSecretNameOf, podNameOf } from "../spec/names.ts";
 import type { Pod } from "../spec/wire.ts";
@@ -90,8 +90,8 @@ async function refusable<T>(kind: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (err) {
     if (!(err instanceof KubeRefusal)) throw err;
-    // A login that has expired says nothing about the run.
-    const code = isRefused(err, 401) ? "Unavailable" : "LaunchFailed";
+    // A login that has expired, and a namespace that is just being made, say nothing about the run.
+    const code = isRefused(err, 401) || lacksServiceAccount(err) ? "Unavailable" : "LaunchFailed";
     throw new CodedError(code, `The cluster refused the ${kind} of the run: ${err.message}`, { cause: err });
   }
 }

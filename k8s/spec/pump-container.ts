@@ -24,7 +24,7 @@ const NODE_FLAGS = ["--disable-sigusr1", "--max-semi-space-size=1"];
 const USER_ID = 65_532;
 
 /** As the strictest policy of a cluster demands. */
-const RESTRICTED: NonNullable<Container["securityContext"]> = {
+export const RESTRICTED: NonNullable<Container["securityContext"]> = {
   allowPrivilegeEscalation: false,
   capabilities: { drop: ["ALL"] },
   readOnlyRootFilesystem: true,

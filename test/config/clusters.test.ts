@@ -104,6 +104,18 @@ test("a kubeconfig in the environment is the one cluster", async () => {
   );
 });
 
+test("the address for pods in the environment is the data plane, unless the file has one", async () => {
+  const file = join(folder, "plane.yml");
+  const env = { ...VARIABLES, TYGER_POD_LISTEN: "10.0.0.1:7" };
+  expect(readApiConfig(env).dataPlane).toEqual({ listen: "10.0.0.1:7", publicUrl: "http://10.0.0.1:7" });
+  expect(readWorkerConfig(env).serverUrl).toBe("http://10.0.0.1:7");
+  await writeFile(file, "dataPlane: { publicUrl: 'https://data.example' }");
+  expect(readWorkerConfig({ ...VARIABLES, TYGER_CONFIG: file }).serverUrl).toBe("https://data.example");
+  expect(() => readApiConfig({ ...env, TYGER_CONFIG: file })).toThrow(
+    "Invalid configuration: TYGER_POD_LISTEN and 'dataPlane' of the configuration file are both set",
+  );
+});
+
 test("two namespaces of one cluster are two clusters", async () => {
   const text = "clusters: [{ name: a, kubeconfig: /k, namespace: a }, { name: b, kubeconfig: /k, namespace: b }]";
   expect((await read(text)).clusterNames).toEqual(["a", "b"]);

@@ -31,6 +31,11 @@ export default command({
     },
     context: { type: "string", description: "Context of the kubeconfig, if not its current one" },
     namespace: { type: "string", description: "Existing namespace for jobs; the default is one of the stack's own" },
+    "pump-image": {
+      type: "string",
+      valueHint: "image",
+      description: "Image of the containers that move data in pods: any with Node 22.19 and mkfifo",
+    },
     docker: { type: "boolean", description: "Run jobs on Docker again" },
   },
   async run({ args, host, log }) {
@@ -55,17 +60,23 @@ interface UpArgs {
   kubeconfig: string | undefined;
   context: string | undefined;
   namespace: string | undefined;
+  "pump-image": string | undefined;
   docker: boolean;
 }
 
 /** @throws Error for flags that do not fit together */
-function choiceOf({ kubeconfig, context, namespace, docker }: UpArgs): ComputeChoice {
+function choiceOf({ kubeconfig, docker, context, namespace, "pump-image": pumpImage }: UpArgs): ComputeChoice {
   if (kubeconfig !== undefined) {
     if (docker) throw new Error("--docker cannot be combined with --kubeconfig");
-    const more = { ...(context !== undefined && { context }), ...(namespace !== undefined && { namespace }) };
-    return { kubeconfig: resolve(kubeconfig), ...more };
+    return {
+      kubeconfig: resolve(kubeconfig),
+      ...(context !== undefined && { context }),
+      ...(namespace !== undefined && { namespace }),
+      ...(pumpImage !== undefined && { pumpImage }),
+    };
   }
-  const alone = context === undefined ? (namespace === undefined ? undefined : "namespace") : "context";
+  const more = { context, namespace, "pump-image": pumpImage };
+  const [alone] = Object.entries(more).find(([, value]) => value !== undefined) ?? [];
   if (alone !== undefined) throw new Error(`--${alone} requires --kubeconfig`);
   return docker ? "docker" : undefined;
 }

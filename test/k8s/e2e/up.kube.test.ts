@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { installationOf, makeStack, showRun, type CommandResult, type TestStack } from "../../e2e/stack.ts";
 import { eventually } from "../../eventually.ts";
+import { PUMP_IMAGE } from "../pump-image.ts";
 import { kubectl, PATIENT } from "./kube-stack.ts";
 
 const why = inject("whyNoCluster");
@@ -106,7 +107,7 @@ function describeUp(): void {
   });
 
   test("it starts without a Docker engine, with a namespace of its own, and runs a job", async () => {
-    expect(await up("--kubeconfig", kubeconfig)).toMatchObject({ code: 0 });
+    expect(await up("--kubeconfig", kubeconfig, "--pump-image", PUMP_IMAGE)).toMatchObject({ code: 0 });
     const installation = await installationOf(stack);
     const namespace = `tyger-${installation}`;
     const status = (await stack.tyger(["status"])).stdout.toString();
@@ -118,9 +119,51 @@ function describeUp(): void {
     expect((await stack.tyger(["run", "logs", id])).stdout.toString()).toBe("hello\n");
   });
 
+  test("data streams through a pod, and the probe of the start is gone", async () => {
+    const file = join(home, "hello.yml");
+    const command = ["bash", "-c", 'echo "Hello $(cat "$INPUT_PIPE")" > "$OUTPUT_PIPE"'];
+    const buffers = { inputs: ["input"], outputs: ["output"] };
+    const codespec = { kind: "job", image: inject("podImage"), buffers, command };
+    await writeFile(file, JSON.stringify({ job: { codespec } }));
+    const exec = await stack.tyger(["run", "exec", "-f", file], { input: "Paul", limitMs: 90_000 });
+    expect({ code: exec.code, stdout: exec.stdout.toString() }).toEqual({ code: 0, stdout: "Hello Paul\n" });
+    const left = async (): Promise<string> => {
+      const [pods, namespaces] = [
+        await kubectl("get", "pods", "--all-namespaces", "-l", "tyger-probe", "-o", "name"),
+        await kubectl("get", "namespaces", "-o", "name"),
+      ];
+      return (
+        pods +
+        namespaces
+          .split("\n")
+          .filter((name) => name.includes("tyger-probe"))
+          .join()
+      );
+    };
+    await eventually(async () => (await left()) === "", PATIENT);
+  });
+
+  test("an image that the cluster cannot pull is named, with the ways to load it", async () => {
+    const result = await up("--kubeconfig", kubeconfig, "--pump-image", "localhost:1/no/node:1");
+    expect(result.code).toBe(1);
+    expect(lastLineOf(result)).toMatch(
+      /^Error: The image 'localhost:1\/no\/node:1', which moves data in pods, cannot be used: .*connection refused.*; load it into the cluster with 'kind load docker-image localhost:1\/no\/node:1', .*, or name another one with --pump-image$/,
+    );
+    expect((await up()).stderr).toContain("the stack is already up");
+  });
+
+  test("an image without the programs of a pump is named", async () => {
+    const result = await up("--kubeconfig", kubeconfig, "--pump-image", inject("podImage"));
+    expect(result.code).toBe(1);
+    expect(lastLineOf(result)).toContain(
+      `The image '${inject("podImage")}', which moves data in pods, cannot be used: `,
+    );
+  });
+
   test("the cluster is kept: by another up, and after down, during which jobs continue", async () => {
     expect((await up()).stderr).toContain("the stack is already up");
-    expect((await up("--kubeconfig", kubeconfig)).stderr).toContain("the stack is already up");
+    const again = await up("--kubeconfig", kubeconfig, "--pump-image", PUMP_IMAGE);
+    expect(again.stderr).toContain("the stack is already up");
     const id = await create("sleep 12; echo done");
     await hasStatus(id, "Running");
     expect((await stack.tyger(["down"])).code).toBe(0);
@@ -154,7 +197,9 @@ function describeUp(): void {
     const namespace = `tyger-test-${Date.now()}`;
     await kubectl("create", "namespace", namespace);
     try {
-      expect(await up("--kubeconfig", kubeconfig, "--namespace", namespace)).toMatchObject({ code: 0 });
+      expect(await up("--kubeconfig", kubeconfig, "--namespace", namespace, "--pump-image", PUMP_IMAGE)).toMatchObject({
+        code: 0,
+      });
       const id = await create("sleep 600");
       await hasStatus(id, "Running");
       expect(await stack.tyger(["down", "--purge"], { limitMs: 180_000 })).toMatchObject({ code: 0 });
