@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestListener, Server } from "node:http";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import type { ApiConfig } from "../config/server.ts";
+import { messageOf } from "../model/errors.ts";
 import type { ComputeReader } from "../model/ports/compute.ts";
 import type { Database } from "../model/ports/database.ts";
 import type { PumpKey } from "../model/ports/pump-channel.ts";
@@ -11,7 +12,8 @@ import type { BufferStores } from "../model/ports/store.ts";
 import { readersOf, type Clusters } from "../runs/clusters.ts";
 import type { ModeChecks } from "../runs/mode-checks.ts";
 import { createBackgroundCalls } from "../temporal/background-calls.ts";
-import { openClient } from "../temporal/connection.ts";
+import { openClient, untilAnswer } from "../temporal/connection.ts";
+import { readTarget } from "../temporal/target.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
 import { createChanges } from "../waiting/changes.ts";
 import { createApp } from "./app.ts";
@@ -37,6 +39,8 @@ const EVERY_USER = 0o666;
 
 /** For requests under way at a stop; the process ends soon after. */
 const DRAIN_MS = 5000;
+/** A Temporal that is still away then is a line in the log. */
+const TEMPORAL_MS = 30_000;
 const CLEAR_TOKENS =
   "the control plane does not use TLS: unless a proxy before it does, others can read the tokens of requests";
 const OPEN_TO_ALL = "authentication is off: every program that can connect to the control plane can run containers";
@@ -64,11 +68,13 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
   const { installationId, codespecs, buffers, runs, pumps } = db;
   const keys = await loadSigningKeys(config.signingKeys, join(config.TYGER_DATA_DIR, "keys"));
   const changes = createChanges<number>((changed) => runs.listen(changed));
-  const temporal = openClient({
+  const target = await readTarget({
     address: config.TEMPORAL_ADDRESS,
     namespace: config.TEMPORAL_NAMESPACE,
     apiKey: config.TEMPORAL_API_KEY,
+    ...config.temporal,
   });
+  const temporal = openClient(target);
   const workflows = createBackgroundCalls({
     workflows: createRunWorkflows(temporal, installationId),
     runs,
@@ -117,9 +123,15 @@ export async function serveApi(config: ApiConfig, log: Logger, backends: ApiBack
   await listenOnSocket(data, config.TYGER_DATA_SOCKET, EVERY_USER);
   await listenOnSocket(control, config.TYGER_API_SOCKET, OWNER_ONLY);
   log.info({ socket: config.TYGER_API_SOCKET, ...origins }, "API is ready");
+  const stopping = new AbortController();
+  // Runs are accepted meanwhile.
+  untilAnswer(temporal, target, { withinMs: TEMPORAL_MS, signal: stopping.signal }).catch((err: unknown) => {
+    if (!stopping.signal.aborted) log.warn({ reason: messageOf(err) }, "Temporal cannot be reached: runs wait for it");
+  });
 
   return {
     async stop() {
+      stopping.abort();
       pumpService.close();
       await closeAccess();
       const drained = servers.map((server) => drain(server, DRAIN_MS));

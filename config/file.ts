@@ -55,6 +55,29 @@ const fileSchema = (folder: string) => {
     clusters: clustersSchema(path).optional(),
     /** Without them, the server has one: its data folder. */
     locations: locationsSchema(path).optional(),
+    /** The connection to TEMPORAL_ADDRESS. */
+    temporal: z
+      .strictObject({
+        /** Without it, the connection is in clear text, unless there is an API key. */
+        tls: z
+          .strictObject({
+            /** PEM of the authority of the server's certificate; the machine's authorities by default. */
+            ca: path.optional(),
+            /** PEM, by which the server knows us. */
+            certificate: path.optional(),
+            key: path.optional(),
+            /** The name in the server's certificate, if it is not that of the address. */
+            serverName: z.string().min(1).optional(),
+          })
+          .refine(
+            ({ certificate, key }) => (certificate === undefined) === (key === undefined),
+            "certificate needs key",
+          )
+          .optional(),
+        /** In place of TEMPORAL_API_KEY. */
+        apiKeyFile: path.optional(),
+      })
+      .optional(),
     /** Without them, the API creates a pair in its data folder, which other machines do not have. */
     signingKeys: z
       .strictObject({

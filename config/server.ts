@@ -67,6 +67,7 @@ export interface WorkerConfig extends Omit<
   clusters: (ClusterConfig & { maxLiveRuns: number })[];
   /** Of all clusters of the server. */
   clusterNames: string[];
+  temporal?: ConfigFile["temporal"];
   locations: LocationConfigs;
   /** The data plane, as other machines reach it. */
   serverUrl: string | undefined;
@@ -112,7 +113,8 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     );
   }
   const clusterNames = all.map(({ name }) => name);
-  return { ...variables, clusters, clusterNames, locations, serverUrl, dataPlaneUrl };
+  const { temporal } = settings;
+  return { ...variables, clusters, clusterNames, locations, serverUrl, dataPlaneUrl, ...(temporal && { temporal }) };
 }
 
 function givenIn(variables: z.infer<typeof serverSchema>): GivenKubernetes | undefined {

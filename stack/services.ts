@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { readConfigFile } from "../config/file.ts";
 import type { StackConfig } from "../config/stack.ts";
 import { writeWhole } from "../disk/write-whole.ts";
 import { copyPostgres } from "./postgres/postgres-binaries.ts";
@@ -88,8 +89,9 @@ async function givenTemporal(
 ): Promise<StackSettings["temporal"]> {
   const { host, port } = parseTemporalAddress(address);
   await mustReach("Temporal", "TEMPORAL_ADDRESS", host, port);
-  // With a key the connection uses TLS, which only Temporal's own client supports here.
-  const problem = inherited["TEMPORAL_API_KEY"] ? undefined : await temporalProblem(address, namespace);
+  // Over TLS only the servers can ask: each reports in one sentence why it cannot use Temporal.
+  const usesTls = Boolean(inherited["TEMPORAL_API_KEY"]) || readConfigFile(inherited).temporal !== undefined;
+  const problem = usesTls ? undefined : await temporalProblem(address, namespace);
   if (problem) throw new Error(`The Temporal of TEMPORAL_ADDRESS at '${address}' ${problem}`);
   return { kind: "given", address, namespace };
 }

@@ -11,6 +11,7 @@ import { LOST_RUNS_FILE } from "../model/run/names.ts";
 import { raiseNumbers, type NumberPorts } from "../runs/numbers.ts";
 import { connectClient, connectionOptionsOf } from "../temporal/connection.ts";
 import { createRunWorkflows } from "../temporal/run-workflows.ts";
+import { readTarget } from "../temporal/target.ts";
 import { searchAttributeCheck } from "../temporal/search-attributes.ts";
 import { poll } from "../waiting/bounded.ts";
 import { serveCluster, type ClusterBackend } from "./cluster.ts";
@@ -50,11 +51,12 @@ export interface ServedRuns {
 export async function serveRuns(config: WorkerConfig, log: Logger, backends: WorkerBackends): Promise<ServedRuns> {
   const { db, store, archive, clusters, clusterNames } = backends;
   const { installationId, runs } = db;
-  const target = {
+  const target = await readTarget({
     address: config.TEMPORAL_ADDRESS,
     namespace: config.TEMPORAL_NAMESPACE,
     apiKey: config.TEMPORAL_API_KEY,
-  };
+    ...config.temporal,
+  });
   const client = await connectClient(target, CONNECT_MS);
   const connection = await NativeConnection.connect(connectionOptionsOf(target));
   const stateDir = join(config.TYGER_DATA_DIR, "state");
