@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { eventually } from "../eventually.ts";
 import { findGcsEmulator, startGcsEmulator, type GcsEmulator } from "../fakes/gcs-emulator.ts";
-import { createRun, makeStack, showRun, type TestStack } from "./stack.ts";
+import { createRun, makeStack, pidOf, showRun, type TestStack } from "./stack.ts";
 
 const PATIENT = { withinMs: 60_000, everyMs: 100 };
 const UP = { limitMs: 180_000 };
@@ -97,6 +97,23 @@ test("100 MB come back whole, with the server killed and started again on their 
   expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
   expect(hashOf(stdout)).toBe(hashOf(input));
 });
+
+test.for(["api", "worker"])(
+  "a run whose pump needs the data plane survives kill -9 of the %s",
+  async (name, { skip }) => {
+    skip(whyNot !== undefined, whyNot);
+    const file = await runFile(`cat-${name}`, 'cat "$INPUT_PIPE" > "$OUTPUT_PIPE"; echo executed');
+    const input = randomBytes(60_000_000);
+    const before = (await namesIn("team/a/")).length;
+    const running = stack.tyger(["run", "exec", "--logs", "-f", file], { input, limitMs: 240_000 });
+    await eventually(async () => (await namesIn("team/a/")).length > before + 6, PATIENT);
+    process.kill(await pidOf(stack, name), "SIGKILL");
+    const { code, stdout, stderr } = await running;
+    expect({ code, same: hashOf(stdout) === hashOf(input) }).toEqual({ code: 0, same: true });
+    expect(stderr.match(/executed/g)).toHaveLength(1);
+    await eventually(async () => (await stack.tyger(["status"])).code === 0, PATIENT);
+  },
+);
 
 test("a canceled run ends Canceled, its reader ends, and its log is in the bucket", async ({ skip }) => {
   skip(whyNot !== undefined, whyNot);
