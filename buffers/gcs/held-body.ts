@@ -19,7 +19,7 @@ export async function withContent<T>(body: Readable, use: (content: Content) => 
   try {
     while (bytes < MOST_BYTES && heldBytes < MOST_BYTES_IN_ALL) {
       const { value, done } = await pieces.next();
-      if (done) return await use(Buffer.concat(held, bytes));
+      if (done) return await use(takeAll(held, bytes));
       held.push(value);
       bytes += value.length;
       heldBytes += value.length;
@@ -28,6 +28,13 @@ export async function withContent<T>(body: Readable, use: (content: Content) => 
   } finally {
     heldBytes -= bytes;
   }
+}
+
+/** The pieces as one, and none of them twice in memory. */
+function takeAll(held: Uint8Array[], bytes: number): Buffer {
+  const whole = Buffer.concat(held, bytes);
+  held.length = 0;
+  return whole;
 }
 
 async function* continued(held: Uint8Array[], rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array, void> {
