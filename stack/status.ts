@@ -6,6 +6,7 @@ import { errnoOf, messageOf } from "../model/errors.ts";
 import { LOST_RUNS_FILE, workflowIdOf } from "../model/run/names.ts";
 import { knownInstallation } from "./kubernetes.ts";
 import { refusalOf } from "./docker/docker-engine.ts";
+import { readStores } from "./stores.ts";
 import type { StackView } from "./supervisor/control.ts";
 import { askStack } from "./supervisor/process-record.ts";
 
@@ -38,7 +39,7 @@ export function describeStack(
   { paths }: StackConfig,
   problems: ReadonlyMap<string, string> = new Map(),
 ): string {
-  if (!view) return `The stack is down.\ndata folder   ${paths.dataDir}\n`;
+  if (!view) return ["The stack is down.", `data folder   ${paths.dataDir}`, ...keptStores({ paths }), ""].join("\n");
   const width = Math.max(...view.processes.map(({ name }) => name.length));
   const processes = view.processes.map(({ name, state, pid, restarts, lastExit, logFile }) => {
     const where = pid === undefined ? "" : ` (pid ${pid})`;
@@ -56,7 +57,7 @@ export function describeStack(
     `API           ${serverUrlOf(view)}`,
     ...enginesOf(view, installation, problems),
     `data folder   ${paths.dataDir}`,
-    ...storesOf(view),
+    ...storeLines(view.stores),
     ...(view.given?.postgres ? [] : databaseElsewhere(paths.dataDir)),
     `installation  ${installation}`,
     ...lostRunsOf(paths.stateDir, installation, view),
@@ -85,9 +86,18 @@ function enginesOf(
 }
 
 /** Where buffers and logs are, if not in the data folder. */
-function storesOf({ stores: [first, ...former] = [] }: StackView): string[] {
+function storeLines([first, ...former]: readonly string[] = []): string[] {
   if (first === undefined) return [];
   return [`store         ${first}`, ...former.map((url) => `former store  ${url}, for what is there already`)];
+}
+
+/** Those that the next `up` will have. */
+function keptStores(config: Pick<StackConfig, "paths">): string[] {
+  try {
+    return storeLines(readStores(config)?.urls);
+  } catch (err) {
+    return [`store         unknown: ${messageOf(err)}`];
+  }
 }
 
 /** Part of the name of every workflow and container; the worker writes it when it is ready. */

@@ -109,3 +109,17 @@ test("Kubernetes clusters are shown in place of an engine, with their namespaces
   ]);
   expect(await engineProblems({ ...view, kubernetes: [{ name: "a", words: "'/k'" }] })).toEqual(new Map());
 });
+
+test("a stack that is down shows the stores that it will have", async () => {
+  const home = await mkdtemp(join(tmpdir(), "tyger-status-"));
+  onTestFinished(() => rm(home, { recursive: true, force: true }));
+  const config = readStackConfig({ TYGER_DATA_DIR: home });
+  const down = `The stack is down.\ndata folder   ${home}\n`;
+  expect(describeStack(undefined, config)).toBe(down);
+  await mkdir(config.paths.stateDir);
+  const file = join(config.paths.stateDir, "stores.json");
+  await writeFile(file, '{"urls":["gs://abc/x"]}');
+  expect(describeStack(undefined, config)).toBe(`${down}store         gs://abc/x\n`);
+  await writeFile(file, "{");
+  expect(describeStack(undefined, config)).toContain(`store         unknown: The file '${file}'`);
+});
