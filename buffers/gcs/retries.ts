@@ -18,7 +18,7 @@ const SEEN_MS = 5000;
 const RETRIES = { pauses: doubling(100, 4000, 0.9), outageMs: 15_000 } satisfies RetryOptions;
 
 /** The parts of the rule that tests shorten. */
-export type BucketRetries = Partial<Pick<RetryOptions, "pauses" | "outageMs">>;
+export type BucketRetries = Partial<Pick<RetryOptions, "pauses" | "outageMs" | "clock">>;
 
 /** A bucket whose requests are repeated after failures that can pass. */
 export function createBucket(name: string, requests: BucketRequests, options: BucketRetries = {}): Bucket {
