@@ -258,7 +258,8 @@ export function describeCompute(name: string, open: () => Promise<ComputeUnderTe
 
     test("the exit of each replica is its own", async () => {
       const run = await launched({ replicas: 3, exitCodes: { 1: 7 } });
-      await eventually(() => replicas.get(`${run.id} 1`)?.state.container.exitCode === 7);
+      const exitOf = (index: number) => replicas.get(`${run.id} ${index}`)?.state.container.exitCode;
+      await eventually(() => [0, 1, 2].every((index) => exitOf(index) !== undefined));
       const exits = await Promise.all([0, 1, 2].map((index) => compute.writer.observe(run, index)));
       expect(exits.map(({ container }) => container.exitCode)).toEqual([0, 7, 0]);
     });

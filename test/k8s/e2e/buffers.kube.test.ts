@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import type { JobCodespec } from "../../../model/codespec/codespec.ts";
 import { pidOf } from "../../e2e/stack.ts";
@@ -134,13 +136,22 @@ function describeBuffers(): void {
   });
 
   test("the API and the worker are killed in the middle of a transfer, which continues", async () => {
-    const script = 'echo begun; cat "$INPUT_PIPE" > "$OUTPUT_PIPE"';
+    const script = 'exec 3< "$INPUT_PIPE"; head -c 1000000 <&3 > /tmp/a; echo begun; cat /tmp/a - <&3 > "$OUTPUT_PIPE"';
     const id = await kube.create(bash(script, both));
-    await started(id);
     const input = randomBytes(30_000_000);
-    const writing = write(id, "input", input);
+    const home = kube.stack.env["HOME"] ?? "";
+    await writeFile(join(home, "first"), input.subarray(0, 1_000_000));
+    await writeFile(join(home, "rest"), input.subarray(1_000_000));
+    const bytes = "cat $HOME/first; until [ -e $HOME/go ]; do sleep 0.1; done; cat $HOME/rest";
+    const writing = kube.stack.shell(`(${bytes}) | tyger buffer write ${await bufferOf(id, "input")}`, {
+      limitMs: 120_000,
+    });
+    writing.catch(() => undefined);
+    // Only now do the command and the pump have what they need to outlive the API.
+    await started(id);
     for (const name of ["api", "worker"]) process.kill(await pidOf(kube.stack, name), "SIGKILL");
-    await writing;
+    await writeFile(join(home, "go"), "");
+    expect(await writing).toMatchObject({ code: 0 });
     const { code, stdout } = await read(id, "output");
     expect({ code, sha256: sha256(stdout) }).toEqual({ code: 0, sha256: sha256(input) });
     expect(await kube.ended(id)).toMatchObject({ status: "Succeeded" });
