@@ -58,7 +58,10 @@ export async function startKubeStack(
       dataPlane: { listen: address, publicUrl: `http://${address}` },
     }),
   );
-  const stack = await startStack({ env: { TYGER_CONFIG: config } });
+  const stack = await startStack({ env: { TYGER_CONFIG: config } }).catch(async (err: unknown) => {
+    await rm(home, { recursive: true, force: true });
+    throw err;
+  });
   const installation = await installationOf(stack);
   const ownNamespace = `tyger-${installation}`;
 
