@@ -172,14 +172,16 @@ test("a process that was paused while another one collected stores no line twice
   // The paused one is about to store part 2.
   const looks = node.queries.length;
   await eventually(() => node.queries.length > looks + 1);
+  // The other one's part 2 has more.
+  node.write(30);
   collect();
-  await eventually(async () => (await stored()).length === 60);
+  await eventually(async () => (await stored()).length === 90);
   resumed.resolve();
   isPaused = false;
   node.write(60);
-  await eventually(async () => (await stored()).length >= 120);
-  await stays(async () => (await stored()).length === 120);
-  expect(await stored()).toEqual(linesTo(120));
+  await eventually(async () => (await stored()).length >= 150);
+  await stays(async () => (await stored()).length === 150);
+  expect(await stored()).toEqual(linesTo(150));
 });
 
 test("a store that is away is reported once, and lines are stored when it is back", async () => {

@@ -177,6 +177,28 @@ describe("a log of which parts were stored", () => {
     expect(await reading).toBe(all(1, 2, 3, 4, 5, 6, 7, 8, 9));
   });
 
+  test("has all lines when the node drops some again at once", async () => {
+    await store(1, 1, 2);
+    answers(
+      { lines: [2, 3] },
+      { lines: [5, 6] },
+      { lines: [8, 9], podAfter: ENDED },
+      { lines: [8, 9] },
+      { lines: [9] },
+    );
+    const before = parts;
+    parts = {
+      ...before,
+      async *read(...args) {
+        // Stored while the node was asked.
+        if (queries.length === 2) await store(2, 3, 4, 5);
+        if (queries.length === 3) await store(3, 6, 7, 8);
+        yield* before.read(...args);
+      },
+    };
+    expect(await textOf({ follow: true })).toBe(all(1, 2, 3, 4, 5, 6, 7, 8, 9));
+  });
+
   test("that was read from its node without the parts continues in them where the node has dropped lines", async () => {
     answers({ lines: [3, 4] }, { lines: [7, 8], podAfter: ENDED }, { lines: [7, 8] }, { lines: [8] });
     await store(1, 1, 2, 3);
