@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { installationOf, makeStack, showRun, type CommandResult, type TestStack } from "../../e2e/stack.ts";
 import { eventually } from "../../eventually.ts";
 import { PUMP_IMAGE } from "../pump-image.ts";
-import { kubectl, PATIENT } from "./kube-stack.ts";
+import { dropNamespace, kubectl, PATIENT } from "./kube-stack.ts";
 
 const why = inject("whyNoCluster");
 
@@ -19,13 +19,15 @@ function describeUp(): void {
   let home: string;
   let stack: TestStack;
   let kubeconfig: string;
+  let ownNamespace: string | undefined;
   beforeAll(async () => {
     home = await mkdtemp(join(tmpdir(), "tyger-kube-up-"));
     kubeconfig = inject("kubeconfig");
     stack = await makeStack({ env: { DOCKER_HOST: `unix://${home}/none.sock` } });
   });
   afterAll(async () => {
-    await stack?.tyger(["down", "--purge"], { limitMs: 180_000 });
+    // The last test has left it for another one.
+    if (ownNamespace !== undefined) await dropNamespace(ownNamespace);
     await stack?.down();
     await rm(home, { recursive: true, force: true });
   });
@@ -110,6 +112,7 @@ function describeUp(): void {
     expect(await up("--kubeconfig", kubeconfig, "--pump-image", PUMP_IMAGE)).toMatchObject({ code: 0 });
     const installation = await installationOf(stack);
     const namespace = `tyger-${installation}`;
+    ownNamespace = namespace;
     const status = (await stack.tyger(["status"])).stdout.toString();
     expect(status).toContain(`Kubernetes    '${kubeconfig}', namespace '${namespace}'\n`);
     expect(status).not.toContain("Docker");
