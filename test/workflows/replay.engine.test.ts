@@ -31,6 +31,8 @@ const NUMBERED = [
 ];
 /** Histories that the tests of replicas record. */
 const REPLICATED = ["replicas-succeeded", "replica-failed", "replicas-canceled", "replica-failed-during-launch"];
+/** Histories that the tests of containers that begin after their launch record. */
+const LATE = ["late-start", "late-start-timed-out"];
 /** The history that the watcher's test records. */
 const WATCHER = "watched-then-continued";
 /** Histories of code that no longer records such ones; runs that began with it can still be in flight. */
@@ -43,8 +45,8 @@ test("each history is one that a test records, or is kept for a reason", () => {
   const tests = readFileSync(resolve(import.meta.dirname, "run.engine.test.ts"), "utf8");
   const names = [...tests.matchAll(/\brecord: "([a-z-]+)"/g)].map(([, name]) => name ?? "");
   const recordedBy = ["supervised", "executed"].flatMap((type) => names.map((name) => `${type}-${name}`));
-  const replicated = REPLICATED.map((name) => `supervised-${name}`);
-  const all = [...recordedBy, ...replicated, ...NUMBERED, WATCHER, ...Object.keys(KEPT)];
+  const supervised = [...REPLICATED, ...LATE].map((name) => `supervised-${name}`);
+  const all = [...recordedBy, ...supervised, ...NUMBERED, WATCHER, ...Object.keys(KEPT)];
   expect(recorded).toEqual(all.map((name) => `${name}.json`).toSorted());
 });
 
