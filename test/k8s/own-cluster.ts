@@ -5,7 +5,9 @@ import { homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { isNoFile } from "../../model/errno.ts";
+import { errnoOf } from "../../model/errors.ts";
 import { EXAMPLE_IMAGE } from "../../stack/docker/image.ts";
+import { eventually } from "../eventually.ts";
 import { buildPumpImage, PUMP_IMAGE } from "./pump-image.ts";
 
 /** A cluster of one node that tests start on this machine, and that they can break. */
@@ -82,9 +84,20 @@ export async function endCluster(state: string): Promise<void> {
   await run(join(SCRIPTS, "down.sh"), ["--purge", state]);
 }
 
-/** Ends a part by SIGKILL; {@link startCluster} starts it again. */
+/** Ends a part by SIGKILL, and waits until it is gone: {@link startCluster} starts it again, unless it still seems to run. */
 export async function killPart(state: string, part: ClusterPart): Promise<void> {
-  process.kill(Number(await readFile(join(state, "run", `${part}.pid`), "utf8")), "SIGKILL");
+  const pid = Number(await readFile(join(state, "run", `${part}.pid`), "utf8"));
+  process.kill(pid, "SIGKILL");
+  await eventually(() => !isAlive(pid));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (err) {
+    if (errnoOf(err) === "ESRCH") return false;
+    throw err;
+  }
 }
 
 async function isThere(path: string): Promise<boolean> {
