@@ -85,6 +85,7 @@ export function openKubeCluster(
         pumps,
         program: programOf(pumpText),
         parts,
+        log,
         claimNamespace: createNamespaceClaim({ kube, installationId: scope, isOwn }),
       }),
       watcher: createKubeWatcher({

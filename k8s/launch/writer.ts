@@ -1,6 +1,6 @@
-import type { ComputeWriter } from "../../model/ports/compute.ts";
+import { messageOf } from "../../model/errors.ts";
+import type { ComputeWriter, LaunchClaims } from "../../model/ports/compute.ts";
 import type { LogParts } from "../../model/ports/log-parts.ts";
-import type { LaunchClaims } from "../../model/ports/compute.ts";
 import type { ApiPumps } from "../../model/ports/pump-channel.ts";
 import type { Kube } from "../client/kube.ts";
 import type { PodSettings } from "../spec/cluster-settings.ts";
@@ -21,6 +21,7 @@ export interface KubeWriterOptions {
   parts: Pick<LogParts, "remove">;
   pumps: ApiPumps;
   program: PumpProgram;
+  log: { warn(facts: object, message: string): void };
   /** Between SIGTERM and SIGKILL. Short: many programs ignore SIGTERM as process 1. */
   stopGraceSeconds?: number;
 }
@@ -35,8 +36,12 @@ export function createKubeWriter({ claimNamespace, stopGraceSeconds = 2, ...give
   const tidy = async (): Promise<void> => {
     if (performance.now() - tidiedAtMs < TIDY_MS) return;
     tidiedAtMs = performance.now();
-    // An old program harms nothing, and is removed an hour later.
-    await removeOldPrograms(ports).catch(() => undefined);
+    try {
+      await removeOldPrograms(ports);
+    } catch (err) {
+      // They harm nothing meanwhile.
+      given.log.warn({ reason: messageOf(err) }, "could not remove old programs of pumps, trying again in an hour");
+    }
   };
   return {
     async provision(run) {

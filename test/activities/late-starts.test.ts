@@ -19,7 +19,7 @@ beforeEach(() => {
 const see = (state: ReplicaState, nowMs = LATER, index = 0, count = 1): StartNews | Postponed | undefined =>
   starts.see(RUN, { index, count, state }, nowMs);
 
-test("a run that begins at once is told to have started, once", () => {
+test("the start of a run that begins at once is reported, once", () => {
   expect(see(created())).toBeUndefined();
   expect(see(running)).toEqual({ changes: [[0, running]], startedAt: AT });
   for (let round = 0; round < 2; round++) expect(see(running)).toBeUndefined();
@@ -30,7 +30,7 @@ test("a run that is first seen at its end has no news", () => {
   for (let round = 0; round < 2; round++) expect(see(exited)).toBeUndefined();
 });
 
-test("the reason for which a run waits is told, and again when it changes, but not all the time", () => {
+test("the reason for which a run waits is reported, and again when it changes, but not all the time", () => {
   expect(see(created("no node"), LATER)).toEqual({ changes: [[0, created("no node")]], reason: "no node" });
   expect(see(created("no node"), LATER + 60_000)).toBeUndefined();
   expect(see(created("no image"), LATER + 60_001)).toMatchObject({ reason: "no image" });
@@ -48,7 +48,7 @@ test("the first reason is reported at once, also after a report that there is no
   expect(see(created("no node"), 2)).toMatchObject({ reason: "no node" });
 });
 
-test("a watcher that has just begun replaces the reason that the one before it has told", () => {
+test("a watcher that has just begun replaces the reason that the one before it reported", () => {
   expect(see(created(), 1)).toEqual({ changes: [[0, created()]] });
   expect(see(created(), 2)).toBeUndefined();
 });

@@ -76,7 +76,7 @@ const QUERIES: Record<SeenRequest["kind"], readonly string[]> = {
 
 /**
  * A server of the calls to a bucket that we use, as strict as Google's documentation: it checks MD5 and preconditions on each path, stores
- * whole uploads only, and fails as it is told.
+ * whole uploads only, and fails on request.
  * @see https://cloud.google.com/storage/docs/json_api/v1
  */
 export class GcsServer {

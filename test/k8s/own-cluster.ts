@@ -1,10 +1,10 @@
 import { execFile } from "node:child_process";
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { isNoFile } from "../../model/errno.ts";
 import { errnoOf } from "../../model/errors.ts";
 import { EXAMPLE_IMAGE } from "../../stack/docker/image.ts";
 import { eventually } from "../eventually.ts";
@@ -46,14 +46,14 @@ export async function whyNoOwnCluster(): Promise<string | undefined> {
   if (process.arch !== "x64")
     return "a cluster can be started on x64 only, and TYGER_TEST_KUBECONFIG names no other one";
   for (const file of ["kube.xz", "coredns.xz"]) {
-    if (!(await isThere(join(FILES, file)))) {
+    if (!existsSync(join(FILES, file))) {
       return `'${join(FILES, file)}' is missing; set TYGER_KUBE_FILES to its folder, or call test/cluster/build.sh`;
     }
   }
   for (const [program, debianPackage] of Object.entries(PROGRAMS)) {
-    if (!(await isOnPath(program))) return `'${program}' is not installed (Debian package ${debianPackage})`;
+    if (!isOnPath(program)) return `'${program}' is not installed (Debian package ${debianPackage})`;
   }
-  if (!(await isThere("/usr/lib/cni/bridge"))) {
+  if (!existsSync("/usr/lib/cni/bridge")) {
     return "'/usr/lib/cni/bridge' is not installed (Debian package containernetworking-plugins)";
   }
   if (await isListening(API_PORT)) {
@@ -71,7 +71,7 @@ export async function startCluster(state: string, guardPid: number): Promise<voi
     env: { ...process.env, TYGER_KUBE_FILES: FILES },
   });
   const loaded = join(state, "image-loaded");
-  if (await isThere(loaded)) return;
+  if (existsSync(loaded)) return;
   const archive = join(state, "image.tar");
   await buildPumpImage();
   await run("docker", ["save", "--output", archive, EXAMPLE_IMAGE, PUMP_IMAGE]);
@@ -100,21 +100,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (err) {
-    if (isNoFile(err)) return false;
-    throw err;
-  }
-}
-
-async function isOnPath(program: string): Promise<boolean> {
-  const folders = (process.env["PATH"] ?? "").split(delimiter);
-  const found = await Promise.all(folders.map((folder) => isThere(join(folder, program))));
-  return found.includes(true);
-}
+const isOnPath = (program: string): boolean =>
+  (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, program)));
 
 function isListening(port: number): Promise<boolean> {
   return new Promise((resolve) => {

@@ -125,7 +125,7 @@ test("a workflow is signaled about its replica only when it has something to do"
   await rig.client.workflow.getHandle(watcherIdOf(installation, CLUSTER)).terminate();
 });
 
-test("a container that begins later makes its run Running, with its count, and until then its reason is told", async () => {
+test("a container that begins later makes its run Running, with its count, and until then its reason is reported", async () => {
   const told: string[] = [];
   const waits: ReplicaState = { container: { phase: "Created", message: "no node" } };
   const runs: ReplicaState = { container: { phase: "Running", startedAt: "2026-01-01T00:00:01Z" } };

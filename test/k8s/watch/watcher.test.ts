@@ -25,7 +25,7 @@ const STARTED_AT = "2026-01-01T10:00:05Z";
 const RUNNING = { running: { startedAt: STARTED_AT } };
 const endedWith = (exitCode: number) => ({ terminated: { exitCode, startedAt: STARTED_AT, finishedAt: STARTED_AT } });
 
-/** Remembers what it is told. */
+/** Remembers all calls. */
 const collector = {
   told: [] as string[],
   see: ({ metadata, status }: Pod): void => void collector.told.push(`${metadata?.name} ${status?.phase}`),
